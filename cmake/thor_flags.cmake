@@ -1,0 +1,24 @@
+# The only place with compiler flags. A source file is compiled for the instruction set that its name states:
+#   portable.cc, dispatch and bindings: the compiler's baseline;  *avx2.cc;  *avx512.cc;  *avx512_bf16.cc
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+# No contraction behind our back: where a kernel fuses a multiply and an add it says so, and portable code rounds the same everywhere.
+add_compile_options(-Wall -Wextra -Werror=return-type -ffp-contract=off -fno-math-errno -fvisibility=hidden)
+
+set(THOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(THOR_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
+set(THOR_FLAGS_avx512_bf16 ${THOR_FLAGS_avx512} -mavx512bf16)
+
+# Sanitizers for `make sanitize`: -DTHOR_SANITIZE=address,undefined or thread
+set(THOR_SANITIZE "" CACHE STRING "comma-separated sanitizers")
+if(THOR_SANITIZE)
+  add_compile_options(-fsanitize=${THOR_SANITIZE} -fno-omit-frame-pointer -g -O1)
+  add_link_options(-fsanitize=${THOR_SANITIZE})
+endif()

@@ -1,0 +1,1 @@
+"""Kernels: one folder per operation, one file per way of computing it. Knows nothing of MindSpore or of BERT."""

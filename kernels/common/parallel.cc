@@ -1,0 +1,149 @@
+#include "common/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+namespace {
+
+int AvailableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+int DefaultThreads() {
+  const char* text = std::getenv("THOR_NUM_THREADS");
+  const int request = text == nullptr ? 0 : std::atoi(text);
+  return request > 0 ? request : AvailableCores();
+}
+
+std::atomic<int> g_threads{0};
+
+// One parallel region at a time; workers spin briefly for the next one (a kernel is often followed by another within
+// microseconds) and then sleep.
+class Pool {
+ public:
+  void Run(int64_t tasks, int workers, thor::RangeFunction function, void* context) {
+    Grow(workers - 1);
+    {
+      std::lock_guard<std::mutex> guard(mutex_);
+      tasks_ = tasks, workers_ = workers, function_ = function, context_ = context;
+      pending_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    RunRange(0);
+    for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins)
+      if (spins > kSpins) std::this_thread::yield();
+  }
+
+ private:
+  static constexpr int kSpins = 2000;
+
+  void Grow(int helpers) {
+    while (static_cast<int>(threads_.size()) < helpers) {
+      const int worker = static_cast<int>(threads_.size()) + 1;
+      threads_.emplace_back([this, worker, seen = generation_.load()]() mutable { Work(worker, seen); });
+    }
+  }
+
+  void Work(int worker, unsigned seen) {
+    while (true) {
+      for (int spins = 0; generation_.load(std::memory_order_acquire) == seen && spins < kSpins; ++spins) Pause();
+      if (generation_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+      }
+      seen = generation_.load(std::memory_order_acquire);
+      if (worker < workers_) RunRange(worker);
+      pending_.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  void RunRange(int worker) {
+    const int64_t begin = tasks_ * worker / workers_, end = tasks_ * (worker + 1) / workers_;
+    if (begin < end) function_(context_, begin, end, worker);
+  }
+
+  static void Pause() {
+#ifdef THOR_X86
+    __builtin_ia32_pause();
+#endif
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<unsigned> generation_{0};
+  std::atomic<int> pending_{0};
+  std::vector<std::thread> threads_;
+  int64_t tasks_ = 0;
+  int workers_ = 1;
+  thor::RangeFunction function_ = nullptr;
+  void* context_ = nullptr;
+};
+
+// The pool lives as long as the process: its workers may still be asleep when static destructors run.
+// A forked child inherits the pool's memory but none of its threads: it starts with a new one and abandons the old.
+Pool* g_pool = nullptr;
+std::mutex g_region;
+
+void ForgetPool() {
+  g_pool = nullptr;
+  new (&g_region) std::mutex;
+}
+
+Pool& ThePool() {
+  if (g_pool == nullptr) {
+    static std::once_flag once;
+    std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ForgetPool); });
+    g_pool = new Pool;
+  }
+  return *g_pool;
+}
+
+}  // namespace
+
+extern "C" {
+
+int thor_num_threads(void) {
+  int threads = g_threads.load(std::memory_order_relaxed);
+  if (threads == 0) g_threads.store(threads = DefaultThreads(), std::memory_order_relaxed);
+  return threads;
+}
+
+int thor_set_num_threads(int threads) {
+  g_threads.store(threads < 1 ? 0 : threads, std::memory_order_relaxed);
+  return thor_num_threads();
+}
+
+}  // extern "C"
+
+namespace thor {
+
+int Workers(int64_t tasks, int threads) {
+  const int64_t limit = threads > 0 ? threads : thor_num_threads();
+  return static_cast<int>(std::max<int64_t>(1, std::min(limit, tasks)));
+}
+
+void ParallelRanges(int64_t tasks, int threads, RangeFunction function, void* context) {
+  if (tasks <= 0) return;
+  const int workers = Workers(tasks, threads);
+  std::unique_lock<std::mutex> region(g_region, std::defer_lock);
+  if (workers == 1 || !region.try_lock()) {
+    for (int worker = 0; worker < workers; ++worker)
+      function(context, tasks * worker / workers, tasks * (worker + 1) / workers, worker);
+    return;
+  }
+  ThePool().Run(tasks, workers, function, context);
+}
+
+}  // namespace thor
