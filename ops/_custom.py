@@ -1,0 +1,36 @@
+"""How an operator reaches its kernel: `Custom(func_type="aot")` on the plain C ABI, and error codes as sentences."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+from mindspore import ops
+
+from bert_thor.kernels.library import library_path, load_native
+from bert_thor.kernels.status import KernelError
+
+_FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
+
+
+def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | None = None) -> ops.Custom:
+    """The operator over the C entry point `thor_<name>`.
+
+    `out_shape` and `out_dtype` are values, or functions of the inputs' shapes and dtypes; `bprop(*inputs, out, dout)` returns one gradient
+    per input. The library is checked here, because MindSpore itself reports a missing file only at the first launch.
+    """
+    load_native()
+    return ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
+
+
+@contextmanager
+def kernel_errors() -> Iterator[None]:
+    """Inside, the framework's `... function(thor_x) is 4` becomes `KernelError` with the sentence that belongs to the code."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = _FAILURE.search(str(error))
+        if found is None or isinstance(error, KernelError):
+            raise
+        raise KernelError(found.group(1), int(found.group(2))) from error
