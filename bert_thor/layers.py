@@ -1,0 +1,89 @@
+"""Dense layers whose Kronecker factors come out of the backward pass.
+
+Letters: N rows (tokens), I input features, O output features, b block edge, n blocks.
+
+For y = x Wᵀ with rows x_NI and output gradients d_NO, K-FAC (Martens & Grosse, 2015) needs A = xᵀx / N and G = dᵀd / N, here only their
+diagonal blocks. They are returned as the gradients of two zero parameters, the probes, whose shapes are those of the packed blocks: so
+`value_and_grad` over weights and probes gives gradients and factors together, without side effects, and a data-parallel reducer averages
+both alike. Where the gradient of a probe is not asked for, the compiler removes the covariance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from bert_thor.ops.fisher_covariance import fisher_covariance
+
+
+def block_count(features: int, edge: int) -> int:
+    """Diagonal blocks of edge `edge` that cover `features`: ceil(features / edge)."""
+    return -(-features // edge)
+
+
+def block_edge(features: int, edge: int, groups: int = 1) -> int:
+    """The block edge used for `features` features: at most `edge`, and such that no block reaches across two of `groups` equal parts.
+
+    `edge` 0 means one block per group.
+    """
+    part = features // groups
+    if edge == 0 or edge >= part:
+        return part
+    if groups == 1:
+        return edge
+    return max(divisor for divisor in range(1, edge + 1) if part % divisor == 0)
+
+
+class FactoredMatMul(nn.Cell):
+    """y = x Wᵀ; the backward pass returns (dx, dW, A, G)."""
+
+    def __init__(self, edge_a: int, edge_g: int) -> None:
+        super().__init__()
+        self.covariance_a = fisher_covariance(edge_a)
+        self.covariance_g = fisher_covariance(edge_g)
+        self.forward = ops.MatMul(transpose_b=True)
+        self.input_gradient = ops.MatMul()
+        self.weight_gradient = ops.MatMul(transpose_a=True)
+
+    def construct(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor) -> Tensor:
+        """Return x Wᵀ."""
+        return self.forward(x_NI, weight_OI)
+
+    def bprop(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor) -> Any:
+        """Return one gradient per input; those of the probes are the factors."""
+        return (
+            self.input_gradient(dout, weight_OI),
+            self.weight_gradient(dout, x_NI),
+            self.covariance_a(x_NI),
+            self.covariance_g(dout),
+        )
+
+
+class FactoredLinear(nn.Cell):
+    """A dense layer y = x Wᵀ (+ bias, added by the caller's fused operator) with probes for its factors.
+
+    `groups` > 1 says that the rows of W are that many separate matrices side by side which read the same input (query, key, value): they
+    share A, no block of G reaches across two of them, and the optimizer normalises each by itself.
+    """
+
+    def __init__(self, inputs: int, outputs: int, block: int, groups: int = 1) -> None:
+        super().__init__()
+        self.inputs, self.outputs, self.groups = inputs, outputs, groups
+        self.edge_a = block_edge(inputs, block)
+        self.edge_g = block_edge(outputs, block, groups)
+        self.weight = Parameter(np.zeros((outputs, inputs), np.float32))
+        self.bias = Parameter(np.zeros(outputs, np.float32))
+        self.probe_a = _probe(inputs, self.edge_a)
+        self.probe_g = _probe(outputs, self.edge_g)
+        self.matmul = FactoredMatMul(self.edge_a, self.edge_g)
+
+    def construct(self, x_NI: Tensor) -> Tensor:
+        """Return x Wᵀ, without the bias."""
+        return self.matmul(x_NI, self.weight, self.probe_a, self.probe_g)
+
+
+def _probe(features: int, edge: int) -> Parameter:
+    shape = (block_count(features, edge), edge, edge)
+    return Parameter(np.zeros(shape, np.float32), requires_grad=True)

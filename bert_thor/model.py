@@ -1,0 +1,188 @@
+"""BERT for pretraining: masked language model with a tied decoder, and next-sentence prediction.
+
+Letters: B sequences, S positions, H hidden size, P masked positions, V vocabulary, N = B·S rows, K attention heads, D = H/K.
+
+Post-norm encoder of Devlin et al. (2018). Rows stay a matrix [N, H] from the embedding to the loss; only attention sees heads.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from bert_thor.config import BertConfig
+from bert_thor.layers import FactoredLinear
+from bert_thor.ops.layer_norm import LayerNorm
+
+MASKED = -10000.0
+"""Added to the scores of padding, as the original does."""
+
+
+class Embedding(nn.Cell):
+    """Sum of token, position and segment tables, then layer normalisation."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.hidden_size = config.hidden_size
+        self.token_table = _zeros(config.vocab_size, config.hidden_size)
+        self.position_table = _zeros(config.max_position, config.hidden_size)
+        self.segment_table = _zeros(config.type_vocab_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+
+    def construct(self, ids_BS: Tensor, segments_BS: Tensor) -> Tensor:
+        """Return the embedded rows [N, H]."""
+        batch, length = ids_BS.shape
+        tokens = ops.gather(self.token_table, ids_BS.reshape(-1), 0)
+        segments = ops.gather(self.segment_table, segments_BS.reshape(-1), 0)
+        positions = ops.tile(self.position_table[:length], (batch, 1))
+        return self.norm(tokens + segments + positions)
+
+
+class SelfAttention(nn.Cell):
+    """softmax(QKᵀ/√D + mask) V with one fused projection for query, key and value."""
+
+    def __init__(self, config: BertConfig, block: int) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.heads, self.head_size = config.num_heads, hidden // config.num_heads
+        self.scale = 1.0 / math.sqrt(self.head_size)
+        self.qkv = FactoredLinear(hidden, 3 * hidden, block, groups=3)
+        self.scores = ops.BatchMatMul(transpose_b=True)
+        self.mix = ops.BatchMatMul()
+
+    def construct(self, x_NH: Tensor, mask_B11S: Tensor) -> Tensor:
+        """Return the mixed values [N, H], before the output projection."""
+        batch, length = mask_B11S.shape[0], mask_B11S.shape[3]
+        qkv = (self.qkv(x_NH) + self.qkv.bias).reshape(batch, length, 3, self.heads, self.head_size)
+        q, k, v = ops.unstack(qkv.transpose(2, 0, 3, 1, 4), 0)
+        weights = ops.softmax(self.scores(q, k) * self.scale + mask_B11S, -1)
+        return self.mix(weights, v).transpose(0, 2, 1, 3).reshape(-1, self.heads * self.head_size)
+
+
+class EncoderLayer(nn.Cell):
+    """Attention and feed-forward, each followed by residual sum and layer normalisation."""
+
+    def __init__(self, config: BertConfig, block: int) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.attention = SelfAttention(config, block)
+        self.attention_output = FactoredLinear(hidden, hidden, block)
+        self.attention_norm = LayerNorm(hidden, config.layer_norm_eps)
+        self.intermediate = FactoredLinear(hidden, config.intermediate_size, block)
+        self.output = FactoredLinear(config.intermediate_size, hidden, block)
+        self.output_norm = LayerNorm(hidden, config.layer_norm_eps)
+
+    def construct(self, x_NH: Tensor, mask_B11S: Tensor) -> Tensor:
+        """Return the layer's output rows [N, H]."""
+        mixed = self.attention(x_NH, mask_B11S)
+        x_NH = self.attention_norm(x_NH + self.attention_output(mixed) + self.attention_output.bias)
+        inner = gelu(self.intermediate(x_NH) + self.intermediate.bias)
+        return self.output_norm(x_NH + self.output(inner) + self.output.bias)
+
+
+class Bert(nn.Cell):
+    """Embedding and encoder."""
+
+    def __init__(self, config: BertConfig, block: int) -> None:
+        super().__init__()
+        self.embedding = Embedding(config)
+        self.layers = nn.CellList([EncoderLayer(config, block) for _ in range(config.num_layers)])
+
+    def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor) -> Tensor:
+        """Return the last layer's rows [N, H]."""
+        x_NH = self.embedding(ids_BS, segments_BS)
+        mask_B11S = ((1.0 - mask_BS.astype(ms.float32)) * MASKED).reshape(mask_BS.shape[0], 1, 1, mask_BS.shape[1])
+        for layer in self.layers:
+            x_NH = layer(x_NH, mask_B11S)
+        return x_NH
+
+
+class BertForPreTraining(nn.Cell):
+    """BERT with both heads. `block` is the edge of the factors' diagonal blocks (0: whole matrices)."""
+
+    def __init__(self, config: BertConfig, block: int = 128, seed: int = 0) -> None:
+        super().__init__()
+        config.check()
+        hidden = config.hidden_size
+        self.config = config
+        self.bert = Bert(config, block)
+        self.transform = FactoredLinear(hidden, hidden, block)
+        self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
+        self.decoder_bias = _zeros(config.vocab_size)
+        self.pooler = FactoredLinear(hidden, hidden, block)
+        self.next_sentence_weight = _zeros(2, hidden)
+        self.next_sentence_bias = _zeros(2)
+        self.decode = ops.MatMul(transpose_b=True)
+        self.update_parameters_name()
+        initialise(self, config.initializer_range, seed)
+
+    def logits(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the masked positions' logits over the vocabulary [B·P, V] and the next-sentence logits [B, 2]."""
+        batch, length = ids_BS.shape
+        x_NH = self.bert(ids_BS, mask_BS, segments_BS)
+        starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
+        masked = ops.gather(x_NH, (positions_BP + starts).reshape(-1), 0)
+        masked = self.transform_norm(gelu(self.transform(masked) + self.transform.bias))
+        token_logits = self.decode(masked, self.bert.embedding.token_table) + self.decoder_bias
+        first = ops.gather(x_NH, starts.reshape(-1), 0)
+        pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
+        return token_logits, self.decode(pooled, self.next_sentence_weight) + self.next_sentence_bias
+
+    def construct(
+        self,
+        input_ids: Tensor,
+        input_mask: Tensor,
+        segment_ids: Tensor,
+        masked_lm_positions: Tensor,
+        masked_lm_ids: Tensor,
+        masked_lm_weights: Tensor,
+        next_sentence_labels: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (loss, masked-LM loss, next-sentence loss).
+
+        loss = Σ w·nll / (Σ w + 1e-5) over the masked positions + mean nll over the sentence pairs, as MLPerf's reference.
+        """
+        tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions)
+        weights = masked_lm_weights.reshape(-1)
+        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (weights.sum() + 1e-5)
+        next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean()
+        return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x·Φ(x) with the exact normal distribution function (Hendrycks & Gimpel, 2016)."""
+    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
+
+
+def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
+    """−log softmax(logits)[label] per row."""
+    return -ops.gather_elements(ops.log_softmax(logits, -1), 1, labels.reshape(-1, 1)).reshape(-1)
+
+
+def initialise(model: nn.Cell, deviation: float, seed: int) -> None:
+    """Weights and tables from a normal distribution cut at two deviations, biases 0, norm scales 1.
+
+    Each parameter has a generator of its own, seeded by (seed, its name): the start does not depend on the order of parameters, on the
+    framework's version or on the number of devices.
+    """
+    for parameter in model.get_parameters():
+        if parameter.ndim == 2:
+            generator = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
+            parameter.set_data(Tensor(truncated_normal(generator, parameter.shape) * np.float32(deviation)))
+
+
+def truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers within two deviations, float32; those outside are drawn again."""
+    values = generator.standard_normal(shape, dtype=np.float32)
+    outside = np.abs(values) > 2
+    while outside.any():
+        values[outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
+        outside = np.abs(values) > 2
+    return values
+
+
+def _zeros(*shape: int) -> Parameter:
+    return Parameter(np.zeros(shape, np.float32))
