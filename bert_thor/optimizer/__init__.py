@@ -1,0 +1,1 @@
+"""THOR and first-order optimizers: one update loop, one named rule per parameter."""
