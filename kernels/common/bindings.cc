@@ -5,6 +5,10 @@
 #include "common/isa.h"
 #include "common/parallel.h"
 
+namespace thor {
+void BindLayerNorm(py::module_& module);
+}  // namespace thor
+
 PYBIND11_MODULE(_native, module) {
   module.doc() = "The CPU kernels on NumPy arrays; use bert_thor.kernels.<operation>.native instead of this module.";
   module.def("isa", &thor_isa);
@@ -13,4 +17,5 @@ PYBIND11_MODULE(_native, module) {
   module.def("abi_version", &thor_abi_version);
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
+  thor::BindLayerNorm(module);
 }

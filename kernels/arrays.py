@@ -1,0 +1,40 @@
+"""What every `native.py` checks before a kernel sees an array: element type, shape, contiguity."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def check_array(
+    operation: str, name: str, array: Array, dtypes: tuple[type, ...], shape: tuple[int, ...] | None = None
+) -> None:
+    """Refuse `array` unless it is a C-contiguous NumPy array of one of `dtypes` and, where given, of `shape`."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{operation}: {name} is a {type(array).__name__}; pass a NumPy array.")
+    if array.dtype not in [np.dtype(dtype) for dtype in dtypes]:
+        allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+        raise TypeError(f"{operation}: {name} has element type {array.dtype}; cast it to {allowed}.")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{operation}: {name} has shape {array.shape}; pass shape {shape}.")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{operation}: {name} is not C-contiguous; pass np.ascontiguousarray({name}).")
+
+
+def make_outputs(
+    operation: str, out: Optional[tuple[Array, ...]], shapes: tuple[tuple[int, ...], ...], dtypes: tuple[type, ...]
+) -> tuple[Array, ...]:
+    """New arrays of these shapes and types, or the ones in `out` once they are checked to fit and to be writable."""
+    if out is None:
+        return tuple(np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes))
+    if len(out) != len(shapes):
+        raise ValueError(f"{operation}: out has {len(out)} arrays; pass {len(shapes)}.")
+    for i, (array, shape, dtype) in enumerate(zip(out, shapes, dtypes)):
+        check_array(operation, f"out[{i}]", array, (dtype,), shape)
+        if not array.flags.writeable:
+            raise ValueError(f"{operation}: out[{i}] is read-only; pass a writable array.")
+    return out

@@ -1,0 +1,62 @@
+// Sixteen lanes of float, the same names on every instruction set, so that the loops of an operation are written once
+// (its body.h) and compiled once per instruction set (its portable.cc, avx2.cc, avx512.cc): the flags of the including
+// file choose. Everything lives in an anonymous namespace and nothing comes from std::, so the linker can never put
+// code that was compiled for wide registers where another file expects plain code. Sums over lanes are folded in one
+// order.
+#ifndef THOR_COMMON_LANES_H_
+#define THOR_COMMON_LANES_H_
+
+#include <cstdint>
+
+namespace {
+
+constexpr int kLanes = 16;
+
+// Which lanes a load or store touches; the others read as zero.
+struct All {};
+struct First {
+  int count;
+};
+
+}  // namespace
+
+#if defined(__AVX512F__)
+#include "common/lanes_avx512.h"
+#elif defined(__AVX2__)
+#include "common/lanes_avx2.h"
+#else
+#include "common/lanes_portable.h"
+#endif
+
+#define THOR_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+// step(offset, lanes) for every sixteen elements; lanes is All{} or, once at the end, First{rest}.
+template <typename Step>
+THOR_INLINE void ForEachVector(int64_t n, Step step) {
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) step(j, All{});
+  if (j < n) step(j, First{static_cast<int>(n - j)});
+}
+
+// Sum over the row of the values that term(offset, lanes) gives; lanes outside must be zero. Four accumulators hide the
+// latency of the addition and keep the rounding error at (n / 64 + 6) units.
+template <typename Term>
+THOR_INLINE float SumOverVectors(int64_t n, Term term) {
+  Floats s0 = Set(0), s1 = s0, s2 = s0, s3 = s0;
+  int64_t j = 0;
+  for (; j + 4 * kLanes <= n; j += 4 * kLanes) {
+    s0 = s0 + term(j, All{});
+    s1 = s1 + term(j + kLanes, All{});
+    s2 = s2 + term(j + 2 * kLanes, All{});
+    s3 = s3 + term(j + 3 * kLanes, All{});
+  }
+  for (; j + kLanes <= n; j += kLanes) s0 = s0 + term(j, All{});
+  if (j < n) s1 = s1 + term(j, First{static_cast<int>(n - j)});
+  return SumLanes((s0 + s1) + (s2 + s3));
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_LANES_H_

@@ -1,0 +1,87 @@
+// Sixteen lanes as two AVX2 registers.
+#ifndef THOR_COMMON_LANES_AVX2_H_
+#define THOR_COMMON_LANES_AVX2_H_
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace {
+
+struct Floats {
+  __m256 low, high;
+};
+
+// Lanes [from, from + 8) of the mask whose first `count` lanes are set.
+inline __m256i LaneMask(First lanes, int from) {
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes.count - from), index);
+}
+
+inline Floats Set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Floats operator+(Floats a, Floats b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+inline Floats operator-(Floats a, Floats b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+inline Floats operator*(Floats a, Floats b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
+  return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+
+inline Floats Load(const float* p, All) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline Floats Load(const float* p, First lanes) {
+  return {_mm256_maskload_ps(p, LaneMask(lanes, 0)), _mm256_maskload_ps(p + 8, LaneMask(lanes, 8))};
+}
+inline void Store(float* p, Floats a, All) {
+  _mm256_storeu_ps(p, a.low);
+  _mm256_storeu_ps(p + 8, a.high);
+}
+inline void Store(float* p, Floats a, First lanes) {
+  _mm256_maskstore_ps(p, LaneMask(lanes, 0), a.low);
+  _mm256_maskstore_ps(p + 8, LaneMask(lanes, 8), a.high);
+}
+
+// bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
+inline __m256 Widen(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }
+inline __m128i Narrow(__m256 a) {
+  const __m256i bits = _mm256_castps_si256(a);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  return _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+}
+inline Floats Load(const uint16_t* p, All) {
+  return {Widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          Widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+inline Floats Load(const uint16_t* p, First lanes) {
+  uint16_t copy[kLanes] = {};
+  for (int i = 0; i < lanes.count; ++i) copy[i] = p[i];
+  return Load(copy, All{});
+}
+inline void Store(uint16_t* p, Floats a, All) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), Narrow(a.low));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), Narrow(a.high));
+}
+inline void Store(uint16_t* p, Floats a, First lanes) {
+  uint16_t copy[kLanes];
+  Store(copy, a, All{});
+  for (int i = 0; i < lanes.count; ++i) p[i] = copy[i];
+}
+
+inline Floats Keep(Floats a, All) { return a; }
+inline Floats Keep(Floats a, First lanes) {
+  return {_mm256_and_ps(a.low, _mm256_castsi256_ps(LaneMask(lanes, 0))),
+          _mm256_and_ps(a.high, _mm256_castsi256_ps(LaneMask(lanes, 8)))};
+}
+
+inline float SumLanes(Floats a) {
+  const __m256 eight = _mm256_add_ps(a.low, a.high);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_LANES_AVX2_H_

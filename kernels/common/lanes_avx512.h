@@ -1,0 +1,63 @@
+// Sixteen lanes as one AVX-512 register.
+#ifndef THOR_COMMON_LANES_AVX512_H_
+#define THOR_COMMON_LANES_AVX512_H_
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // false alarms about _mm512_undefined_... in GCC 12's own header
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include <cstdint>
+
+namespace {
+
+struct Floats {
+  __m512 v;
+};
+
+inline __mmask16 LaneMask(First lanes) { return static_cast<__mmask16>((1u << lanes.count) - 1); }
+
+inline Floats Set(float x) { return {_mm512_set1_ps(x)}; }
+inline Floats operator+(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Floats operator-(Floats a, Floats b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Floats operator*(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Floats MultiplyAdd(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+
+inline Floats Load(const float* p, All) { return {_mm512_loadu_ps(p)}; }
+inline Floats Load(const float* p, First lanes) { return {_mm512_maskz_loadu_ps(LaneMask(lanes), p)}; }
+inline void Store(float* p, Floats a, All) { _mm512_storeu_ps(p, a.v); }
+inline void Store(float* p, Floats a, First lanes) { _mm512_mask_storeu_ps(p, LaneMask(lanes), a.v); }
+
+// bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
+inline Floats Widen(__m256i bits) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+inline __m256i Narrow(Floats a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+}
+inline Floats Load(const uint16_t* p, All) {
+  return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+inline Floats Load(const uint16_t* p, First lanes) { return Widen(_mm256_maskz_loadu_epi16(LaneMask(lanes), p)); }
+inline void Store(uint16_t* p, Floats a, All) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Narrow(a)); }
+inline void Store(uint16_t* p, Floats a, First lanes) { _mm256_mask_storeu_epi16(p, LaneMask(lanes), Narrow(a)); }
+
+inline Floats Keep(Floats a, All) { return a; }
+inline Floats Keep(Floats a, First lanes) { return {_mm512_maskz_mov_ps(LaneMask(lanes), a.v)}; }
+
+inline float SumLanes(Floats a) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_LANES_AVX512_H_

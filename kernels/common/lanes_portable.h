@@ -1,0 +1,84 @@
+// Sixteen lanes on any CPU: the compiler's vector extension, which it lowers to what the baseline has (SSE2, NEON).
+#ifndef THOR_COMMON_LANES_PORTABLE_H_
+#define THOR_COMMON_LANES_PORTABLE_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+typedef float FloatQuarter __attribute__((vector_size(16)));
+
+struct Floats {
+  FloatQuarter v[4];
+};
+
+inline Floats Set(float x) {
+  const FloatQuarter q = {x, x, x, x};
+  return {q, q, q, q};
+}
+inline Floats operator+(Floats a, Floats b) {
+  for (int i = 0; i < 4; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline Floats operator-(Floats a, Floats b) {
+  for (int i = 0; i < 4; ++i) a.v[i] -= b.v[i];
+  return a;
+}
+inline Floats operator*(Floats a, Floats b) {
+  for (int i = 0; i < 4; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+// a * b + c, rounded once or twice, as the instruction set has it.
+inline Floats MultiplyAdd(Floats a, Floats b, Floats c) { return a * b + c; }
+
+inline Floats Load(const float* p, First lanes) {
+  Floats a = Set(0);
+  std::memcpy(&a.v, p, sizeof(float) * lanes.count);
+  return a;
+}
+inline Floats Load(const float* p, All) {
+  Floats a;
+  std::memcpy(&a.v, p, sizeof(a.v));
+  return a;
+}
+inline void Store(float* p, Floats a, First lanes) { std::memcpy(p, &a.v, sizeof(float) * lanes.count); }
+inline void Store(float* p, Floats a, All) { std::memcpy(p, &a.v, sizeof(a.v)); }
+
+// bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
+inline Floats Load(const uint16_t* p, First lanes) {
+  uint32_t bits[kLanes] = {};
+  for (int i = 0; i < lanes.count; ++i) bits[i] = static_cast<uint32_t>(p[i]) << 16;
+  Floats a;
+  std::memcpy(&a.v, bits, sizeof(bits));
+  return a;
+}
+inline Floats Load(const uint16_t* p, All) { return Load(p, First{kLanes}); }
+inline void Store(uint16_t* p, Floats a, First lanes) {
+  uint32_t bits[kLanes];
+  std::memcpy(bits, &a.v, sizeof(bits));
+  for (int i = 0; i < lanes.count; ++i) {
+    const bool nan = (bits[i] & 0x7fffffff) > 0x7f800000;
+    p[i] = static_cast<uint16_t>((nan ? bits[i] | 0x400000 : bits[i] + 0x7fff + (bits[i] >> 16 & 1)) >> 16);
+  }
+}
+inline void Store(uint16_t* p, Floats a, All) { Store(p, a, First{kLanes}); }
+
+inline Floats Keep(Floats a, All) { return a; }
+inline Floats Keep(Floats a, First lanes) {
+  float kept[kLanes];
+  std::memcpy(kept, &a.v, sizeof(kept));
+  return Load(kept, lanes);
+}
+
+inline float SumLanes(Floats a) {
+  float s[kLanes];
+  std::memcpy(s, &a.v, sizeof(s));
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) s[i] += s[i + width];
+  return s[0];
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_LANES_PORTABLE_H_

@@ -1,0 +1,3 @@
+#include "layer_norm/body.h"
+
+const thor::LayerNormImplementation thor::layer_norm_avx2 = kImplementation;
