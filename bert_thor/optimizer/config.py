@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import tyro
+from typing_extensions import Annotated
+
 from bert_thor.config import ConfigError
 
 OPTIMIZERS = ("thor", "adamw")
@@ -13,7 +16,7 @@ OPTIMIZERS = ("thor", "adamw")
 class OptimizerConfig:
     """THOR for dense layers, Adam for the rest; or AdamW for everything."""
 
-    name: str = "thor"
+    name: Annotated[str, tyro.conf.arg(name="optimizer")] = "thor"
     """thor or adamw."""
     learning_rate: float = 6e-3
     """Peak step of the dense layers' weights: with thor the RMS of one step is learning_rate times update_rms."""

@@ -1,0 +1,69 @@
+# Everything starts from here; `make help` lists the targets. All set-up happens in the private .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+CXX ?= c++
+SUPPORTED := 3.9 3.10 3.11 3.12
+
+# The first interpreter that runs and is supported; `make PYTHON=/path/to/python3.11 ...` chooses another.
+PYTHON ?= $(shell for name in python3 $(foreach v,3.11 3.12 3.10 3.9,python$(v)); do \
+	version=$$($$name -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	case " $(SUPPORTED) " in *" $$version "*) echo $$name; break;; esac; done)
+
+KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
+
+.PHONY: help venv kernels demo test test-long lint format clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+venv: $(VENV)/.kernels  ## private environment with pinned packages and compiled kernels
+
+$(VENV)/.packages: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no supported Python found: install Python 3.9, 3.10, 3.11 or 3.12 (with venv), or pass PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v="%d.%d" % sys.version_info[:2]; v in "$(SUPPORTED)".split() or sys.exit("error: Python %s is not supported: install Python 3.9, 3.10, 3.11 or 3.12, or pass PYTHON=/path/to/python" % v)'
+	@command -v "$(CXX)" >/dev/null || { echo "error: no C++ compiler found ($(CXX)): install one (Debian: apt-get install g++), or pass CXX=/path/to/compiler" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel pybind11 cmake ninja
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test]'
+	@touch $@
+
+$(VENV)/.kernels: $(VENV)/.packages $(KERNEL_SOURCES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+demo: venv  ## text to TFRecords, a small BERT trained with THOR, its accuracy on held-out documents
+	@test -f demo/data/manifest.json || $(BIN)/bert-thor prepare --source docstrings --output demo/data --vocab-size 8192 --max-seq-length 128 --seed 12345
+	@rm -rf demo/run
+	$(BIN)/bert-thor pretrain --recipe demo --data demo/data --run demo/run --optimizer thor --seed 0
+	$(BIN)/bert-thor evaluate --run demo/run --data demo/data
+
+test: venv  ## the whole default suite
+	$(BIN)/python -m pytest
+
+test-long: venv  ## what takes minutes: every shape, long interpreter runs
+	$(BIN)/python -m pytest -m long
+
+$(VENV)/.lint: $(VENV)/.packages
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]' --no-build-isolation
+	@touch $@
+
+# mypy finds bert_thor.kernels and bert_thor.ops through this tree of links: they live at the top level.
+build/typing: $(VENV)/.lint
+	@rm -rf $@ && mkdir -p $@/bert_thor
+	@for entry in bert_thor/*; do ln -s "$(CURDIR)/$$entry" $@/bert_thor/; done
+	@ln -s "$(CURDIR)/kernels" "$(CURDIR)/ops" $@/bert_thor/
+
+lint: venv build/typing  ## ruff, mypy, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h')
+	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml bert_thor
+
+format: $(VENV)/.lint  ## rewrite Python and C++ in the house style
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	$(BIN)/clang-format -i $$(git ls-files '*.cc' '*.h')
+
+clean:  ## remove what was built (not .venv, demo or runs)
+	rm -rf build kernels/*.so

@@ -1,0 +1,119 @@
+"""The command `bert-thor`: prepare, pretrain, evaluate."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from dataclasses import dataclass
+from typing import Callable, Sequence
+
+import tyro
+
+from bert_thor.checkpoint import CheckpointError
+from bert_thor.config import ConfigError
+from bert_thor.data.errors import DataError
+from bert_thor.errors import Interrupted, TrainingError
+from bert_thor.kernels.status import KernelError
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: what it is for and what runs it."""
+
+    summary: str
+    run: Callable[[Sequence[str]], None]
+
+
+def prepare(arguments: Sequence[str]) -> None:
+    """Text to vocabulary and TFRecords."""
+    from bert_thor.data.prepare import PrepareConfig, prepare
+
+    prepare(_parse(PrepareConfig, arguments, "prepare", None))
+
+
+def pretrain(arguments: Sequence[str]) -> None:
+    """Train, from a recipe with any field changed."""
+    from bert_thor.recipes import PretrainConfig, recipe
+
+    name = _value_of("--recipe", arguments) or "demo"
+    config = _parse(PretrainConfig, arguments, "pretrain", recipe(name))
+    config.check()
+    from bert_thor.training import Trainer
+
+    Trainer(config).run()
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Accuracy of checkpoints on the held-out documents."""
+    from bert_thor.evaluation import EvaluateConfig, evaluate
+
+    config = _parse(EvaluateConfig, arguments, "evaluate", None)
+    for report in evaluate(config)[-1:]:
+        print(
+            f"held-out masked-LM accuracy {report['masked_lm_accuracy']:.4f}, "
+            f"unigram baseline {report['unigram_accuracy']:.4f} (always the most frequent token), "
+            f"ratio {report['masked_lm_accuracy'] / report['unigram_accuracy']:.2f}"
+        )
+
+
+COMMANDS = {
+    "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
+    "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
+    "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one sentence on stderr and a non-zero status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] not in COMMANDS:
+        print(f"error: unknown command {arguments[0]!r}; use one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return _run(COMMANDS[arguments[0]], arguments[1:])
+
+
+def _run(command: Command, arguments: Sequence[str]) -> int:
+    try:
+        command.run(arguments)
+    except (ConfigError, DataError, CheckpointError, TrainingError, KernelError, ImportError) as error:
+        return _fail(str(error), 1)
+    except Interrupted as error:
+        return _fail(str(error), error.status)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(f"no space left on the disk for {error.filename or 'the output'}: free space and run the command again", 1)
+        return _fail(str(error), 1)
+    return 0
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return status
+
+
+def _usage() -> str:
+    lines = [f"  bert-thor {name:10} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: bert-thor COMMAND [OPTIONS]   (bert-thor COMMAND --help lists the options)", *lines])
+
+
+def _parse(kind: type, arguments: Sequence[str], name: str, default: object) -> object:
+    """Parse options into the dataclass `kind`; fields of nested dataclasses are options of their own, without a prefix."""
+    return tyro.cli(kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,))
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return argument.split("=", 1)[1]
+        if argument == option and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What a pretraining run is made of, and the named recipes that it can start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bert_thor.config import BERT_SIZES, BertConfig, ConfigError
+from bert_thor.optimizer.config import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One pretraining run."""
+
+    data: Path = Path("data")
+    """Folder of TFRecord files as `bert-thor prepare` or MLPerf's scripts write them."""
+    run: Path = Path("run")
+    """Folder that receives configuration, metrics, checkpoints and evaluation."""
+    recipe: str = "demo"
+    """Named set of defaults for all other options."""
+    steps: int = 1000
+    """Optimizer steps."""
+    batch_size: int = 16
+    """Sequences per step."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the data and dropout."""
+    resume: bool = False
+    """Continue the run in --run from its last checkpoint."""
+    checkpoint_interval: int = 500
+    """Steps between checkpoints; the last step always has one."""
+    keep_checkpoints: int = 3
+    """Checkpoints to keep; older ones are deleted."""
+    log_interval: int = 100
+    """Steps between log lines."""
+    device_target: str = "CPU"
+    """CPU or Ascend."""
+    model: BertConfig = field(default_factory=BertConfig)
+    """Sizes of the network."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimizer and its schedule."""
+
+    def check(self) -> None:
+        """Raise `ConfigError` with one sentence when a value is outside its range."""
+        for name in ("steps", "batch_size", "checkpoint_interval", "keep_checkpoints", "log_interval"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: it must be 0 or more")
+        if self.device_target not in ("CPU", "Ascend"):
+            raise ConfigError(f"device_target {self.device_target!r} is not supported: use CPU or Ascend")
+        self.model.check()
+        self.optimizer.check()
+
+
+def _small(size: str, **changes: object) -> BertConfig:
+    return replace(BERT_SIZES[size], hidden_dropout=0.0, attention_dropout=0.0, **changes)  # type: ignore[arg-type]
+
+
+RECIPES = {
+    "demo": PretrainConfig(recipe="demo", steps=1000, model=_small("bert-tiny")),
+    "mini": PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
+    "bert-base": PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
+    "bert-large": PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
+}
+"""Recipes by name. `demo` is what `make demo` runs."""
+
+
+def recipe(name: str) -> PretrainConfig:
+    """The recipe called `name`; raises `ConfigError` with the list when there is none."""
+    if name not in RECIPES:
+        raise ConfigError(f"recipe {name!r} is not known: use one of {', '.join(RECIPES)}")
+    return RECIPES[name]

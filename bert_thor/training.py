@@ -1,0 +1,192 @@
+"""The pretraining loop: data, steps, log lines, metrics, checkpoints, resume."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from types import FrameType
+from typing import Any, Iterator
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+
+from bert_thor import __version__
+from bert_thor.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, match_parameters, save_checkpoint
+from bert_thor.compat import use_graph_mode, version
+from bert_thor.config import ConfigError
+from bert_thor.data.dataset import Batch, TrainingData
+from bert_thor.errors import Interrupted, TrainingError
+from bert_thor.model import BertForPreTraining
+from bert_thor.optimizer.registration import describe, is_probe
+from bert_thor.optimizer.step import Optimizer, StepResult
+from bert_thor.recipes import PretrainConfig
+from bert_thor.run_folder import RunFolder
+
+MAX_SKIPPED = 10
+"""Steps in a row whose loss or gradient is not finite before the run stops."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands: all that a resumed run needs beside the parameters."""
+
+    step: int = 0
+    samples: int = 0
+    skipped: int = 0
+    skipped_in_a_row: int = 0
+    failed_blocks: int = 0
+
+
+class Trainer:
+    """One run: `Trainer(config).run()`."""
+
+    def __init__(self, config: PretrainConfig) -> None:
+        config.check()
+        self.config = config
+        self.folder = RunFolder(config.run)
+        self.data = TrainingData(config.data, config.batch_size, config.seed, vocab_size=config.model.vocab_size)
+        if self.data.max_seq_length > config.model.max_position:
+            raise ConfigError(
+                f"{config.data} has sequences of {self.data.max_seq_length} tokens, the position table has "
+                f"{config.model.max_position} rows: prepare shorter sequences or raise --max-position"
+            )
+        self.folder.open(config)
+        use_graph_mode(config.device_target)
+        self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed)
+        self.optimizer = Optimizer(self.model, config.optimizer)
+        self.progress = Progress()
+        self._stop_signal: int | None = None
+
+    def run(self) -> Progress:
+        """Train to `config.steps`; on a signal or a failure save the state first, then raise."""
+        if self.config.resume:
+            self._resume()
+        self.folder.truncate_metrics(self.progress.step)
+        print(describe(self.optimizer.table, self.config.device_target), flush=True)
+        with _stop_signals(self):
+            self._loop()
+        return self.progress
+
+    def _loop(self) -> None:
+        config, progress = self.config, self.progress
+        batches = self.data.batches(first_row=progress.samples)
+        log = LogLine(progress.step)
+        if progress.step < config.steps:
+            print("compiling the graphs of the training step: the first steps take seconds longer", flush=True)
+        with open(self.folder.metrics, "a", encoding="utf-8") as metrics:
+            while progress.step < config.steps:
+                result = self._one_step(batches)
+                metrics.write(json.dumps(self._metrics(result)) + "\n")
+                metrics.flush()
+                if progress.step % config.log_interval == 0 or progress.step in (1, config.steps):
+                    log.print(1 + (progress.samples - 1) // self.data.rows, progress.step, result.loss)
+                self._stop_if_not_finite()
+                if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
+                    self.save()
+                self._stop_if_asked()
+
+    def _one_step(self, batches: Iterator[Batch]) -> StepResult:
+        batch = tuple(Tensor(array) for array in next(batches))
+        progress = self.progress
+        result = self.optimizer.step(batch, progress.step, self.config.steps)
+        progress.step += 1
+        progress.samples += self.config.batch_size
+        progress.failed_blocks += result.failed_blocks
+        progress.skipped += not result.applied
+        progress.skipped_in_a_row = 0 if result.applied else progress.skipped_in_a_row + 1
+        return result
+
+    def _metrics(self, result: StepResult) -> dict[str, Any]:
+        progress = self.progress
+        damping = self.config.optimizer.damping if self.config.optimizer.name == "thor" else 0.0
+        values = asdict(result)
+        values.update(samples_per_second=self.config.batch_size / result.step_seconds, damping=damping)
+        values.update(skipped_steps=progress.skipped)
+        return {"step": progress.step, "samples": progress.samples, **values}
+
+    def save(self) -> None:
+        """Write a checkpoint of the present step."""
+        state = {**asdict(self.progress), "seed": self.config.seed, "bert_thor": __version__, "mindspore": list(version())}
+        checkpoint = Checkpoint(self.progress.step, _arrays(weights(self.model)), _arrays(self.optimizer.state()), state)
+        save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
+
+    def _resume(self) -> None:
+        steps = self.folder.steps()
+        if not steps:
+            print(f"{self.config.run} has no checkpoint yet: starting from step 0", flush=True)
+            return
+        path = checkpoint_path(self.folder.checkpoints, steps[-1])
+        checkpoint = load_checkpoint(path)
+        for parameters, stored in ((weights(self.model), checkpoint.model), (self.optimizer.state(), checkpoint.optimizer)):
+            assign(parameters, stored, path)
+        self.progress = Progress(**{name: checkpoint.state[name] for name in asdict(Progress())})
+        print(f"resuming from {path} at step {self.progress.step}", flush=True)
+
+    def _stop_if_not_finite(self) -> None:
+        if self.progress.skipped_in_a_row >= MAX_SKIPPED:
+            self.save()
+            raise TrainingError(
+                f"loss or gradient was not finite in {MAX_SKIPPED} steps in a row up to step {self.progress.step}; the state is saved in "
+                f"{self.folder.checkpoints}: look at the data, or resume with a smaller learning rate in a new run"
+            )
+
+    def _stop_if_asked(self) -> None:
+        if self._stop_signal is not None:
+            self.save()
+            raise Interrupted(
+                f"interrupted; step {self.progress.step} is saved, continue with --resume", 128 + self._stop_signal
+            )
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: end after the running step."""
+        self._stop_signal = number
+
+
+class LogLine:
+    """The log line of the original: loss, seconds since the last line, and seconds per step."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.time = step, perf_counter()
+
+    def print(self, epoch: int, step: int, loss: float) -> None:
+        """Print the line of `step`."""
+        now = perf_counter()
+        total = now - self.time
+        outputs = np.array([loss], np.float32)
+        average = total / (step - self.step)
+        print(
+            f"epoch: {epoch}, step: {step}, outputs are {outputs}, total_time_span is {total}, step_time_span is {average}", flush=True
+        )
+        self.step, self.time = step, now
+
+
+class _stop_signals:  # noqa: N801 - used as a function
+    """Within, SIGINT and SIGTERM end the run after the running step instead of killing it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def __enter__(self) -> None:
+        self.before = {number: signal.signal(number, self.trainer.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def weights(model: nn.Cell) -> list[Parameter]:
+    """The parameters that a checkpoint's model file holds: all but the probes."""
+    return [parameter for parameter in model.get_parameters() if not is_probe(parameter)]
+
+
+def assign(parameters: list[Parameter], stored: dict[str, np.ndarray], path: object) -> None:
+    """Set `parameters` to the arrays of the same names; raises `CheckpointError` when names or shapes differ."""
+    match_parameters(path, stored, {p.name: p.shape for p in parameters})  # type: ignore[arg-type]
+    for parameter in parameters:
+        parameter.set_data(Tensor(stored[parameter.name]))
+
+
+def _arrays(parameters: list[Parameter]) -> dict[str, np.ndarray]:
+    return {parameter.name: parameter.asnumpy() for parameter in parameters}
