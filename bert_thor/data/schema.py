@@ -45,7 +45,9 @@ class Schema:
 
     def to_json(self) -> str:
         """Text of `schema.json`."""
-        columns = {name: {"type": column_type(name), "rank": 1, "shape": [length]} for name, length in self.lengths().items()}
+        columns = {
+            name: {"type": column_type(name), "rank": 1, "shape": [length]} for name, length in self.lengths().items()
+        }
         return json.dumps({"datasetType": "TF", "columns": columns}, indent=2) + "\n"
 
 
@@ -94,6 +96,13 @@ def _length(columns: dict[str, Any], name: str, path: Path) -> int:
     if not isinstance(column, dict):
         raise DataError(f"{path}: column {name} is missing.")
     shape = column.get("shape")
-    if not isinstance(shape, list) or len(shape) != 1 or not isinstance(shape[0], int) or not 1 <= shape[0] <= _LARGEST_DIMENSION:
-        raise DataError(f"{path}: column {name} has shape {shape}, expected one dimension between 1 and {_LARGEST_DIMENSION}.")
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 1
+        or not isinstance(shape[0], int)
+        or not 1 <= shape[0] <= _LARGEST_DIMENSION
+    ):
+        raise DataError(
+            f"{path}: column {name} has shape {shape}, expected one dimension between 1 and {_LARGEST_DIMENSION}."
+        )
     return shape[0]

@@ -1,8 +1,10 @@
 """TFRecord files: framing and checksums, written, indexed and read at random positions.
 
-A file is a sequence of records (TensorFlow, "TFRecord and tf.train.Example", and tensorflow/core/lib/io/record_writer.h):
+A file is a sequence of records (TensorFlow, "TFRecord and tf.train.Example", and
+tensorflow/core/lib/io/record_writer.h):
 
-    uint64 length | uint32 masked CRC-32C of the length | length bytes | uint32 masked CRC-32C of those bytes     (little endian)
+    uint64 length | uint32 masked CRC-32C of the length | length bytes | uint32 masked CRC-32C of those bytes
+    (little endian)
 
 where masked(c) = rotate_right(c, 15) + 0xa282ead8 (mod 2^32). Both checksums are verified whenever a record is read.
 """
@@ -57,7 +59,9 @@ class RecordWriter:
     def __enter__(self) -> RecordWriter:
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
         with self._file:
             if kind is None:
                 self._file.flush()
@@ -67,24 +71,30 @@ class RecordWriter:
 class RecordFile:
     """Random access to the records of one file, every checksum verified.
 
-    Opening walks over the headers once (about 1 GB/s, 1.5 million records/s) and keeps one offset per record. Reads use `pread`,
-    not a memory map: a file that shrinks meanwhile gives an error, not a SIGBUS.
+    Opening walks over the headers once (about 1 GB/s, 1.5 million records/s) and keeps one offset per record. Reads
+    use `pread`, not a memory map: a file that shrinks meanwhile gives an error, not a SIGBUS.
 
-    Errors: DataError if the file cannot be opened; RecordError for a header with a wrong checksum, a length that reaches beyond
-    the end of the file, or a truncated last record; `read` raises RecordError for data with a wrong checksum.
+    Attributes:
+        path: the file.
+        damage: None, or why the records from `damage.record` on cannot be found (only with `skip_damaged`).
+
+    Errors: DataError if the file cannot be read; RecordError, unless `skip_damaged`, for a header with a wrong
+    checksum, a length that reaches beyond the end of the file, or a truncated last record; `read` raises RecordError
+    for data with a wrong checksum.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, skip_damaged: bool = False) -> None:
         self.path = path
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DataError(f"cannot open the TFRecord file {path}: {error.strerror}.") from None
         try:
-            self._ends = scan(self._descriptor, str(path))
-        except BaseException:
-            self.close()
-            raise
+            self._ends, self.damage = scan(self._descriptor, str(path))
+        except OSError as error:
+            raise DataError(f"cannot read the TFRecord file {path}: {error.strerror}.") from None
+        if self.damage is not None and not skip_damaged:
+            raise self.damage
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -95,7 +105,9 @@ class RecordFile:
         size = int(self._ends[record]) - start
         block = os.pread(self._descriptor, size, start)
         if len(block) != size:
-            raise RecordError(str(self.path), record, f"the file ends {size - len(block)} bytes early; it changed while it was read")
+            raise RecordError(
+                str(self.path), record, f"the file ends {size - len(block)} bytes early; it changed while it was read"
+            )
         data = block[HEADER_BYTES:-FOOTER_BYTES]
         check_header(block[:HEADER_BYTES], str(self.path), record)
         if masked_crc(data) != struct.unpack("<I", block[-FOOTER_BYTES:])[0]:
@@ -116,26 +128,42 @@ class RecordFile:
 def check_header(header: bytes, file: str, record: int) -> int:
     """Length of the data that follows `header` (12 bytes); RecordError if its checksum does not match."""
     if masked_crc(header[:8]) != struct.unpack("<I", header[8:])[0]:
-        raise RecordError(file, record, "the checksum of the length field does not match; this is not a TFRecord file or it is damaged")
+        raise RecordError(
+            file,
+            record,
+            "the checksum of the length field does not match; this is not a TFRecord file or it is damaged",
+        )
     length: int = struct.unpack("<Q", header[:8])[0]
     return length
 
 
-def scan(descriptor: int, file: str) -> Offsets:
-    """Byte offset of the end of every record; walks from header to header and reads the file in large blocks."""
+def scan(descriptor: int, file: str) -> tuple[Offsets, Optional[RecordError]]:
+    """Byte offset of the end of every record, up to the end of the file or the first damage.
+
+    Walks from header to header and reads the file in large blocks.
+    """
     size = os.fstat(descriptor).st_size
     ends: list[int] = []
     position, block, block_start = 0, b"", 0
-    while position < size:
-        if position + HEADER_BYTES > block_start + len(block):
-            block, block_start = os.pread(descriptor, _SCAN_BYTES, position), position
-        offset = position - block_start
-        header = block[offset : offset + HEADER_BYTES]
-        if len(header) < HEADER_BYTES:
-            raise RecordError(file, len(ends), f"the file is truncated: {len(header)} of {HEADER_BYTES} header bytes are left")
-        length = check_header(header, file, len(ends))
-        position += HEADER_BYTES + length + FOOTER_BYTES
-        if position > size:
-            raise RecordError(file, len(ends), f"its length field says {length} bytes, which is {position - size} beyond the end of the file")
-        ends.append(position)
-    return np.array(ends, np.int64)
+    try:
+        while position < size:
+            if position + HEADER_BYTES > block_start + len(block):
+                block, block_start = os.pread(descriptor, _SCAN_BYTES, position), position
+            offset = position - block_start
+            position = _record_end(block[offset : offset + HEADER_BYTES], position, size, file, len(ends))
+            ends.append(position)
+    except RecordError as error:
+        return np.array(ends, np.int64), error
+    return np.array(ends, np.int64), None
+
+
+def _record_end(header: bytes, position: int, size: int, file: str, record: int) -> int:
+    if len(header) < HEADER_BYTES:
+        raise RecordError(file, record, f"the file is truncated: {len(header)} of {HEADER_BYTES} header bytes are left")
+    length = check_header(header, file, record)
+    end = position + HEADER_BYTES + length + FOOTER_BYTES
+    if end > size:
+        raise RecordError(
+            file, record, f"its length of {length} bytes reaches {end - size} bytes beyond the end of the file"
+        )
+    return end
