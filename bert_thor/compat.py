@@ -8,9 +8,13 @@ import mindspore as ms
 def use_graph_mode(device_target: str) -> None:
     """Compile cells into graphs and run them on `device_target` ("CPU" or "Ascend").
 
-    2.10 starts in PyNative mode and 1.10 in graph mode, so it is always set; `set_context` is the one form that all lines accept.
+    2.10 starts in PyNative mode and 1.10 in graph mode, so it is always set; `set_device` exists since 2.5.
     """
-    ms.set_context(mode=ms.GRAPH_MODE, device_target=device_target)
+    if hasattr(ms, "set_device"):
+        ms.set_context(mode=ms.GRAPH_MODE)
+        ms.set_device(device_target)
+    else:
+        ms.set_context(mode=ms.GRAPH_MODE, device_target=device_target)
 
 
 def version() -> tuple[int, ...]:

@@ -12,10 +12,11 @@ from mindspore import Tensor, nn, ops
 from bert_thor.checkpoint import CheckpointError, checkpoint_path, load_checkpoint, write_json
 from bert_thor.compat import use_graph_mode
 from bert_thor.config import BertConfig, ConfigError
-from bert_thor.data.dataset import Batch, EvaluationData
+from bert_thor.data.dataset import evaluation_batches, most_frequent_label
+from bert_thor.data.schema import Batch
 from bert_thor.model import BertForPreTraining, negative_log_likelihood
 from bert_thor.run_folder import RunFolder
-from bert_thor.training import assign, weights
+from bert_thor.training import assign, open_rows, weights
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,12 @@ class Evaluator:
     def __init__(self, config: EvaluateConfig) -> None:
         self.folder = RunFolder(config.run)
         stored = self.folder.read_config()
-        self.data = EvaluationData(config.data, config.batch_size, vocab_size=int(stored["model.vocab_size"]))
+        sizes = BertConfig(**{name[len("model.") :]: value for name, value in stored.items() if name.startswith("model.")})
+        self.rows = open_rows(config.data, "held_out", sizes)
+        self.unigram_token = most_frequent_label(open_rows(config.data, "train", sizes))
+        self.batch_size = min(config.batch_size, len(self.rows))
         use_graph_mode(config.device_target)
-        sizes = {name[len("model.") :]: value for name, value in stored.items() if name.startswith("model.")}
-        self.model = BertForPreTraining(BertConfig(**sizes), int(stored["optimizer.block"]))
+        self.model = BertForPreTraining(sizes, int(stored["optimizer.block"]))
         self.model.set_train(False)
         self.predictions = Predictions(self.model)
 
@@ -99,10 +102,10 @@ class Evaluator:
         checkpoint = load_checkpoint(path)
         assign(weights(self.model), checkpoint.model, path)
         counts = Counts()
-        for batch, rows in self.data.batches():
+        for batch, rows in evaluation_batches(self.rows, self.batch_size):
             inputs = (batch.input_ids, batch.input_mask, batch.segment_ids, batch.masked_lm_positions, batch.masked_lm_ids)
             predicted, nll, sentence = (output.asnumpy() for output in self.predictions(*(Tensor(array) for array in inputs)))
-            counts.add(batch, rows, predicted, nll, sentence, self.data.unigram_token)
+            counts.add(batch, rows, predicted, nll, sentence, self.unigram_token)
         return counts.report(step, int(checkpoint.state["samples"]))
 
 

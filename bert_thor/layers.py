@@ -16,6 +16,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.ops.fisher_covariance import fisher_covariance
+from bert_thor.ops.layer_norm import layer_norm
 
 
 def block_count(features: int, edge: int) -> int:
@@ -82,6 +83,20 @@ class FactoredLinear(nn.Cell):
     def construct(self, x_NI: Tensor) -> Tensor:
         """Return x Wᵀ, without the bias."""
         return self.matmul(x_NI, self.weight, self.probe_a, self.probe_g)
+
+
+class LayerNorm(nn.Cell):
+    """(x - mean) / sqrt(variance + eps) * gamma + beta over the last axis (Ba et al., 2016)."""
+
+    def __init__(self, features: int, eps: float) -> None:
+        super().__init__()
+        self.gamma = Parameter(np.ones(features, np.float32))
+        self.beta = Parameter(np.zeros(features, np.float32))
+        self.eps = Tensor(np.float32([eps]))
+
+    def construct(self, x_NH: Tensor) -> Tensor:
+        """Return the normalised rows."""
+        return layer_norm(x_NH, self.gamma, self.beta, self.eps)[0]
 
 
 def _probe(features: int, edge: int) -> Parameter:

@@ -14,8 +14,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.config import BertConfig
-from bert_thor.layers import FactoredLinear
-from bert_thor.ops.layer_norm import LayerNorm
+from bert_thor.layers import FactoredLinear, LayerNorm
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 from types import FrameType
 from typing import Any, Iterator
@@ -15,8 +16,10 @@ from mindspore import Parameter, Tensor, nn
 from bert_thor import __version__
 from bert_thor.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, match_parameters, save_checkpoint
 from bert_thor.compat import use_graph_mode, version
-from bert_thor.config import ConfigError
-from bert_thor.data.dataset import Batch, TrainingData
+from bert_thor.config import BertConfig, ConfigError
+from bert_thor.data.dataset import Rows, TrainingBatches
+from bert_thor.data.folder import open_folder
+from bert_thor.data.schema import Batch
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.model import BertForPreTraining
 from bert_thor.optimizer.registration import describe, is_probe
@@ -46,12 +49,7 @@ class Trainer:
         config.check()
         self.config = config
         self.folder = RunFolder(config.run)
-        self.data = TrainingData(config.data, config.batch_size, config.seed, vocab_size=config.model.vocab_size)
-        if self.data.max_seq_length > config.model.max_position:
-            raise ConfigError(
-                f"{config.data} has sequences of {self.data.max_seq_length} tokens, the position table has "
-                f"{config.model.max_position} rows: prepare shorter sequences or raise --max-position"
-            )
+        self.rows = open_rows(config.data, "train", config.model)
         self.folder.open(config)
         use_graph_mode(config.device_target)
         self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed)
@@ -71,7 +69,7 @@ class Trainer:
 
     def _loop(self) -> None:
         config, progress = self.config, self.progress
-        batches = self.data.batches(first_row=progress.samples)
+        batches = TrainingBatches(self.rows, config.batch_size, config.seed, position=progress.samples)
         log = LogLine(progress.step)
         if progress.step < config.steps:
             print("compiling the graphs of the training step: the first steps take seconds longer", flush=True)
@@ -81,7 +79,7 @@ class Trainer:
                 metrics.write(json.dumps(self._metrics(result)) + "\n")
                 metrics.flush()
                 if progress.step % config.log_interval == 0 or progress.step in (1, config.steps):
-                    log.print(1 + (progress.samples - 1) // self.data.rows, progress.step, result.loss)
+                    log.print(1 + (progress.samples - 1) // len(self.rows), progress.step, result.loss)
                 self._stop_if_not_finite()
                 if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
                     self.save()
@@ -174,6 +172,17 @@ class _stop_signals:  # noqa: N801 - used as a function
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def open_rows(data: Path, split: str, model: BertConfig) -> Rows:
+    """The rows of one split of a data folder, checked against the network's vocabulary and position table."""
+    folder = open_folder(data, split)
+    if folder.schema.max_seq_length > model.max_position:
+        raise ConfigError(
+            f"{data} has sequences of {folder.schema.max_seq_length} tokens, the position table has {model.max_position} rows: "
+            "prepare shorter sequences or raise --max-position"
+        )
+    return Rows(folder, model.vocab_size)
 
 
 def weights(model: nn.Cell) -> list[Parameter]:
