@@ -6,7 +6,10 @@
 #include "common/parallel.h"
 
 namespace thor {
+void BindCholeskyInverse(py::module_& module);
+void BindFisherCovariance(py::module_& module);
 void BindLayerNorm(py::module_& module);
+void BindPrecondition(py::module_& module);
 }  // namespace thor
 
 PYBIND11_MODULE(_native, module) {
@@ -17,5 +20,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("abi_version", &thor_abi_version);
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
+  thor::BindCholeskyInverse(module);
+  thor::BindFisherCovariance(module);
   thor::BindLayerNorm(module);
+  thor::BindPrecondition(module);
 }

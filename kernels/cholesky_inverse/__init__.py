@@ -1,0 +1,1 @@
+"""Damped inverses of symmetric positive definite blocks."""

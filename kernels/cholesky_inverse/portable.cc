@@ -1,0 +1,3 @@
+#include "cholesky_inverse/body.h"
+
+const thor::CholeskyInverseImplementation thor::cholesky_inverse_portable = InvertBlock;

@@ -1,0 +1,89 @@
+// What the matrix kernels share: products of panels in register tiles, and symmetric stores. Written once over the
+// sixteen lanes of common/lanes.h; the differences between instruction sets are in tile_avx512.h and its siblings.
+//
+// A panel holds kLanes columns of a matrix, row after row: element (k, j) is panel[k * kLanes + j]. Panels lie in
+// scratch memory, so the inner loop streams whole cache lines whatever the caller's strides and pointers are.
+#ifndef THOR_COMMON_TILE_H_
+#define THOR_COMMON_TILE_H_
+
+#include <cstdint>
+#include <type_traits>
+
+#include "common/lanes.h"
+
+#if defined(__AVX512F__)
+#include "common/tile_avx512.h"
+#elif defined(__AVX2__)
+#include "common/tile_avx2.h"
+#else
+#include "common/tile_portable.h"
+#endif
+
+namespace {
+
+inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t Larger(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t RoundUp(int64_t a, int64_t multiple) { return (a + multiple - 1) / multiple * multiple; }
+
+struct MultiplyAddF32 {
+  static Floats Apply(Floats a, Floats b, Floats sum) { return MultiplyAdd(a, b, sum); }
+};
+
+// The left factor of a product: element (i, k) is data[i * row + k * depth].
+struct LeftFactor {
+  const float* data;
+  int64_t row, depth;
+};
+
+// Rows of a panel: left factor a^T, as in a^T b.
+inline LeftFactor PanelColumns(const float* panel, int64_t first) { return {panel + first, 1, kLanes}; }
+
+// sum[i][v] = sum over k < depth of a(i, k) * b_v(k, :), b_v being the panel at b + v * panel.
+template <int kVectors, class Product = MultiplyAddF32>
+THOR_INLINE void MultiplyTile(int64_t depth, LeftFactor a, const float* b, int64_t panel,
+                              Floats (&sum)[kTileRows][kVectors]) {
+  for (int i = 0; i < kTileRows; ++i)
+    for (int v = 0; v < kVectors; ++v) sum[i][v] = Set(0);
+  for (int64_t k = 0; k < depth; ++k) {
+    Floats right[kVectors];
+    for (int v = 0; v < kVectors; ++v) right[v] = Load(b + k * kLanes + v * panel, All{});
+#pragma GCC unroll 16
+    for (int i = 0; i < kTileRows; ++i) {
+      const Floats left = Set(a.data[i * a.row + k * a.depth]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[i][v] = Product::Apply(left, right[v], sum[i][v]);
+    }
+  }
+}
+
+// Calls step(column, vectors) for every kLanes columns of [begin, end), kTileVectors at a time where there are as many;
+// vectors is a constant expression.
+template <typename Step>
+THOR_INLINE void ForEachTileColumn(int64_t begin, int64_t end, Step step) {
+  int64_t j = begin;
+  for (; j + (kTileVectors - 1) * kLanes < end; j += kTileVectors * kLanes)
+    step(j, std::integral_constant<int, kTileVectors>{});
+  for (; j < end; j += kLanes) step(j, std::integral_constant<int, 1>{});
+}
+
+// Columns [0, columns) of `rows` rows go into panels; the last panel is filled up with zero columns.
+template <typename T>
+void PackPanels(const T* source, int64_t stride, int64_t rows, int64_t columns, float* panels) {
+  ForEachVector(columns, [&](int64_t j, auto lanes) {
+    float* const panel = panels + j * rows;
+    for (int64_t k = 0; k < rows; ++k) Store(panel + k * kLanes, Load(source + k * stride + j, lanes), All{});
+  });
+}
+
+// The tile `rows`, whose corner is (i, j), and its mirror image go into a symmetric matrix of n valid rows and columns.
+inline void StoreSymmetric(Floats (&rows)[kLanes], int64_t i, int64_t j, int64_t n, int64_t stride, float* matrix) {
+  const int height = static_cast<int>(Smaller(kLanes, n - i)), width = static_cast<int>(Smaller(kLanes, n - j));
+  for (int r = 0; r < height; ++r) Store(matrix + (i + r) * stride + j, rows[r], First{width});
+  if (i == j) return;
+  Transpose(rows);
+  for (int r = 0; r < width; ++r) Store(matrix + (j + r) * stride + i, rows[r], First{height});
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_TILE_H_

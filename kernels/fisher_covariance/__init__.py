@@ -1,0 +1,1 @@
+"""Fisher factors of dense layers: the diagonal blocks of x^T x / N."""

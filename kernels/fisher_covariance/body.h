@@ -1,0 +1,99 @@
+// fisher_covariance over the sixteen lanes of common/lanes.h: for each tile, pack some rows of x into panels, multiply
+// the panels into sums that stay in the L2 cache, repeat; then scale, and store the tile and its mirror image.
+#ifndef THOR_FISHER_COVARIANCE_BODY_H_
+#define THOR_FISHER_COVARIANCE_BODY_H_
+
+#include "common/tile.h"
+#include "fisher_covariance/implementation.h"
+
+namespace {
+
+// How x enters the product: kRows rows of x make one row of a panel.
+template <typename T>
+struct Widened {
+  using Element = T;
+  using Product = MultiplyAddF32;
+  static constexpr int64_t kRows = 1;
+  static void Pack(const T* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
+    PackPanels(x, stride, rows, columns, panels);
+  }
+};
+
+// Part of one block of out: its place in the block, and its size as far as x has features for it.
+struct Tile {
+  int64_t row, column, height, width;
+  bool Diagonal() const { return row == column; }
+};
+
+constexpr int64_t kStride = thor::FisherCovarianceArguments<float>::kMaxEdge;  // of a row of sums
+
+// sums += left^T right; a diagonal tile leaves out what lies above the diagonal.
+template <class Input>
+void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const float* right, bool first, float* sums) {
+  ForEachTileColumn(0, tile.width, [&](int64_t j, auto vectors) {
+    for (int64_t i = tile.Diagonal() ? j : 0; i < tile.height; i += kTileRows) {
+      Floats sum[kTileRows][vectors()];
+      const LeftFactor a = PanelColumns(left + i / kLanes * kLanes * depth, i % kLanes);
+      MultiplyTile<vectors(), typename Input::Product>(depth, a, right + j * depth, kLanes * depth, sum);
+      for (int r = 0; r < kTileRows; ++r)
+        for (int v = 0; v < vectors(); ++v) {
+          float* const target = sums + (i + r) * kStride + j + v * kLanes;
+          Store(target, first ? sum[r][v] : Load(target, All{}) + sum[r][v], All{});
+        }
+    }
+  });
+}
+
+inline void StoreTile(const Tile& tile, int64_t rows_of_x, int64_t features, int64_t block, const float* sums,
+                      float* out) {
+  const Floats scale = Set(static_cast<float>(1.0 / static_cast<double>(rows_of_x)));
+  for (int64_t i = 0; i < tile.height; i += kLanes)
+    for (int64_t j = 0; j < (tile.Diagonal() ? i + 1 : tile.width); j += kLanes) {
+      Floats rows[kLanes];
+      for (int r = 0; r < kLanes; ++r) rows[r] = Load(sums + (i + r) * kStride + j, All{}) * scale;
+      StoreSymmetric(rows, tile.row + i, tile.column + j, features, block, out);
+    }
+}
+
+// Zeros to the rows and columns of a block for which x has no feature.
+inline void StorePadding(int64_t features, int64_t block, float* out) {
+  for (int64_t i = 0; i < block; ++i)
+    for (int64_t j = i < features ? features : 0; j < block; ++j) out[i * block + j] = 0.0f;
+}
+
+template <class Input>
+void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, Tile tile,
+                 float* scratch) {
+  float* const out = a.out + q * a.block * a.block;
+  const int64_t features = Smaller(a.block, a.features - q * a.block);
+  if (tile.row == 0) StorePadding(features, a.block, out);
+  tile.height = Smaller(a.edge, features - tile.row);
+  tile.width = Smaller(a.edge, features - tile.column);
+  if (tile.height <= 0) return;
+  float* const sums = scratch;
+  float* const left = sums + a.kMaxEdge * a.kMaxEdge;
+  float* const right = tile.Diagonal() ? left : left + a.kMaxEdge * a.kDepth;
+  constexpr int64_t kRows = a.kDepth * Input::kRows;
+  for (int64_t k = 0; k < a.rows; k += kRows) {
+    const int64_t rows = Smaller(kRows, a.rows - k);
+    const auto* const x = a.x + k * a.features + q * a.block;
+    Input::Pack(x + tile.row, a.features, rows, tile.height, left);
+    if (right != left) Input::Pack(x + tile.column, a.features, rows, tile.width, right);
+    MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums);
+  }
+  StoreTile(tile, a.rows, features, a.block, sums, out);
+}
+
+template <class Input>
+void ComputeTiles(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t begin, int64_t end,
+                  float* scratch) {
+  int64_t q = begin / a.Units(), unit = q * a.Units();
+  for (; unit < end; ++q)
+    for (int64_t i = 0; i < a.tiles; ++i)
+      for (int64_t j = 0; j <= i; unit += i == j ? 1 : 2, ++j)
+        if (begin <= unit && unit < end) ComputeTile<Input>(a, q, {i * a.edge, j * a.edge, 0, 0}, scratch);
+}
+
+}  // namespace
+
+#endif  // THOR_FISHER_COVARIANCE_BODY_H_

@@ -1,0 +1,38 @@
+// Fisher factor of a layer: the diagonal blocks of x^T x / N.
+//
+//   out[q, i, j] = 1/N * sum over rows r < N of x[r, q b + i] * x[r, q b + j],   0 <= q < ceil(d / b), 0 <= i, j < b
+//
+// Layout: x [N, d] and out [ceil(d / b), b, b], row-major, dense. out must not overlap x. No alignment is required
+// beyond that of the element type. Where b does not divide d the last block's rows and columns past d are zero; N = 0
+// gives zeros. Numbers: products and sums in fp32; bf16 products are exact before they are summed. Each element of out
+// is summed in one fixed order, whatever the number of threads; out is exactly symmetric. With max = max |x|,
+//   |out - exact| <= 2 * 2^-24 * (N + 1) * max^2.
+// NaN and infinity in x go to the elements of out that they belong to.
+// Cost: N * d * (b + 1) FLOP (half of the full products), about N * d * sizeof(x) + 4 * d * b bytes.
+#ifndef THOR_FISHER_COVARIANCE_H_
+#define THOR_FISHER_COVARIANCE_H_
+
+#include <stdint.h>
+
+#include "common/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// threads: 0 for thor_num_threads(). Returns a thor_status; nothing is written unless it is THOR_OK.
+THOR_EXPORT int thor_fisher_covariance_f32(const float* x, int64_t rows, int64_t features, int64_t block, float* out,
+                                           int threads);
+
+// x holds bfloat16 bit patterns: the upper halves of fp32 numbers.
+THOR_EXPORT int thor_fisher_covariance_bf16(const uint16_t* x, int64_t rows, int64_t features, int64_t block,
+                                            float* out, int threads);
+
+// Inputs x [..., d] float32 or bfloat16 (leading axes are rows), output out [ceil(d / b), b, b] float32.
+THOR_EXPORT int thor_fisher_covariance(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes,
+                                       void* stream, void* extra);
+
+#ifdef __cplusplus
+}
+#endif
+#endif  // THOR_FISHER_COVARIANCE_H_

@@ -1,0 +1,40 @@
+// What fisher_covariance.cc asks of portable.cc, avx2.cc, avx512.cc and avx512_bf16.cc: some of the square tiles on and
+// below the diagonal of the blocks, for checked arguments.
+#ifndef THOR_FISHER_COVARIANCE_IMPLEMENTATION_H_
+#define THOR_FISHER_COVARIANCE_IMPLEMENTATION_H_
+
+#include <cstdint>
+
+namespace thor {
+
+template <typename T>
+struct FisherCovarianceArguments {
+  const T* x;  // [rows, features]
+  int64_t rows, features, block;
+  float* out;     // [ceil(features / block), block, block]
+  int64_t edge;   // of a tile: a multiple of 16, at most kMaxEdge
+  int64_t tiles;  // per block and axis: ceil(block / edge)
+
+  static constexpr int64_t kMaxEdge = 256;  // the sums of a tile take a quarter of a 1 MiB L2 cache
+  static constexpr int64_t kDepth = 128;    // panel rows at a time: what a product touches fits in L1
+  static constexpr int64_t kScratch = kMaxEdge * (kMaxEdge + 2 * kDepth);  // floats: sums and two sets of panels
+
+  // Cost of all tiles of a block, in units of a tile on the diagonal: the others cost two.
+  int64_t Units() const { return tiles * tiles; }
+};
+
+// Does the tiles whose first cost unit lies in [begin, end).
+template <typename T>
+using FisherCovarianceTiles = void (*)(const FisherCovarianceArguments<T>&, int64_t begin, int64_t end, float* scratch);
+
+struct FisherCovarianceImplementation {
+  FisherCovarianceTiles<float> f32;
+  FisherCovarianceTiles<uint16_t> bf16;
+};
+
+extern const FisherCovarianceImplementation fisher_covariance_portable, fisher_covariance_avx2,
+    fisher_covariance_avx512, fisher_covariance_avx512_bf16;
+
+}  // namespace thor
+
+#endif  // THOR_FISHER_COVARIANCE_IMPLEMENTATION_H_

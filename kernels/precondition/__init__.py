@@ -1,0 +1,1 @@
+"""The preconditioned gradient G^-1 dW A^-1 with block-diagonal inverses."""

@@ -1,0 +1,12 @@
+/* The C ABI of libthor_kernels.so: every operation's functions and entry points, and what they share. */
+#ifndef THOR_KERNELS_H_
+#define THOR_KERNELS_H_
+
+#include "cholesky_inverse/cholesky_inverse.h"
+#include "common/isa.h"
+#include "common/status.h"
+#include "fisher_covariance/fisher_covariance.h"
+#include "layer_norm/layer_norm.h"
+#include "precondition/precondition.h"
+
+#endif  // THOR_KERNELS_H_
