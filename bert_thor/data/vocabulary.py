@@ -118,7 +118,8 @@ def train_vocabulary(counts: Mapping[str, int], size: int) -> Vocabulary:
 
     Errors: DataError if the words do not yield `size` pieces.
     """
-    alphabet = _alphabet(counts, min(_LARGEST_ALPHABET, size // 16))
+    # A large vocabulary spends at most an eighth on single characters, a small one must still spell its text.
+    alphabet = _alphabet(counts, min(_LARGEST_ALPHABET, max(size // 16, min(64, size // 3))))
     words = {
         word: count for word, count in sorted(counts.items()) if len(word) <= LONGEST_WORD and alphabet.issuperset(word)
     }
