@@ -107,12 +107,14 @@ def _parse(kind: type, arguments: Sequence[str], name: str, default: object) -> 
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """The value that `option` has at last: it chooses the defaults of all others, so it is needed before they are parsed."""
+    found = None
     for index, argument in enumerate(arguments):
         if argument.startswith(f"{option}="):
-            return argument.split("=", 1)[1]
-        if argument == option and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return None
+            found = argument.split("=", 1)[1]
+        elif argument == option and index + 1 < len(arguments):
+            found = arguments[index + 1]
+    return found
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model)
+        TrainingBatches(self.rows, config.batch_size, config.seed, ahead=0).close()  # refuses a batch that the data cannot fill
         self.folder.open(config)
         use_graph_mode(config.device_target)
         self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed)

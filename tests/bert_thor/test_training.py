@@ -1,0 +1,116 @@
+"""The loop end to end on a one-layer network: log, metrics, learning, exact resume after a kill, baselines."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
+
+SIZES = "--vocab-size 100 --max-position 32 --hidden-size 24 --num-heads 2 --num-layers 1 --intermediate-size 40".split()
+SCHEDULE = "--batch-size 8 --refresh-interval 5 --log-interval 10 --checkpoint-interval 10 --seed 3".split()
+LOG_LINE = re.compile(r"epoch: \d+, step: (\d+), outputs are \[[\d.]+\], total_time_span is [\d.e-]+, step_time_span is [\d.e-]+")
+METRICS = ("step", "samples", "loss", "learning_rate", "damping", "step_seconds", "refresh_seconds", "samples_per_second")
+
+
+def command(data: Path, run: Path, steps: int, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "bert_thor.cli", "pretrain", "--recipe", "demo", "--data", str(data), "--run", str(run)),
+        *("--steps", str(steps), *SIZES, *SCHEDULE, *more),
+    ]
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def train(data: Path, run: Path, steps: int, *more: str) -> str:
+    done = subprocess.run(command(data, run, steps, *more), capture_output=True, text=True, cwd=data.parent, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of 60 steps without any disturbance, and what it printed."""
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return run, train(prepared, run, 60)
+
+
+def test_run_folder_log_and_metrics(uninterrupted: tuple[Path, str]) -> None:
+    run, printed = uninterrupted
+    assert [int(match.group(1)) for match in map(LOG_LINE.search, printed.splitlines()) if match] == [1, 10, 20, 30, 40, 50, 60]
+    assert "kronecker" in printed and "parameters, 6 preconditioned" in printed
+    lines = metrics(run)
+    assert [line["step"] for line in lines] == list(range(1, 61))
+    assert all(name in line for line in lines for name in METRICS)
+    assert [line["samples"] for line in lines] == [8 * step for step in range(1, 61)]
+    assert {line["step"] for line in lines if line["refresh_seconds"] > 0} == set(range(1, 61, 5))
+    resolved = json.loads((run / "config.json").read_text())
+    assert resolved["model.hidden_size"] == 24 and resolved["optimizer.refresh_interval"] == 5 and resolved["steps"] == 60
+    assert checkpoint_steps(run / "checkpoints") == [40, 50, 60]
+
+
+def test_the_loss_falls(uninterrupted: tuple[Path, str]) -> None:
+    losses = [line["masked_lm_loss"] for line in metrics(uninterrupted[0])]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 1.0
+    assert abs(losses[0] - np.log(100)) < 0.3  # an untrained network guesses uniformly
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    prepared: Path, tmp_path: Path, uninterrupted: tuple[Path, str], number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(prepared, run, 60), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    deadline = time.monotonic() + 120
+    while not checkpoint_steps(run / "checkpoints") and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number), errors
+    reached = checkpoint_steps(run / "checkpoints")[-1]
+    assert 10 <= reached < 60
+    if number == signal.SIGTERM:
+        assert f"step {reached} is saved" in errors
+    printed = train(prepared, run, 60, "--resume")
+    assert f"at step {reached}" in printed
+    expected = uninterrupted[0]
+    assert [(line["step"], line["loss"]) for line in metrics(run)] == [(line["step"], line["loss"]) for line in metrics(expected)]
+    ours, theirs = (load_checkpoint(checkpoint_path(folder / "checkpoints", 60)) for folder in (run, expected))
+    for part in ("model", "optimizer"):
+        one, other = getattr(ours, part), getattr(theirs, part)
+        assert one.keys() == other.keys()
+        assert all(one[name].tobytes() == other[name].tobytes() for name in one), part
+
+
+def test_adamw_runs_in_the_same_loop(prepared: Path, tmp_path: Path) -> None:
+    printed = train(prepared, tmp_path / "run", 20, "--optimizer", "adamw", "--learning-rate", "0.003")
+    assert "0 preconditioned" in printed
+    lines = metrics(tmp_path / "run")
+    assert lines[-1]["loss"] < lines[0]["loss"] and all(line["refresh_seconds"] == 0 for line in lines)
+    stored = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 20)).optimizer
+    assert not [name for name in stored if name.startswith(("factor_", "inverse_"))]
+
+
+def test_evaluate_prints_the_originals_line_and_writes_json(prepared: Path, uninterrupted: tuple[Path, str]) -> None:
+    run = uninterrupted[0]
+    arguments = [sys.executable, "-m", "bert_thor.cli", "evaluate", "--run", str(run), "--data", str(prepared)]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=prepared.parent, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^step:  (\d+) Accuracy:  \[0\.\d+\]$", done.stdout, re.MULTILINE) == ["40", "50", "60"]
+    reports = json.loads((run / "evaluation.json").read_text())
+    assert [report["step"] for report in reports] == [40, 50, 60] and reports[-1]["samples"] == 480
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    for report in reports:
+        assert report["unigram_accuracy"] == pytest.approx(manifest["unigram"]["held_out_accuracy"], abs=1e-12)
+        assert 0.0 <= report["masked_lm_accuracy"] <= 1.0 and 0.0 <= report["next_sentence_accuracy"] <= 1.0
+        assert report["masked_lm_loss"] < np.log(100) + 0.1
