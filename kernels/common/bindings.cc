@@ -7,9 +7,11 @@
 
 namespace thor {
 void BindCholeskyInverse(py::module_& module);
+void BindDropout(py::module_& module);
 void BindFisherCovariance(py::module_& module);
 void BindLayerNorm(py::module_& module);
 void BindPrecondition(py::module_& module);
+void BindResidualDropoutLayerNorm(py::module_& module);
 }  // namespace thor
 
 PYBIND11_MODULE(_native, module) {
@@ -21,7 +23,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
   thor::BindCholeskyInverse(module);
+  thor::BindDropout(module);
   thor::BindFisherCovariance(module);
   thor::BindLayerNorm(module);
   thor::BindPrecondition(module);
+  thor::BindResidualDropoutLayerNorm(module);
 }

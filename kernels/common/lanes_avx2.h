@@ -82,6 +82,54 @@ inline float SumLanes(Floats a) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+// Eight 64-bit lanes for the counter-based generator (philox.h): only the low halves count, except after Multiply.
+struct Counters {
+  __m256i low, high;
+};
+// Sixteen 32-bit words, in memory order.
+struct Words {
+  __m256i low, high;
+};
+
+inline Counters SetCounters(uint64_t x) {
+  const __m256i v = _mm256_set1_epi64x(static_cast<int64_t>(x));
+  return {v, v};
+}
+// first .. first + 7, in the lanes where Interleave expects them.
+inline Counters CountFrom(uint64_t first) {
+  const __m256i v = _mm256_set1_epi64x(static_cast<int64_t>(first));
+  return {_mm256_add_epi64(v, _mm256_setr_epi64x(0, 2, 1, 3)), _mm256_add_epi64(v, _mm256_setr_epi64x(4, 6, 5, 7))};
+}
+inline Counters Multiply(Counters a, Counters b) {
+  return {_mm256_mul_epu32(a.low, b.low), _mm256_mul_epu32(a.high, b.high)};
+}
+inline Counters High(Counters a) { return {_mm256_srli_epi64(a.low, 32), _mm256_srli_epi64(a.high, 32)}; }
+inline Counters Xor(Counters a, Counters b, Counters c) {
+  return {_mm256_xor_si256(_mm256_xor_si256(a.low, b.low), c.low),
+          _mm256_xor_si256(_mm256_xor_si256(a.high, b.high), c.high)};
+}
+inline Words InterleaveFour(__m256i c0, __m256i c1, __m256i c2, __m256i c3) {
+  const __m256i even = _mm256_blend_epi32(c0, _mm256_slli_epi64(c1, 32), 0xaa);
+  const __m256i odd = _mm256_blend_epi32(c2, _mm256_slli_epi64(c3, 32), 0xaa);
+  return {_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd)};
+}
+// Word k of counter i goes to position 4 i + k: the first four counters to `low`, the others to `high`.
+inline void Interleave(const Counters (&c)[4], Words* low, Words* high) {
+  *low = InterleaveFour(c[0].low, c[1].low, c[2].low, c[3].low);
+  *high = InterleaveFour(c[0].high, c[1].high, c[2].high, c[3].high);
+}
+inline void Store(uint32_t* p, Words a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.low);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), a.high);
+}
+// value where the word is at least `threshold`, else 0.
+inline Floats WhereAtLeast(Words a, uint32_t threshold, Floats value) {
+  const __m256i t = _mm256_set1_epi32(static_cast<int>(threshold));
+  const __m256i low = _mm256_cmpeq_epi32(_mm256_max_epu32(a.low, t), a.low);
+  const __m256i high = _mm256_cmpeq_epi32(_mm256_max_epu32(a.high, t), a.high);
+  return {_mm256_and_ps(_mm256_castsi256_ps(low), value.low), _mm256_and_ps(_mm256_castsi256_ps(high), value.high)};
+}
+
 }  // namespace
 
 #endif  // THOR_COMMON_LANES_AVX2_H_

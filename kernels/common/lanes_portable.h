@@ -79,6 +79,50 @@ inline float SumLanes(Floats a) {
   return s[0];
 }
 
+// Eight 64-bit lanes for the counter-based generator (philox.h): only the low halves count, except after Multiply.
+struct Counters {
+  uint64_t v[8];
+};
+// Sixteen 32-bit words, in memory order.
+struct Words {
+  uint32_t v[kLanes];
+};
+
+inline Counters SetCounters(uint64_t x) { return {{x, x, x, x, x, x, x, x}}; }
+// first .. first + 7, in the lanes where Interleave expects them.
+inline Counters CountFrom(uint64_t first) {
+  Counters a;
+  for (int i = 0; i < 8; ++i) a.v[i] = first + i;
+  return a;
+}
+inline Counters Multiply(Counters a, Counters b) {
+  for (int i = 0; i < 8; ++i) a.v[i] = (a.v[i] & 0xffffffff) * (b.v[i] & 0xffffffff);
+  return a;
+}
+inline Counters High(Counters a) {
+  for (int i = 0; i < 8; ++i) a.v[i] >>= 32;
+  return a;
+}
+inline Counters Xor(Counters a, Counters b, Counters c) {
+  for (int i = 0; i < 8; ++i) a.v[i] ^= b.v[i] ^ c.v[i];
+  return a;
+}
+// Word k of counter i goes to position 4 i + k: the first four counters to `low`, the others to `high`.
+inline void Interleave(const Counters (&c)[4], Words* low, Words* high) {
+  for (int i = 0; i < kLanes; ++i) {
+    low->v[i] = static_cast<uint32_t>(c[i % 4].v[i / 4]);
+    high->v[i] = static_cast<uint32_t>(c[i % 4].v[4 + i / 4]);
+  }
+}
+inline void Store(uint32_t* p, Words a) { std::memcpy(p, a.v, sizeof(a.v)); }
+// value where the word is at least `threshold`, else 0.
+inline Floats WhereAtLeast(Words a, uint32_t threshold, Floats value) {
+  float kept[kLanes];
+  std::memcpy(kept, &value.v, sizeof(kept));
+  for (int i = 0; i < kLanes; ++i) kept[i] = a.v[i] >= threshold ? kept[i] : 0.0f;
+  return Load(kept, All{});
+}
+
 }  // namespace
 
 #endif  // THOR_COMMON_LANES_PORTABLE_H_

@@ -1,0 +1,34 @@
+// Which elements a dropout keeps: a function of the element's index and of a key alone, so that a gradient can
+// recompute it, and threads, vector width and order of evaluation cannot change it.
+//
+// Element i is kept where word i % 4 of Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) with counter
+// (i / 4 mod 2^32, i / 2^34, step, site) and key (key[0], key[1]) is at least probability * 2^32; a kept element is
+// multiplied by 1 / (1 - probability).
+#ifndef THOR_COMMON_DROPOUT_H_
+#define THOR_COMMON_DROPOUT_H_
+
+#include <cstdint>
+
+namespace thor {
+
+struct Dropout {
+  uint32_t key[2], step, site;
+  uint32_t threshold;  // 0: nothing is dropped and no random number is drawn
+  float scale;
+};
+
+// seed: key[0], key[1], step. False where the probability is not in [0, 1).
+inline bool MakeDropout(float probability, const int32_t* seed, int32_t site, Dropout* dropout) {
+  if (!(probability >= 0 && probability < 1)) return false;
+  const double p = probability;
+  *dropout = {{static_cast<uint32_t>(seed[0]), static_cast<uint32_t>(seed[1])},
+              static_cast<uint32_t>(seed[2]),
+              static_cast<uint32_t>(site),
+              static_cast<uint32_t>(p * 4294967296.0),
+              static_cast<float>(1.0 / (1.0 - p))};
+  return true;
+}
+
+}  // namespace thor
+
+#endif  // THOR_COMMON_DROPOUT_H_

@@ -1,0 +1,67 @@
+// Philox4x32-10, eight counters at a time. For the files of one instruction set, as lanes.h.
+#ifndef THOR_COMMON_PHILOX_H_
+#define THOR_COMMON_PHILOX_H_
+
+#include "common/dropout.h"
+#include "common/lanes.h"
+
+namespace {
+
+constexpr int kPhiloxWords = 32;  // words per call of PhiloxBlocks
+
+// Words of counters block .. block + 7.
+THOR_INLINE void PhiloxBlocks(const thor::Dropout& d, uint64_t block, Words* low, Words* high) {
+  Counters c[4] = {CountFrom(block), High(CountFrom(block)), SetCounters(d.step), SetCounters(d.site)};
+  const Counters m0 = SetCounters(0xD2511F53), m1 = SetCounters(0xCD9E8D57);
+  uint32_t k0 = d.key[0], k1 = d.key[1];
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    const Counters p0 = Multiply(m0, c[0]), p1 = Multiply(m1, c[2]);
+    c[0] = Xor(High(p1), c[1], SetCounters(k0));
+    c[2] = Xor(High(p0), c[3], SetCounters(k1));
+    c[1] = p1;
+    c[3] = p0;
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  Interleave(c, low, high);
+}
+
+constexpr int kDropoutSegment = 512;
+// Space for the scales of one segment, whatever the alignment of its first index.
+struct DropoutBuffer {
+  float scale[kDropoutSegment + kPhiloxWords + 4];
+};
+
+// 0 or 1 / (1 - p) for elements first .. first + count - 1, count <= kDropoutSegment; the result points into `buffer`.
+inline const float* DropoutScales(const thor::Dropout& d, uint64_t first, int count, DropoutBuffer* buffer) {
+  const int skip = static_cast<int>(first % 4);
+  const Floats kept = Set(d.scale);
+  for (int i = 0; i < skip + count; i += kPhiloxWords) {
+    Words low, high;
+    PhiloxBlocks(d, first / 4 + i / 4, &low, &high);
+    Store(buffer->scale + i, WhereAtLeast(low, d.threshold, kept), All{});
+    Store(buffer->scale + i + kLanes, WhereAtLeast(high, d.threshold, kept), All{});
+  }
+  return buffer->scale + skip;
+}
+
+// step(offset, lanes, scale) for every sixteen elements of a row of n whose first element has index `first`; scale is
+// what to multiply with. Draws nothing where nothing is dropped.
+template <typename Step>
+THOR_INLINE void ForEachDropoutVector(const thor::Dropout& d, uint64_t first, int64_t n, Step step) {
+  if (d.threshold == 0) {
+    ForEachVector(n, [&](int64_t j, auto lanes) { step(j, lanes, Set(1)); });
+    return;
+  }
+  DropoutBuffer buffer;
+  for (int64_t begin = 0; begin < n; begin += kDropoutSegment) {
+    const int64_t count = n - begin < kDropoutSegment ? n - begin : kDropoutSegment;
+    const float* scale = DropoutScales(d, first + begin, static_cast<int>(count), &buffer);
+    ForEachVector(count, [&](int64_t j, auto lanes) { step(begin + j, lanes, Load(scale + j, lanes)); });
+  }
+}
+
+}  // namespace
+
+#endif  // THOR_COMMON_PHILOX_H_

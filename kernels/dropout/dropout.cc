@@ -1,0 +1,52 @@
+#include "dropout/dropout.h"
+
+#include "common/aot.h"
+#include "common/dispatch.h"
+#include "common/row_chunks.h"
+#include "dropout/implementation.h"
+
+namespace {
+
+template <typename T>
+int Apply(void (*implementation)(const thor::Dropout&, const T*, T*, int64_t, int64_t), const T* x, float probability,
+          const int32_t* seed, int32_t site, int64_t n, T* y, int threads) {
+  if (n < 0) return THOR_BAD_SIZE;
+  if (!seed || (n > 0 && (!x || !y))) return THOR_NULL_POINTER;
+  thor::Dropout dropout;
+  if (!thor::MakeDropout(probability, seed, site, &dropout)) return THOR_BAD_VALUE;
+  thor::ParallelForRows(n, 1, threads, [&](int64_t begin, int64_t end) { implementation(dropout, x, y, begin, end); });
+  return THOR_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+int thor_dropout_f32(const float* x, float probability, const int32_t* seed, int32_t site, int64_t n, float* y,
+                     int threads) {
+  return Apply(THOR_CHOOSE(thor::dropout).f32, x, probability, seed, site, n, y, threads);
+}
+
+int thor_dropout_bf16(const uint16_t* x, float probability, const int32_t* seed, int32_t site, int64_t n, uint16_t* y,
+                      int threads) {
+  return Apply(THOR_CHOOSE(thor::dropout).bf16, x, probability, seed, site, n, y, threads);
+}
+
+int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int64_t blocks, uint32_t* words) {
+  if (blocks < 0) return THOR_BAD_SIZE;
+  if (!seed || (blocks > 0 && !words)) return THOR_NULL_POINTER;
+  thor::Dropout dropout;
+  thor::MakeDropout(0, seed, site, &dropout);
+  THOR_CHOOSE(thor::dropout).words(dropout, static_cast<uint64_t>(first_block), blocks, words);
+  return THOR_OK;
+}
+
+int thor_dropout(THOR_AOT_PARAMETERS) {
+  const thor::AotArguments a = THOR_AOT_ARGUMENTS;
+  if (const int status = a.Check({"float32", "float32", "int32", "int32", "float32"})) return status;
+  if (a.Elements(1) != 1 || a.Elements(2) != 3 || a.Elements(3) != 1 || !a.SameShape(0, 4)) return THOR_BAD_SHAPE;
+  return thor_dropout_f32(a.Data<float>(0), *a.Data<float>(1), a.Data<int32_t>(2), *a.Data<int32_t>(3), a.Elements(0),
+                          a.Data<float>(4), 0);
+}
+
+}  // extern "C"

@@ -1,0 +1,3 @@
+#include "dropout/body.h"
+
+const thor::DropoutImplementation thor::dropout_portable = kImplementation;

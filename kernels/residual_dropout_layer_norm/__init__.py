@@ -1,0 +1,1 @@
+"""y = layer_norm(residual + dropout(x)) as one operation, and its gradient."""

@@ -1,0 +1,28 @@
+"""Dropout as a MindSpore operator: the mask is recomputed in the gradient, never stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mindspore as ms
+from bert_thor.ops._custom import aot
+from mindspore import Tensor, ops
+
+
+def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: Any) -> Any:
+    dx = _dropout_of_gradient(dout, probability, seed, site)
+    return dx, ops.zeros_like(probability), ops.zeros_like(seed), ops.zeros_like(site)
+
+
+_dropout_of_gradient = aot("dropout", lambda x, probability, seed, site: x, ms.float32)
+_dropout = aot("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
+
+
+def dropout(x: Tensor, probability: Tensor, seed: Tensor, site: Tensor) -> Tensor:
+    """x * keep / (1 - probability); which elements are kept follows from their index, `seed` and `site` alone.
+
+    x [...] float32; probability [1] float32 in [0, 1), 0 copies x; seed [3] int32 = (key low, key high, step): change
+    the step to get another mask; site [1] int32: which dropout of the network. Gradients flow to x. Graph mode and
+    PyNative.
+    """
+    return _dropout(x, probability, seed, site)
