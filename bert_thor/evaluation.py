@@ -14,7 +14,7 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.config import BertConfig, ConfigError
 from bert_thor.data.dataset import evaluation_batches, most_frequent_label
 from bert_thor.data.schema import Batch
-from bert_thor.model import BertForPreTraining, negative_log_likelihood
+from bert_thor.model import BertForPreTraining, dropout_seed, negative_log_likelihood
 from bert_thor.run_folder import RunFolder
 from bert_thor.training import assign, open_rows, weights
 
@@ -41,10 +41,11 @@ class Predictions(nn.Cell):
     def __init__(self, model: BertForPreTraining) -> None:
         super().__init__(auto_prefix=False)
         self.model = model
+        self.seed = dropout_seed(0, 0)
 
     def construct(self, ids: Tensor, mask: Tensor, segments: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return token predictions [B·P], nll [B·P], sentence predictions [B]."""
-        tokens, sentence = self.model.logits(ids, mask, segments, positions)
+        tokens, sentence = self.model.logits(ids, mask, segments, positions, self.seed)
         return ops.argmax(tokens, -1), negative_log_likelihood(tokens, labels.reshape(-1)), ops.argmax(sentence, -1)
 
 

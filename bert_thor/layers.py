@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from bert_thor.ops.dropout import dropout
 from bert_thor.ops.fisher_covariance import fisher_covariance
 from bert_thor.ops.layer_norm import layer_norm
+from bert_thor.ops.residual_dropout_layer_norm import residual_dropout_layer_norm
 
 
 def block_count(features: int, edge: int) -> int:
@@ -97,6 +99,39 @@ class LayerNorm(nn.Cell):
     def construct(self, x_NH: Tensor) -> Tensor:
         """Return the normalised rows."""
         return layer_norm(x_NH, self.gamma, self.beta, self.eps)[0]
+
+
+class Dropout(nn.Cell):
+    """Dropout whose mask is a function of the seed, the step, the `site` in the network and the element: the same for any threads."""
+
+    def __init__(self, probability: float, site: int) -> None:
+        super().__init__()
+        self.active = probability > 0.0
+        self.probability = Tensor(np.float32([probability]))
+        self.site = Tensor(np.int32([site]))
+
+    def construct(self, x: Tensor, seed: Tensor) -> Tensor:
+        """Return x with elements dropped while training, x itself otherwise."""
+        if self.training and self.active:
+            return dropout(x, self.probability, seed, self.site)
+        return x
+
+
+class ResidualNorm(nn.Cell):
+    """layer_norm(residual + dropout(x)): one operator forward, one backward."""
+
+    def __init__(self, features: int, eps: float, probability: float, site: int) -> None:
+        super().__init__()
+        self.gamma = Parameter(np.ones(features, np.float32))
+        self.beta = Parameter(np.zeros(features, np.float32))
+        self.training_scalars = Tensor(np.float32([eps, probability]))
+        self.scalars = Tensor(np.float32([eps, 0.0]))
+        self.site = Tensor(np.int32([site]))
+
+    def construct(self, x_NH: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
+        """Return the normalised sum."""
+        scalars = self.training_scalars if self.training else self.scalars
+        return residual_dropout_layer_norm(x_NH, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[0]
 
 
 def _probe(features: int, edge: int) -> Parameter:

@@ -14,14 +14,14 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.config import BertConfig
-from bert_thor.layers import FactoredLinear, LayerNorm
+from bert_thor.layers import Dropout, FactoredLinear, LayerNorm, ResidualNorm
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""
 
 
 class Embedding(nn.Cell):
-    """Sum of token, position and segment tables, then layer normalisation."""
+    """Sum of token, position and segment tables, then layer normalisation and dropout."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -30,20 +30,21 @@ class Embedding(nn.Cell):
         self.position_table = _zeros(config.max_position, config.hidden_size)
         self.segment_table = _zeros(config.type_vocab_size, config.hidden_size)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout, site=0)
 
-    def construct(self, ids_BS: Tensor, segments_BS: Tensor) -> Tensor:
+    def construct(self, ids_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the embedded rows [N, H]."""
         batch, length = ids_BS.shape
         tokens = ops.gather(self.token_table, ids_BS.reshape(-1), 0)
         segments = ops.gather(self.segment_table, segments_BS.reshape(-1), 0)
         positions = ops.tile(self.position_table[:length], (batch, 1))
-        return self.norm(tokens + segments + positions)
+        return self.dropout(self.norm(tokens + segments + positions), seed)
 
 
 class SelfAttention(nn.Cell):
     """softmax(QKᵀ/√D + mask) V with one fused projection for query, key and value."""
 
-    def __init__(self, config: BertConfig, block: int) -> None:
+    def __init__(self, config: BertConfig, block: int, site: int) -> None:
         super().__init__()
         hidden = config.hidden_size
         self.heads, self.head_size = config.num_heads, hidden // config.num_heads
@@ -51,35 +52,36 @@ class SelfAttention(nn.Cell):
         self.qkv = FactoredLinear(hidden, 3 * hidden, block, groups=3)
         self.scores = ops.BatchMatMul(transpose_b=True)
         self.mix = ops.BatchMatMul()
+        self.dropout = Dropout(config.attention_dropout, site)
 
-    def construct(self, x_NH: Tensor, mask_B11S: Tensor) -> Tensor:
+    def construct(self, x_NH: Tensor, mask_B11S: Tensor, seed: Tensor) -> Tensor:
         """Return the mixed values [N, H], before the output projection."""
         batch, length = mask_B11S.shape[0], mask_B11S.shape[3]
         qkv = (self.qkv(x_NH) + self.qkv.bias).reshape(batch, length, 3, self.heads, self.head_size)
         q, k, v = ops.unstack(qkv.transpose(2, 0, 3, 1, 4), 0)
-        weights = ops.softmax(self.scores(q, k) * self.scale + mask_B11S, -1)
+        weights = self.dropout(ops.softmax(self.scores(q, k) * self.scale + mask_B11S, -1), seed)
         return self.mix(weights, v).transpose(0, 2, 1, 3).reshape(-1, self.heads * self.head_size)
 
 
 class EncoderLayer(nn.Cell):
     """Attention and feed-forward, each followed by residual sum and layer normalisation."""
 
-    def __init__(self, config: BertConfig, block: int) -> None:
+    def __init__(self, config: BertConfig, block: int, index: int) -> None:
         super().__init__()
-        hidden = config.hidden_size
-        self.attention = SelfAttention(config, block)
+        hidden, eps, probability = config.hidden_size, config.layer_norm_eps, config.hidden_dropout
+        self.attention = SelfAttention(config, block, site=3 * index + 1)
         self.attention_output = FactoredLinear(hidden, hidden, block)
-        self.attention_norm = LayerNorm(hidden, config.layer_norm_eps)
+        self.attention_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 2)
         self.intermediate = FactoredLinear(hidden, config.intermediate_size, block)
         self.output = FactoredLinear(config.intermediate_size, hidden, block)
-        self.output_norm = LayerNorm(hidden, config.layer_norm_eps)
+        self.output_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 3)
 
-    def construct(self, x_NH: Tensor, mask_B11S: Tensor) -> Tensor:
+    def construct(self, x_NH: Tensor, mask_B11S: Tensor, seed: Tensor) -> Tensor:
         """Return the layer's output rows [N, H]."""
-        mixed = self.attention(x_NH, mask_B11S)
-        x_NH = self.attention_norm(x_NH + self.attention_output(mixed) + self.attention_output.bias)
+        mixed = self.attention(x_NH, mask_B11S, seed)
+        x_NH = self.attention_norm(self.attention_output(mixed) + self.attention_output.bias, x_NH, seed)
         inner = gelu(self.intermediate(x_NH) + self.intermediate.bias)
-        return self.output_norm(x_NH + self.output(inner) + self.output.bias)
+        return self.output_norm(self.output(inner) + self.output.bias, x_NH, seed)
 
 
 class Bert(nn.Cell):
@@ -88,14 +90,14 @@ class Bert(nn.Cell):
     def __init__(self, config: BertConfig, block: int) -> None:
         super().__init__()
         self.embedding = Embedding(config)
-        self.layers = nn.CellList([EncoderLayer(config, block) for _ in range(config.num_layers)])
+        self.layers = nn.CellList([EncoderLayer(config, block, index) for index in range(config.num_layers)])
 
-    def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor) -> Tensor:
+    def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the last layer's rows [N, H]."""
-        x_NH = self.embedding(ids_BS, segments_BS)
+        x_NH = self.embedding(ids_BS, segments_BS, seed)
         mask_B11S = ((1.0 - mask_BS.astype(ms.float32)) * MASKED).reshape(mask_BS.shape[0], 1, 1, mask_BS.shape[1])
         for layer in self.layers:
-            x_NH = layer(x_NH, mask_B11S)
+            x_NH = layer(x_NH, mask_B11S, seed)
         return x_NH
 
 
@@ -118,10 +120,12 @@ class BertForPreTraining(nn.Cell):
         self.update_parameters_name()
         initialise(self, config.initializer_range, seed)
 
-    def logits(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor) -> tuple[Tensor, Tensor]:
+    def logits(
+        self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the masked positions' logits over the vocabulary [B·P, V] and the next-sentence logits [B, 2]."""
         batch, length = ids_BS.shape
-        x_NH = self.bert(ids_BS, mask_BS, segments_BS)
+        x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
         masked = ops.gather(x_NH, (positions_BP + starts).reshape(-1), 0)
         masked = self.transform_norm(gelu(self.transform(masked) + self.transform.bias))
@@ -139,16 +143,22 @@ class BertForPreTraining(nn.Cell):
         masked_lm_ids: Tensor,
         masked_lm_weights: Tensor,
         next_sentence_labels: Tensor,
+        seed: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (loss, masked-LM loss, next-sentence loss).
+        """Return (loss, masked-LM loss, next-sentence loss). `seed` is `dropout_seed(seed, step)`; it matters while training only.
 
         loss = Σ w·nll / (Σ w + 1e-5) over the masked positions + mean nll over the sentence pairs, as MLPerf's reference.
         """
-        tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions)
+        tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
         weights = masked_lm_weights.reshape(-1)
         masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (weights.sum() + 1e-5)
         next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean()
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
+
+
+def dropout_seed(seed: int, step: int) -> Tensor:
+    """The random-number key of one step: (seed low, seed high, step), the same on every device."""
+    return Tensor(np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step], np.uint32).astype(np.int32))
 
 
 def gelu(x: Tensor) -> Tensor:

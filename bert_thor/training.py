@@ -21,7 +21,7 @@ from bert_thor.data.dataset import Rows, TrainingBatches
 from bert_thor.data.folder import open_folder
 from bert_thor.data.schema import Batch
 from bert_thor.errors import Interrupted, TrainingError
-from bert_thor.model import BertForPreTraining
+from bert_thor.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.registration import describe, is_probe
 from bert_thor.optimizer.step import Optimizer, StepResult
 from bert_thor.recipes import PretrainConfig
@@ -87,8 +87,8 @@ class Trainer:
                 self._stop_if_asked()
 
     def _one_step(self, batches: Iterator[Batch]) -> StepResult:
-        batch = tuple(Tensor(array) for array in next(batches))
         progress = self.progress
+        batch = (*(Tensor(array) for array in next(batches)), dropout_seed(self.config.seed, progress.step))
         result = self.optimizer.step(batch, progress.step, self.config.steps)
         progress.step += 1
         progress.samples += self.config.batch_size
