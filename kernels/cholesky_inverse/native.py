@@ -22,9 +22,7 @@ def cholesky_inverse(
     """
     check_array("cholesky_inverse", "c", c, (np.float32,))
     if c.ndim != 3 or c.shape[1] != c.shape[2] or c.shape[1] < 1:
-        raise ValueError(
-            f"cholesky_inverse: c has shape {c.shape}; pass [blocks, edge, edge] with an edge of 1 or more."
-        )
+        raise ValueError(f"cholesky_inverse: c has shape {c.shape}; pass [blocks, edge, edge] with edge >= 1.")
     blocks, edge = c.shape[0], c.shape[1]
     dampings = np.full(blocks, damping, np.float32) if np.ndim(damping) == 0 else np.asarray(damping)
     check_array("cholesky_inverse", "damping", dampings, (np.float32,), (blocks,))
@@ -38,7 +36,7 @@ def cholesky_inverse(
 
 
 def _lapack_inverse(c: Array, damping: float, inverse: Array) -> int:
-    """One block by spotrf and spotri of SciPy's BLAS library, which above edge 1024 are as fast as the machine allows."""
+    """One block by SciPy's spotrf and spotri, which for edges above 1024 leave nothing to gain."""
     from scipy.linalg import lapack
 
     damped = np.triu(c)

@@ -1,4 +1,4 @@
-"""Damped inverse of symmetric positive definite blocks in NumPy: what the operation means. float64 inside, float32 out."""
+"""Damped inverse of positive definite blocks in NumPy: what the operation means. float64 inside, float32 out."""
 
 from __future__ import annotations
 

@@ -32,12 +32,11 @@ def precondition(
 def _block_edge(name: str, packed: Array, side_name: str, side: int) -> int:
     check_array("precondition", name, packed, (np.float32,))
     if packed.ndim != 3 or packed.shape[1] != packed.shape[2] or packed.shape[1] < 1:
-        raise ValueError(
-            f"precondition: {name} has shape {packed.shape}; pass [blocks, edge, edge] with an edge of 1 or more."
-        )
+        raise ValueError(f"precondition: {name} has shape {packed.shape}; pass [blocks, edge, edge] with edge >= 1.")
     blocks = -(-side // packed.shape[1])
     if packed.shape[0] != blocks:
         raise ValueError(
-            f"precondition: {name} has {packed.shape[0]} blocks of edge {packed.shape[1]}; {side} {side_name} need {blocks}."
+            f"precondition: {name} has {packed.shape[0]} blocks of edge {packed.shape[1]}; "
+            f"{side} {side_name} need {blocks}."
         )
     return packed.shape[1]

@@ -1,0 +1,19 @@
+"""Fisher covariance as a MindSpore operator: the Kronecker factors of a dense layer, packed."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from bert_thor.ops._custom import aot
+from mindspore import ops
+
+
+def fisher_covariance(block: int) -> ops.Custom:
+    """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
+
+    x [..., d] float32, N being the product of its leading axes; the result is [ceil(d / block), block, block] float32,
+    exactly symmetric, its rows and columns past d zero. It has no gradient. Graph mode and PyNative; `ValueError` for
+    block < 1.
+    """
+    if block < 1:
+        raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
+    return aot("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)

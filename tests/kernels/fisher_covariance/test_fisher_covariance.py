@@ -1,0 +1,142 @@
+"""fisher_covariance: diagonal blocks of x^T x / N, packed, exactly symmetric, the same bits for any threads."""
+
+from __future__ import annotations
+
+import aot
+import numpy as np
+import pytest
+from bert_thor.kernels.fisher_covariance import native, reference
+from bert_thor.kernels.status import Status
+from buffers import OFFSETS, Guarded, misaligned
+
+UNIT = 2.0**-24  # unit roundoff of fp32
+DTYPES = (np.float32, np.uint16)
+# (N, d, block): around the register tile (8), the lanes (16), the panel depth (128, 256 for bf16) and the tile (256)
+SHAPES = [
+    (1, 1, 1), (2, 3, 2), (5, 7, 3), (7, 16, 16), (8, 17, 16), (9, 31, 32), (127, 33, 33), (128, 40, 15), (129, 64, 24),
+    (130, 130, 65), (255, 96, 48), (257, 97, 97), (300, 128, 127), (64, 257, 129), (33, 300, 255), (40, 512, 256),
+    (20, 600, 257), (21, 530, 513), (3, 5, 9), (50, 20, 300), (2, 768, 768),
+]  # fmt: skip
+
+
+def samples(rows: int, features: int, dtype: type, seed: int = 0) -> np.ndarray:
+    x = np.random.default_rng(seed).standard_normal((rows, features)).astype(np.float32)
+    return x if dtype == np.float32 else (x.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def widened(x: np.ndarray) -> np.ndarray:
+    return x if x.dtype == np.float32 else (x.astype(np.uint32) << 16).view(np.float32)
+
+
+def brute_force(x: np.ndarray, block: int) -> np.ndarray:
+    """The blocks cut out of the whole matrix."""
+    rows, features = x.shape
+    blocks = -(-features // block)
+    whole = np.zeros((blocks * block, blocks * block))
+    wide = widened(x).astype(np.float64)
+    whole[:features, :features] = wide.T @ wide / rows
+    return np.stack([whole[q * block : (q + 1) * block, q * block : (q + 1) * block] for q in range(blocks)])
+
+
+def assert_covariance(out: np.ndarray, x: np.ndarray, block: int) -> None:
+    tolerance = 2 * UNIT * (len(x) + 1) * np.abs(widened(x)).max() ** 2
+    assert (np.abs(out - brute_force(x, block)) <= tolerance).all()
+    assert (out == out.transpose(0, 2, 1)).all(), "not exactly symmetric"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_reference_is_the_definition(shape: tuple[int, int, int], dtype: type) -> None:
+    rows, features, block = shape
+    x = samples(rows, features, dtype)
+    exact = brute_force(x, block)
+    assert (np.abs(reference.fisher_covariance(x, block) - exact) <= UNIT * np.abs(exact) + 1e-15).all()
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_size_and_alignment(instruction_set: int, dtype: type, offset: int) -> None:
+    for rows, features, block in SHAPES:
+        x = misaligned(samples(rows, features, dtype), offset)
+        out = Guarded((-(-features // block), block, block), np.float32, offset)
+        assert native.fisher_covariance(x, block, out=out.array) is out.array
+        out.assert_intact()
+        assert_covariance(out.array, x, block)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_bits_for_any_number_of_threads(instruction_set: int, dtype: type) -> None:
+    for rows, features, block in [(300, 1100, 128), (130, 700, 700), (257, 530, 300)]:
+        x = samples(rows, features, dtype)
+        alone = native.fisher_covariance(x, block, threads=1)
+        for threads in (2, 3, 7):
+            assert (native.fisher_covariance(x, block, threads=threads) == alone).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_entry_point_of_the_framework(instruction_set: int, dtype: type) -> None:
+    x = samples(2 * 3 * 50, 40, dtype)
+    for view in (x, x.reshape(2, 150, 40), x.reshape(2, 3, 50, 40)):
+        out = Guarded((3, 16, 16), np.float32, 1)
+        assert aot.call("fisher_covariance", view, out.array) == Status.OK
+        out.assert_intact()
+        assert (out.array == native.fisher_covariance(x, 16)).all()
+
+
+def test_integers_are_exact(instruction_set: int) -> None:
+    x = np.random.default_rng(1).integers(-8, 9, (1024, 70)).astype(np.float32)
+    for array in (x, (x.view(np.uint32) >> 16).astype(np.uint16)):
+        assert (native.fisher_covariance(array, 32) == brute_force(x, 32)).all()
+
+
+def test_padding_is_zero(instruction_set: int) -> None:
+    out = native.fisher_covariance(np.ones((4, 21), np.float32), 16)
+    assert (out[1, :5, :5] == 1).all()
+    assert (out[1, 5:] == 0).all() and (out[1, :, 5:] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_rows_give_zeros_and_no_features_no_blocks(instruction_set: int, dtype: type) -> None:
+    assert (native.fisher_covariance(np.empty((0, 40), dtype), 16) == np.zeros((3, 16, 16))).all()
+    assert native.fisher_covariance(np.empty((5, 0), dtype), 16).shape == (0, 16, 16)
+
+
+def test_nan_and_infinity_stay_where_they_belong(instruction_set: int) -> None:
+    x = np.ones((5, 40), np.float32)
+    x[2, 3], x[1, 20] = np.nan, np.inf
+    out = native.fisher_covariance(x, 16)
+    assert np.isnan(out[0, 3]).all() and np.isnan(out[0, :, 3]).all()
+    assert np.isinf(out[1, 4]).all() and np.isinf(out[1, :, 4]).all()
+    rest = np.delete(np.delete(out[0], 3, 0), 3, 1)
+    assert (rest == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "block", "error", "sentence"),
+    [
+        (np.zeros((4, 4)), 2, TypeError, "float64"),
+        (np.zeros((4, 4), np.float32).T[:, ::2], 2, ValueError, "C-contiguous"),
+        (np.zeros((), np.float32), 2, ValueError, "scalar"),
+        (np.zeros((4, 4), np.float32), 0, ValueError, "block is 0"),
+        ([[1.0]], 1, TypeError, "list"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(x: np.ndarray, block: int, error: type, sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        native.fisher_covariance(x, block)
+
+
+def test_bad_entry_arguments_get_a_status() -> None:
+    x, out = np.zeros((4, 6), np.float32), np.full((3, 2, 2), np.nan, np.float32)
+    cases = [
+        ((x,), Status.BAD_ARGUMENT_COUNT),
+        ((x.astype(np.float64), out), Status.BAD_DTYPE),
+        ((x, out.astype(np.float64)), Status.BAD_DTYPE),
+        ((x, np.zeros((2, 2, 2), np.float32)), Status.BAD_BLOCK),
+        ((x, np.zeros((3, 2, 3), np.float32)), Status.BAD_BLOCK),
+        ((x, np.zeros((3, 2), np.float32)), Status.BAD_SHAPE),
+    ]
+    for tensors, status in cases:
+        assert aot.call("fisher_covariance", *tensors) == status
+    assert aot.call("fisher_covariance", None, out, shapes=[(4, 6), (3, 2, 2)]) == Status.NULL_POINTER
+    assert np.isnan(out).all(), "written before the arguments were checked"

@@ -1,0 +1,42 @@
+"""cholesky_inverse in MindSpore: the kernel's bits, a status per block."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from bert_thor.kernels.cholesky_inverse import native
+from bert_thor.kernels.status import KernelError
+from bert_thor.ops._custom import kernel_errors
+from bert_thor.ops.cholesky_inverse import cholesky_inverse
+
+
+def covariance(blocks: int, edge: int) -> np.ndarray:
+    x = np.random.default_rng(0).standard_normal((blocks, 2 * edge, edge))
+    return (x.transpose(0, 2, 1) @ x / x.shape[1]).astype(np.float32)
+
+
+@pytest.mark.parametrize("edge", [1, 17, 128])
+def test_the_kernels_bits(mode: int, edge: int) -> None:
+    c, damping = covariance(3, edge), np.array([0.1, 0.01, 1.0], np.float32)
+    inverse, status = cholesky_inverse()(ms.Tensor(c), ms.Tensor(damping))
+    assert (inverse.dtype, status.dtype) == (ms.float32, ms.int32)
+    assert (inverse.asnumpy() == native.cholesky_inverse(c, damping)[0]).all()
+    assert status.asnumpy().tolist() == [0, 0, 0]
+
+
+def test_a_failed_block_is_reported_and_zero(mode: int) -> None:
+    c = covariance(3, 20)
+    c[1, 6, 6] = -1
+    c[2, 0, 5] = np.nan
+    inverse, status = cholesky_inverse()(ms.Tensor(c), ms.Tensor(np.zeros(3, np.float32)))
+    assert status.asnumpy().tolist() == [0, 7, -1]
+    assert (inverse.asnumpy()[1:] == 0).all() and (inverse.asnumpy()[0] != 0).any()
+
+
+def test_shapes_that_do_not_fit_get_a_sentence(mode: int) -> None:
+    c = ms.Tensor(covariance(3, 8))
+    with pytest.raises(KernelError, match="do not fit together"), kernel_errors():
+        cholesky_inverse()(c, ms.Tensor(np.zeros(2, np.float32)))[0].asnumpy()
+    with pytest.raises(KernelError, match="block edge"), kernel_errors():
+        cholesky_inverse()(c[:, :7], ms.Tensor(np.zeros(3, np.float32)))[0].asnumpy()

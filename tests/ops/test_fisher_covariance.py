@@ -1,0 +1,37 @@
+"""fisher_covariance in MindSpore: the kernel's bits, for any rank of x."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from bert_thor.kernels.fisher_covariance import native
+from bert_thor.kernels.status import KernelError
+from bert_thor.ops._custom import kernel_errors
+from bert_thor.ops.fisher_covariance import fisher_covariance
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (3, 20, 40), (2, 3, 10, 40)])
+@pytest.mark.parametrize("block", [8, 16, 40])
+def test_the_kernels_bits(mode: int, shape: tuple[int, ...], block: int) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    out = fisher_covariance(block)(ms.Tensor(x))
+    assert out.dtype == ms.float32
+    assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
+
+
+def test_the_last_block_is_padded(mode: int) -> None:
+    out = fisher_covariance(16)(ms.Tensor(np.ones((4, 21), np.float32))).asnumpy()
+    assert out.shape == (2, 16, 16)
+    assert (out[1, :5, :5] == 1).all() and out[1].sum() == 25
+
+
+def test_another_element_type_gets_a_sentence(mode: int) -> None:
+    x = ms.Tensor(np.ones((4, 8), np.float16))
+    with pytest.raises(KernelError, match="cast it to float32"), kernel_errors():
+        fisher_covariance(8)(x).asnumpy()
+
+
+def test_a_block_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="block is 0"):
+        fisher_covariance(0)

@@ -1,0 +1,33 @@
+"""precondition in MindSpore: the kernel's bits, any mix of block edges."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from bert_thor.kernels.precondition import native
+from bert_thor.kernels.status import KernelError
+from bert_thor.ops._custom import kernel_errors
+from bert_thor.ops.precondition import precondition
+
+
+def arrays(outputs: int, inputs: int, bg: int, ba: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    shapes = [(-(-outputs // bg), bg, bg), (outputs, inputs), (-(-inputs // ba), ba, ba)]
+    return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("shape", [(64, 48, 16, 16), (70, 50, 32, 50), (1, 9, 4, 3)])
+def test_the_kernels_bits(mode: int, shape: tuple[int, int, int, int]) -> None:
+    inputs = arrays(*shape)
+    out = precondition()(*map(ms.Tensor, inputs))
+    assert out.dtype == ms.float32
+    assert (out.asnumpy() == native.precondition(*inputs)).all()
+
+
+def test_blocks_that_do_not_fit_get_a_sentence(mode: int) -> None:
+    g_inverse, gradient, a_inverse = map(ms.Tensor, arrays(64, 48, 16, 16))
+    with pytest.raises(KernelError, match="block count"), kernel_errors():
+        precondition()(a_inverse, gradient, a_inverse).asnumpy()
+    with pytest.raises(KernelError, match="cast it to float32"), kernel_errors():
+        precondition()(g_inverse, gradient.astype(ms.float16), a_inverse).asnumpy()
