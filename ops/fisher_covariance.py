@@ -16,4 +16,7 @@ def fisher_covariance(block: int) -> ops.Custom:
     """
     if block < 1:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
-    return aot("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
+    operator = aot("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
+    # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
+    operator.add_prim_attr("block", block)
+    return operator

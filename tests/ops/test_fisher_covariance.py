@@ -35,3 +35,18 @@ def test_another_element_type_gets_a_sentence(mode: int) -> None:
 def test_a_block_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="block is 0"):
         fisher_covariance(0)
+
+
+class TwoEdges(ms.nn.Cell):
+    def __init__(self) -> None:
+        super().__init__()
+        self.eight, self.sixteen = fisher_covariance(8), fisher_covariance(16)
+
+    def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        return self.eight(x), self.sixteen(x)
+
+
+def test_operators_of_two_edges_do_not_mix(mode: int) -> None:
+    x = np.random.default_rng(0).standard_normal((10, 40)).astype(np.float32)
+    for out, block in zip(TwoEdges()(ms.Tensor(x)), (8, 16)):
+        assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
