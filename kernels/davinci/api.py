@@ -1,0 +1,181 @@
+"""The public calls: ``trace`` a kernel, ``run`` the program, read the ``Result``."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .errors import ArgumentError, StructureError, UnwrittenOutputError
+from .execute import Execution, walk
+from .instructions.table import Instruction
+from .load import stand_ins
+from .machine import Machine
+from .memory import DEFINED, Storage
+from .program import GLOBAL, Allocation, KernelProgram
+from .report import Report, Timing
+from .tik import collecting
+
+CHECKS = ("uninitialised", "poison")
+
+
+def describe(description: Any) -> Any:
+    """A TBE tensor description from what the caller gave: a dict, ``(shape, dtype)``, an array, or None for an absent input."""
+    if description is None:
+        return None
+    if isinstance(description, np.ndarray):
+        description = (description.shape, str(description.dtype))
+    if isinstance(description, (tuple, list)) and len(description) == 2 and isinstance(description[1], str):
+        description = {"shape": description[0], "dtype": description[1]}
+    if not isinstance(description, Mapping) or not {"shape", "dtype"} <= set(description):
+        raise ArgumentError(f"a tensor description is a dict with shape and dtype, or (shape, dtype); not {description!r}")
+    shape = tuple(int(n) for n in description["shape"])
+    layout = description.get("format", "ND")
+    defaults = {"format": layout, "ori_shape": shape, "ori_format": layout}
+    return {**defaults, **description, "shape": shape}
+
+
+def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> "Program":
+    """Build the program of a kernel function.
+
+    Args:
+        kernel: a function that declares a TIK program and calls BuildCCE, usually from ``load``.
+        descriptions: one per input and output in the kernel's order: a dict with shape and dtype (format, ori_shape and
+            ori_format default to ND and the same shape), ``(shape, dtype)``, or None.
+        attributes: the kernel's attributes by name. ``kernel_name`` defaults to the function's name.
+
+    Raises:
+        DavinciError: the kernel breaks a rule that is visible without data; the error has the kernel's file and line.
+        StructureError: the kernel did not reach BuildCCE exactly once.
+    """
+    if "kernel_name" in inspect.signature(kernel).parameters:
+        attributes.setdefault("kernel_name", kernel.__name__)
+    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(inspect.unwrap(kernel)) or "."))
+    with stand_ins(directory), collecting() as built:
+        kernel(*[describe(d) for d in descriptions], **attributes)
+    if len(built) != 1:
+        raise StructureError(f"{kernel.__name__} called BuildCCE {len(built)} times; a TIK kernel calls it once")
+    return Program(built[0])
+
+
+class Program:
+    """A traced kernel.
+
+    Attributes:
+        name: the kernel's name.
+        block_num: number of cores that it asks for.
+        inputs, outputs: (name, shape, dtype) of each, in BuildCCE's order.
+        peak_bytes: most bytes in use at once, per on-chip buffer.
+    """
+
+    def __init__(self, kernel: KernelProgram) -> None:
+        self._kernel = kernel
+        self.name = kernel.name
+        self.block_num = kernel.block_num
+        self.inputs = [(a.name, a.shape, a.dtype) for a in kernel.inputs]
+        self.outputs = [(a.name, a.shape, a.dtype) for a in kernel.outputs]
+        self.peak_bytes = kernel.peak_bytes
+
+    def run(
+        self, *arrays: Any, chip: str = "Ascend910A", constants: Optional[Mapping[str, float]] = None, ignore: Iterable[str] = (),
+    ) -> "Result":
+        """Run the kernel on every core, check it, and time it.
+
+        Args:
+            arrays: one per input, with its dtype and number of elements; then one number per InputScalar.
+            chip: a chip of machine.json.
+            constants: timing constants to replace, by name.
+            ignore: checks to skip: "uninitialised" (reads of memory that nothing wrote), "poison" (undefined values
+                reaching global memory). For foreign kernels with such habits.
+
+        Raises:
+            ArgumentError: an array does not fit its input.
+            DavinciError: the kernel breaks a rule; the error has the kernel's file and line.
+        """
+        unknown = [name for name in ignore if name not in CHECKS]
+        if unknown:
+            raise ArgumentError(f"there is no check {unknown[0]!r} to ignore; there are {', '.join(CHECKS)}")
+        machine = Machine(chip, constants)
+        execution = Execution(self._kernel, ignore)
+        self._place_arguments(execution, arrays)
+        execution.run()
+        outputs = [self._output(execution.storage(a), "uninitialised" in ignore) for a in self._kernel.outputs]
+        return Result(outputs, Timing(self._kernel, execution, machine))
+
+    def _place_arguments(self, execution: Execution, arrays: Sequence[Any]) -> None:
+        kernel = self._kernel
+        wanted = len(kernel.inputs) + len(kernel.arguments)
+        if len(arrays) != wanted:
+            raise ArgumentError(f"{kernel.name} takes {wanted} arrays ({', '.join(n for n, _, _ in self.inputs)}); {len(arrays)} were given")
+        read, written, atomic = self._global_use()
+        for allocation, array in zip(kernel.inputs, arrays):
+            writable = allocation in written
+            execution.place(allocation, _fitting(allocation, array), writable, allocation in read)
+        for variable, number in zip(kernel.arguments, arrays[len(kernel.inputs) :]):
+            execution.arguments[variable.identifier] = number
+        for allocation in (*kernel.outputs, *kernel.workspaces):
+            if allocation not in kernel.inputs:
+                zeroed = allocation.is_atomic_add or allocation in atomic
+                content = np.zeros(allocation.shape, allocation.dtype) if zeroed else None
+                execution.place(allocation, content, True, allocation in read)
+
+    def _global_use(self) -> Tuple[set, set, set]:  # type: ignore[type-arg]
+        """Global tensors that instructions read, write, and add to atomically."""
+        read, written, atomic = set(), set(), set()
+        for node in walk(self._kernel.body):
+            if isinstance(node, Instruction):
+                for name, tensor in node.operands.items():
+                    if tensor.scope == GLOBAL:
+                        if node.is_read(name):
+                            read.add(tensor.allocation)
+                        if node.is_written(name):
+                            (atomic if node.atomic else written).add(tensor.allocation)
+        return read, written | atomic, atomic
+
+    def _output(self, storage: Storage, unchecked: bool) -> np.ndarray:
+        allocation = storage.allocation
+        cells, defined = storage.cells(allocation.dtype)
+        written = cells[0, : allocation.size] == defined
+        if not written.all() and not unchecked:
+            missing = int(np.argmin(written))
+            raise UnwrittenOutputError(
+                f"{allocation.name}: element {missing} of {allocation.size} was never written "
+                f"({int((~written).sum())} are missing); store every element of an output",
+                allocation.location,
+            )
+        return storage.view(allocation.dtype)[0, : allocation.size].reshape(allocation.shape).copy()
+
+
+def _fitting(allocation: Allocation, array: Any) -> np.ndarray:
+    array = np.asarray(array)
+    if str(array.dtype) != allocation.dtype or array.size != allocation.size:
+        raise ArgumentError(
+            f"input {allocation.name} is {allocation.dtype} of shape {allocation.shape}; got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+class Result:
+    """What a run gives.
+
+    Attributes:
+        outputs: one array per output, in BuildCCE's order.
+        cycles: estimated cycles from start to end, over all waves of cores.
+        report: the timing in full; ``str(result.report)`` is for people, ``result.report.to_dict()`` for scripts,
+            ``result.report.save_trace(path)`` for Perfetto or chrome://tracing.
+    """
+
+    def __init__(self, outputs: List[np.ndarray], timing: Timing) -> None:
+        self.outputs = outputs
+        self._timing = timing
+        self.report: Report = timing.report()
+        self.cycles: int = self.report.cycles
+
+    def sensitivity(self) -> Dict[str, Tuple[int, int]]:
+        """Cycles with each uncertain constant at the low and at the high end of its range."""
+        return self._timing.sensitivity()
+
+
+__all__ = ["DEFINED", "Program", "Result", "describe", "trace"]

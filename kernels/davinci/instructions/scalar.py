@@ -1,0 +1,31 @@
+"""The scalar unit's store of one element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+import numpy as np
+
+from .patterns import result_pattern
+from .table import Cost, Entry, Instruction, Integers, Plan
+
+if TYPE_CHECKING:
+    from ..machine import Machine
+    from ..memory import Unit
+
+
+def _plan(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+    return Plan({"dst": result_pattern(1, 1, 1)}, {"dst": np.dtype(instruction.tensors["dst"].dtype).itemsize})
+
+
+def _run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    unit.write(operands["dst"], plan.patterns["dst"], unit.column(values["value"], instruction.tensors["dst"].dtype, 2), None)
+
+
+def _cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+    return machine["scalar.store"], 0
+
+
+def entries() -> List[Entry]:
+    """``tensor[i] = scalar``."""
+    return [Entry("set_element", "dst value", "S", _plan, _run, _cycles, reads=(), values=("value",))]
