@@ -62,7 +62,7 @@ def test_schema_that_does_not_match(prepared: Path, tmp_path: Path, capsys: pyte
     schema = json.loads((data / "schema.json").read_text())
     schema["columns"]["input_ids"]["shape"] = [31]
     (data / "schema.json").write_text(json.dumps(schema))
-    refused(capsys, pretrain(data, tmp_path / "run"), "input_ids")
+    refused(capsys, pretrain(data, tmp_path / "run"), "schema.json", "[32]", "[31]")
     assert not (tmp_path / "run").exists()
 
 

@@ -61,7 +61,7 @@ def test_run_folder_log_and_metrics(uninterrupted: tuple[Path, str]) -> None:
 
 def test_the_loss_falls(uninterrupted: tuple[Path, str]) -> None:
     losses = [line["masked_lm_loss"] for line in metrics(uninterrupted[0])]
-    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 1.0
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.3
     assert abs(losses[0] - np.log(100)) < 0.3  # an untrained network guesses uniformly
 
 
