@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from dataclasses import dataclass
 from typing import Callable, Sequence
@@ -84,6 +85,9 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return _fail(f"no space left on the disk for {error.filename or 'the output'}: free space and run the command again", 1)
