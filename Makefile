@@ -4,12 +4,11 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 CXX ?= c++
-SUPPORTED := 3.9 3.10 3.11 3.12
 
 # The first interpreter that runs and is supported; `make PYTHON=/path/to/python3.11 ...` chooses another.
-PYTHON ?= $(shell for name in python3 $(foreach v,3.11 3.12 3.10 3.9,python$(v)); do \
-	version=$$($$name -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
-	case " $(SUPPORTED) " in *" $$version "*) echo $$name; break;; esac; done)
+IS_SUPPORTED := import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9; do \
+	$$name -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$name && break; done)
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
@@ -22,7 +21,7 @@ venv: $(VENV)/.kernels  ## private environment with pinned packages and compiled
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no supported Python found: install Python 3.9, 3.10, 3.11 or 3.12 (with venv), or pass PYTHON=/path/to/python" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; v="%d.%d" % sys.version_info[:2]; v in "$(SUPPORTED)".split() or sys.exit("error: Python %s is not supported: install Python 3.9, 3.10, 3.11 or 3.12, or pass PYTHON=/path/to/python" % v)'
+	@"$(PYTHON)" -c '$(IS_SUPPORTED)' || { echo "error: $$("$(PYTHON)" --version) is not supported: install Python 3.9, 3.10, 3.11 or 3.12, or pass PYTHON=/path/to/python" >&2; exit 1; }
 	@command -v "$(CXX)" >/dev/null || { echo "error: no C++ compiler found ($(CXX)): install one (Debian: apt-get install g++), or pass CXX=/path/to/compiler" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel pybind11 cmake ninja
