@@ -24,7 +24,7 @@ $(VENV)/.packages: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c '$(IS_SUPPORTED)' || { echo "error: $$("$(PYTHON)" --version) is not supported: install Python 3.9, 3.10, 3.11 or 3.12, or pass PYTHON=/path/to/python" >&2; exit 1; }
 	@command -v "$(CXX)" >/dev/null || { echo "error: no C++ compiler found ($(CXX)): install one (Debian: apt-get install g++), or pass CXX=/path/to/compiler" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel pybind11 cmake ninja
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "setuptools>=77" wheel "pybind11>=2.12" cmake ninja
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test]'
 	@touch $@
 
