@@ -2,11 +2,14 @@
 #ifndef THOR_KERNELS_H_
 #define THOR_KERNELS_H_
 
+#include "bias_gelu/bias_gelu.h"
 #include "cholesky_inverse/cholesky_inverse.h"
 #include "common/isa.h"
 #include "common/status.h"
+#include "dropout/dropout.h"
 #include "fisher_covariance/fisher_covariance.h"
 #include "layer_norm/layer_norm.h"
 #include "precondition/precondition.h"
+#include "residual_dropout_layer_norm/residual_dropout_layer_norm.h"
 
 #endif  // THOR_KERNELS_H_

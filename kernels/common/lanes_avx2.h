@@ -82,6 +82,36 @@ inline float SumLanes(Floats a) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+// The larger element; the second operand where one of them is a NaN.
+inline Floats Max(Floats a, Floats b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+inline Floats Min(Floats a, Floats b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
+// then where a < b, else otherwise.
+inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
+  return {_mm256_blendv_ps(otherwise.low, then.low, _mm256_cmp_ps(a.low, b.low, _CMP_LT_OQ)),
+          _mm256_blendv_ps(otherwise.high, then.high, _mm256_cmp_ps(a.high, b.high, _CMP_LT_OQ))};
+}
+inline Floats Reciprocal(Floats a) {
+  return {_mm256_div_ps(_mm256_set1_ps(1), a.low), _mm256_div_ps(_mm256_set1_ps(1), a.high)};
+}
+inline Floats RoundToNearest(Floats a) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(a.low, kMode), _mm256_round_ps(a.high, kMode)};
+}
+inline __m256 PowerOfTwo(__m256 n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+// a * 2^n for integral n in [-126, 127].
+inline Floats ScaleByPowerOfTwo(Floats a, Floats n) {
+  return {_mm256_mul_ps(a.low, PowerOfTwo(n.low)), _mm256_mul_ps(a.high, PowerOfTwo(n.high))};
+}
+inline float MaxLanes(Floats a) {
+  const __m256 eight = _mm256_max_ps(a.low, a.high);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
 // Eight 64-bit lanes for the counter-based generator (philox.h): only the low halves count, except after Multiply.
 struct Counters {
   __m256i low, high;

@@ -54,6 +54,26 @@ inline float SumLanes(Floats a) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+// The larger element; the second operand where one of them is a NaN.
+inline Floats Max(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Floats Min(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
+// then where a < b, else otherwise.
+inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
+  return {_mm512_mask_mov_ps(otherwise.v, _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), then.v)};
+}
+inline Floats Reciprocal(Floats a) { return {_mm512_div_ps(_mm512_set1_ps(1), a.v)}; }
+inline Floats RoundToNearest(Floats a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n for integral n in [-126, 127].
+inline Floats ScaleByPowerOfTwo(Floats a, Floats n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+inline float MaxLanes(Floats a) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
 // Eight 64-bit lanes for the counter-based generator (philox.h): only the low halves count, except after Multiply.
 struct Counters {
   __m512i v;

@@ -79,6 +79,47 @@ inline float SumLanes(Floats a) {
   return s[0];
 }
 
+// result[i] = operation(i) in every lane.
+template <typename Operation>
+inline Floats PerLane(Operation operation) {
+  float r[kLanes];
+  for (int i = 0; i < kLanes; ++i) r[i] = operation(i);
+  return Load(r, All{});
+}
+inline float Get(const Floats& a, int i) { return a.v[i / 4][i % 4]; }
+
+// The larger element; the second operand where one of them is a NaN.
+inline Floats Max(Floats a, Floats b) {
+  return PerLane([&](int i) { return Get(a, i) > Get(b, i) ? Get(a, i) : Get(b, i); });
+}
+inline Floats Min(Floats a, Floats b) {
+  return PerLane([&](int i) { return Get(a, i) < Get(b, i) ? Get(a, i) : Get(b, i); });
+}
+// then where a < b, else otherwise.
+inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
+  return PerLane([&](int i) { return Get(a, i) < Get(b, i) ? Get(then, i) : Get(otherwise, i); });
+}
+inline Floats Reciprocal(Floats a) {
+  return PerLane([&](int i) { return 1.0f / Get(a, i); });
+}
+// Exact below 2^22, and a NaN stays a NaN.
+inline Floats RoundToNearest(Floats a) { return a + Set(12582912.0f) - Set(12582912.0f); }
+// a * 2^n for integral n in [-126, 127].
+inline Floats ScaleByPowerOfTwo(Floats a, Floats n) {
+  return PerLane([&](int i) {
+    const float clean = Get(n, i) == Get(n, i) ? Get(n, i) : 0.0f;  // a NaN has no integer; the NaN in `a` prevails
+    const uint32_t bits = static_cast<uint32_t>(static_cast<int32_t>(clean) + 127) << 23;
+    float power;
+    std::memcpy(&power, &bits, sizeof(power));
+    return Get(a, i) * power;
+  });
+}
+inline float MaxLanes(Floats a) {
+  float largest = Get(a, 0);
+  for (int i = 1; i < kLanes; ++i) largest = largest > Get(a, i) ? largest : Get(a, i);
+  return largest;
+}
+
 // Eight 64-bit lanes for the counter-based generator (philox.h): only the low halves count, except after Multiply.
 struct Counters {
   uint64_t v[8];

@@ -1,0 +1,1 @@
+"""GELU of x + bias, and its gradient."""

@@ -1,0 +1,3 @@
+#include "bias_gelu/body.h"
+
+const thor::BiasGeluImplementation thor::bias_gelu_portable = kImplementation;
