@@ -12,7 +12,9 @@ namespace thor {
 template <typename T>
 struct ResidualDropoutArguments {
   Dropout dropout;
-  const T *x, *residual;
+  const T* x;
+  const float* bias;
+  const T* residual;
   T* sum;
   LayerNormArguments<T> norm;  // norm.x is sum
 };
@@ -27,8 +29,9 @@ struct ResidualDropoutGradArguments {
 template <typename T>
 struct ResidualDropoutRows {
   void (*forward)(const ResidualDropoutArguments<T>&, int64_t begin, int64_t end);
-  // dgamma and dbeta get the sums over rows [begin, end).
-  void (*backward)(const ResidualDropoutGradArguments<T>&, int64_t begin, int64_t end, float* dgamma, float* dbeta);
+  // dbias, dgamma and dbeta get the sums over rows [begin, end).
+  void (*backward)(const ResidualDropoutGradArguments<T>&, int64_t begin, int64_t end, float* dbias, float* dgamma,
+                   float* dbeta);
 };
 
 struct ResidualDropoutImplementation {

@@ -14,6 +14,7 @@ _FORWARD, _BACKWARD = "residual_dropout_layer_norm", "residual_dropout_layer_nor
 
 def residual_dropout_layer_norm(
     x: Array,
+    bias: Array,
     residual: Array,
     gamma: Array,
     beta: Array,
@@ -28,19 +29,20 @@ def residual_dropout_layer_norm(
     """(y, sum, mean, rstd) of `reference.residual_dropout_layer_norm`.
 
     x and residual [..., features] share shape and type: float32, or uint16 holding bfloat16 bit patterns, and y and sum
-    are stored like them; gamma, beta [features] float32; seed int32 [3]. mean and rstd are float32 [rows], flat.
+    are stored like them; bias, gamma, beta [features] float32; seed int32 [3]. mean and rstd are float32 [rows], flat.
     `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: arrays to write into. Raises TypeError,
     ValueError or KernelError.
     """
     rows, features = _sizes(_FORWARD, "x", x)
     check_array(_FORWARD, "residual", residual, (x.dtype.type,), x.shape)
-    for name, array in (("gamma", gamma), ("beta", beta)):
+    for name, array in (("bias", bias), ("gamma", gamma), ("beta", beta)):
         check_array(_FORWARD, name, array, (np.float32,), (features,))
     check_array(_FORWARD, "seed", seed, (np.int32,), (3,))
     shapes = (x.shape, x.shape, (rows,), (rows,))
     outputs = make_outputs(_FORWARD, out, shapes, (x.dtype.type, x.dtype.type, np.float32, np.float32))
     call = getattr(load_native(), f"{_FORWARD}_{_suffix(x)}")
-    call(x, residual, gamma, beta, float(eps), float(probability), seed, int(site), rows, features, *outputs, threads)
+    scalars = (float(eps), float(probability), seed, int(site), rows, features)
+    call(x, bias, residual, gamma, beta, *scalars, *outputs, threads)
     return outputs
 
 
@@ -55,9 +57,9 @@ def residual_dropout_layer_norm_grad(
     site: int,
     *,
     threads: int = 0,
-    out: Optional[tuple[Array, Array, Array, Array]] = None,
+    out: Optional[tuple[Array, Array, Array, Array, Array]] = None,
 ) -> tuple[Array, ...]:
-    """(dx, dresidual, dgamma, dbeta) of `reference.residual_dropout_layer_norm_grad`; `total` is the forward sum."""
+    """(dx, dbias, dresidual, dgamma, dbeta) of `reference.residual_dropout_layer_norm_grad`; `total` is the forward sum."""
     rows, features = _sizes(_BACKWARD, "total", total)
     check_array(_BACKWARD, "dy", dy, (total.dtype.type,), total.shape)
     check_array(_BACKWARD, "gamma", gamma, (np.float32,), (features,))
@@ -65,8 +67,8 @@ def residual_dropout_layer_norm_grad(
         check_array(_BACKWARD, name, array, (np.float32,), (rows,))
     check_array(_BACKWARD, "seed", seed, (np.int32,), (3,))
     storage = total.dtype.type
-    shapes = (total.shape, total.shape, (features,), (features,))
-    outputs = make_outputs(_BACKWARD, out, shapes, (storage, storage, np.float32, np.float32))
+    shapes = (total.shape, (features,), total.shape, (features,), (features,))
+    outputs = make_outputs(_BACKWARD, out, shapes, (storage, np.float32, storage, np.float32, np.float32))
     call = getattr(load_native(), f"{_BACKWARD}_{_suffix(total)}")
     call(dy, total, gamma, mean, rstd, float(probability), seed, int(site), rows, features, *outputs, threads)
     return outputs

@@ -12,6 +12,7 @@ Float32 = NDArray[np.float32]
 
 def residual_dropout_layer_norm(
     x: ArrayLike,
+    bias: ArrayLike,
     residual: ArrayLike,
     gamma: ArrayLike,
     beta: ArrayLike,
@@ -20,13 +21,14 @@ def residual_dropout_layer_norm(
     seed: ArrayLike,
     site: int,
 ) -> tuple[Float32, Float32, Float32, Float32]:
-    """y = layer_norm(sum, gamma, beta, eps) with sum = residual + dropout(x); returns (y, sum, mean, rstd).
+    """y = layer_norm(sum, gamma, beta, eps) with sum = residual + dropout(x + bias); returns (y, sum, mean, rstd).
 
-    x, residual, y, sum [..., features]; gamma, beta [features]; mean, rstd [rows], flat over the rows.
+    x, residual, y, sum [..., features]; bias, gamma, beta [features]; mean, rstd [rows], flat over the rows.
     `probability`, `seed` and `site` are those of `dropout.reference.dropout_scale`.
     """
     scale = dropout_scale(np.shape(x), probability, seed, site)
-    total = (np.asarray(residual, np.float64) + np.asarray(x, np.float64) * scale).astype(np.float32)
+    dropped = (np.asarray(x, np.float64) + np.asarray(bias, np.float64)) * scale
+    total = (np.asarray(residual, np.float64) + dropped).astype(np.float32)
     y, mean, rstd = layer_norm(total, gamma, beta, eps)
     return y, total, mean, rstd
 
@@ -40,10 +42,13 @@ def residual_dropout_layer_norm_grad(
     probability: float,
     seed: ArrayLike,
     site: int,
-) -> tuple[Float32, Float32, Float32, Float32]:
-    """(dx, dresidual, dgamma, dbeta) from what the forward pass returned (`total` is its sum).
+) -> tuple[Float32, Float32, Float32, Float32, Float32]:
+    """(dx, dbias, dresidual, dgamma, dbeta) from what the forward pass returned (`total` is its sum).
 
-    dresidual is layer norm's gradient at the sum, dx its elements that the forward pass kept, scaled alike.
+    dresidual is layer norm's gradient at the sum, dx its elements that the forward pass kept, scaled alike;
+    dbias [features] sums dx over all rows.
     """
     dresidual, dgamma, dbeta = layer_norm_grad(dy, total, gamma, mean, rstd)
-    return dropout(dresidual, probability, seed, site), dresidual, dgamma, dbeta
+    dx = dropout(dresidual, probability, seed, site)
+    dbias = dx.reshape(-1, dx.shape[-1]).sum(axis=0, dtype=np.float64).astype(np.float32)
+    return dx, dbias, dresidual, dgamma, dbeta
