@@ -1,7 +1,9 @@
-"""Checkpoints that are whole or absent: written beside, synced, named by rename, and verified before a byte of them is used.
+"""Checkpoints that are whole or absent: written beside, synced, read back, named by rename, and verified before use.
 
-A checkpoint is a folder `step-00001000` with model.safetensors, optimizer.safetensors, state.json and manifest.json, which holds the size and
-SHA-256 of the others. The manifest is written last and the folder gets its name last, so a folder without a valid manifest is not one.
+A checkpoint is a folder `step-00001000` with model.safetensors, optimizer.safetensors, state.json and manifest.json,
+which holds the size and SHA-256 of the others. The manifest is written last and the folder gets its name last, so a
+folder without a valid manifest is not one. A folder loses its name before it is deleted, so a deletion that is cut
+short leaves no half checkpoint either.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,7 +23,9 @@ from safetensors.numpy import load_file, save_file
 
 FORMAT = 1
 """Version of the folder's layout."""
-_NAME = re.compile(r"step-(\d{8,})")
+_NAME = re.compile(r"step-(\d{8,15})")
+_UNFINISHED = re.compile(r"\.(writing|deleting)-step-\d{8,15}")
+_LARGEST_JSON_BYTES = 1 << 24
 
 
 class CheckpointError(ValueError):
@@ -50,96 +55,206 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write `checkpoint` into `folder` and delete all but the newest `keep`; on any error the folder is as it was."""
+    """Write `checkpoint` into `folder`, then delete all but the newest `keep` up to its step.
+
+    A whole checkpoint of the same step is left as it is, a damaged one is replaced. Nothing is deleted before the new
+    one is safe, and checkpoints of later steps are not touched. `folder` must not be written by two processes at once.
+    Errors: OSError from the operating system, CheckpointError when what was written reads back differently; the
+    checkpoints that were there are still there then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    _clear_unfinished(folder)
     target = checkpoint_path(folder, checkpoint.step)
-    temporary = folder / f".writing-{target.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir()
-        _write_files(temporary, checkpoint)
-        _sync(temporary)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
-        _sync(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    for step in checkpoint_steps(folder)[:-keep]:
-        shutil.rmtree(checkpoint_path(folder, step))
+    if not _is_whole(target):
+        _write(folder, target, checkpoint)
+    for step in [step for step in checkpoint_steps(folder) if step <= checkpoint.step][:-keep]:
+        _delete(checkpoint_path(folder, step))
     return target
+
+
+def newest_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Path, Checkpoint] | None:
+    """The newest checkpoint of `folder` that is whole; None when there is no checkpoint at all.
+
+    `warn` gets one sentence for each newer one that is not usable. `CheckpointError` when all of them are damaged.
+    """
+    steps = checkpoint_steps(folder)
+    for step in reversed(steps):
+        path = checkpoint_path(folder, step)
+        try:
+            return path, load_checkpoint(path)
+        except CheckpointError as error:
+            warn(f"the checkpoint of step {step} is not usable ({error}): going back to an older one")
+    if steps:
+        raise CheckpointError(
+            f"none of the {len(steps)} checkpoints in {folder} is usable: restore one from a copy, or start another run"
+        )
+    return None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read and verify the checkpoint at `path`; raises `CheckpointError` when a file is missing, foreign or damaged."""
-    manifest = _read_json(path / "manifest.json")
+    manifest = read_json_object(path / "manifest.json", CheckpointError)
     if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
         raise CheckpointError(f"{path / 'manifest.json'} is not a checkpoint manifest of format {FORMAT}")
     for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
         _verify(path / name, manifest["files"].get(name))
-    state = _read_json(path / "state.json")
-    try:
-        model, optimizer = load_file(path / "model.safetensors"), load_file(path / "optimizer.safetensors")
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} holds a file that is not safetensors: {error}") from error
-    return Checkpoint(int(state["step"]), model, optimizer, state)
+    state = read_json_object(path / "state.json", CheckpointError)
+    step = state.get("step")
+    if type(step) is not int or checkpoint_path(path.parent, step).name != path.name:
+        raise CheckpointError(f"{path / 'state.json'} is of step {step!r}, which is not the step in its folder's name")
+    tensors = (_read_tensors(path / name) for name in ("model.safetensors", "optimizer.safetensors"))
+    return Checkpoint(step, *tensors, state)
 
 
 def match_parameters(path: Path, stored: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise `CheckpointError` unless names and shapes of `stored` are exactly those of `expected`."""
     missing, foreign = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
     if missing:
-        raise CheckpointError(f"{path} lacks parameter {missing[0]} ({len(missing)} missing): it belongs to another configuration")
+        raise CheckpointError(
+            f"{path} lacks parameter {missing[0]} ({len(missing)} missing): it belongs to another configuration"
+        )
     if foreign:
-        raise CheckpointError(f"{path} holds parameter {foreign[0]}, which this configuration does not have ({len(foreign)} such)")
+        raise CheckpointError(
+            f"{path} holds parameter {foreign[0]}, which this configuration does not have ({len(foreign)} such)"
+        )
     for name, shape in expected.items():
+        if stored[name].dtype != np.float32:
+            raise CheckpointError(f"{path} holds {name} as {stored[name].dtype}, this configuration needs float32")
         if stored[name].shape != tuple(shape):
-            raise CheckpointError(f"{path} holds {name} of shape {stored[name].shape}, this configuration needs {tuple(shape)}")
+            raise CheckpointError(
+                f"{path} holds {name} of shape {stored[name].shape}, this configuration needs {tuple(shape)}"
+            )
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary file and a rename, so that readers see the old or the new content and nothing between."""
-    temporary = path.with_name(f".writing-{path.name}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write JSON through a temporary file and a rename: readers see the old or the new content and nothing between."""
+    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    temporary.unlink(missing_ok=True)  # what a killed process of the same number left
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            json.dump(value, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def read_json_object(path: Path, error: type[ValueError]) -> dict[str, Any]:
+    """The JSON object in `path`; raises `error` with a sentence when the file is missing, too large or not that."""
+    try:
+        if path.stat().st_size > _LARGEST_JSON_BYTES:
+            raise error(f"{path} is larger than {_LARGEST_JSON_BYTES} bytes: this program did not write it")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path} is missing: there is nothing complete here") from None
+    except (ValueError, OSError, RecursionError) as problem:
+        if isinstance(problem, error):
+            raise
+        raise error(f"{path} cannot be read as JSON: {problem}") from None
+    if not isinstance(value, dict):
+        raise error(f"{path} does not hold a JSON object")
+    return value
+
+
+def _write(folder: Path, target: Path, checkpoint: Checkpoint) -> None:
+    """Make `target`, whatever stands in its place, by way of a temporary folder beside it."""
+    if target.exists() or target.is_symlink():
+        _delete(target)
+    temporary = folder / f".writing-{target.name}"
+    try:
+        temporary.mkdir()
+        _write_files(temporary, checkpoint)
+        _sync(temporary)
+        os.rename(temporary, target)
+        _sync(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
-    save_file(checkpoint.model, folder / "model.safetensors")
-    save_file(checkpoint.optimizer, folder / "optimizer.safetensors")
+    _write_tensors(folder / "model.safetensors", checkpoint.model)
+    _write_tensors(folder / "optimizer.safetensors", checkpoint.optimizer)
     write_json(folder / "state.json", {**checkpoint.state, "step": checkpoint.step})
-    files = {}
-    for path in sorted(folder.iterdir()):
-        _sync(path)
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
     write_json(folder / "manifest.json", {"format": FORMAT, "files": files})
 
 
+def _write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write, sync and read back: the manifest vouches for the file, so the file has to be what memory holds."""
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        raise _as_os_error(error, path) from None
+    _sync(path)
+    stored = _read_tensors(path)
+    same = stored.keys() == tensors.keys() and all(
+        stored[name].tobytes() == tensors[name].tobytes() for name in tensors
+    )
+    if not same:
+        raise CheckpointError(f"{path} does not read back as it was written: the disk is faulty; it was not kept")
+
+
+def _as_os_error(error: SafetensorError, path: Path) -> Exception:
+    """The operating system's error that the library reports as text, such as `... (os error 28)`."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    if found is None:
+        return CheckpointError(f"{path} cannot be written: {error}")
+    return OSError(int(found.group(1)), os.strerror(int(found.group(1))), str(path))
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file of numbers: {error}") from None
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        load_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _delete(path: Path) -> None:
+    """Delete a checkpoint, its name first; of a symbolic link the link alone."""
+    unnamed = path.with_name(f".deleting-{path.name}")
+    os.rename(path, unnamed)
+    _remove(unnamed)
+
+
+def _clear_unfinished(folder: Path) -> None:
+    """Remove what a killed process was writing or deleting."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
+
+
 def _verify(path: Path, entry: Any) -> None:
+    if path.is_symlink():
+        raise CheckpointError(f"{path} is a symbolic link: a checkpoint holds its own files")
     if not isinstance(entry, dict) or not path.is_file():
         raise CheckpointError(f"{path} is missing: the checkpoint is incomplete")
     size = path.stat().st_size
     if size != entry.get("bytes"):
-        raise CheckpointError(f"{path} has {size} bytes, its manifest says {entry.get('bytes')}: the file was cut or extended")
+        raise CheckpointError(
+            f"{path} has {size} bytes, its manifest says {entry.get('bytes')}: the file was cut or extended"
+        )
     if _sha256(path) != entry.get("sha256"):
         raise CheckpointError(f"{path} does not have the SHA-256 of its manifest: the file was changed or damaged")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: there is no complete checkpoint here") from None
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object")
-    return value
 
 
 def _sha256(path: Path) -> str:

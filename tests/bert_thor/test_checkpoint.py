@@ -44,9 +44,11 @@ def test_keeps_the_newest(tmp_path: Path) -> None:
     assert checkpoint_steps(tmp_path) == [10, 100]
 
 
-def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, make(3), keep=2)
+def test_saving_a_step_again_keeps_a_whole_checkpoint_and_replaces_a_damaged_one(tmp_path: Path) -> None:
     other = make(3)._replace(state={"samples": 1})
+    path = save_checkpoint(tmp_path, make(3), keep=2)
+    assert load_checkpoint(save_checkpoint(tmp_path, other, keep=2)).state["samples"] == 48
+    (path / "state.json").write_text("{}")
     assert load_checkpoint(save_checkpoint(tmp_path, other, keep=2)).state["samples"] == 1
 
 
