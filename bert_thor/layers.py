@@ -87,6 +87,51 @@ class FactoredLinear(nn.Cell):
         return self.matmul(x_NI, self.weight, self.probe_a, self.probe_g)
 
 
+class TableLookup(nn.Cell):
+    """rows = table[ids]; the backward pass returns (dtable, d ids, counts, G).
+
+    The input of a table is a one-hot row, so its A is diagonal: how often each id occurs. counts [V, 1, 1] are its blocks of edge 1.
+    """
+
+    def __init__(self, rows: int, edge_g: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.covariance_g = fisher_covariance(edge_g)
+        self.sum_by_id = ops.UnsortedSegmentSum()
+
+    def construct(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor) -> Tensor:
+        """Return the rows [N, H]."""
+        return ops.gather(table_VH, ids_N, 0)
+
+    def bprop(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor) -> Any:
+        """Return one gradient per input; those of the probes are the factors."""
+        ones = ops.ones_like(dout[:, :1])
+        return (
+            self.sum_by_id(dout, ids_N, self.rows),
+            ops.zeros_like(ids_N),
+            self.sum_by_id(ones, ids_N, self.rows).reshape(self.rows, 1, 1),
+            self.covariance_g(dout),
+        )
+
+
+class FactoredTable(nn.Cell):
+    """Rows of an embedding table that its owner keeps, with probes for the table's factors."""
+
+    def __init__(self, table: Parameter, block: int) -> None:
+        super().__init__(auto_prefix=False)
+        rows, features = table.shape
+        self.inputs, self.outputs, self.groups = features, rows, 1
+        self.weight = table
+        self.probe_a = Parameter(np.zeros((rows, 1, 1), np.float32), f"{table.name}.probe_a")
+        self.probe_g = _probe(features, block_edge(features, block))
+        self.probe_g.name = f"{table.name}.probe_g"
+        self.lookup = TableLookup(rows, block_edge(features, block))
+
+    def construct(self, ids_N: Tensor) -> Tensor:
+        """Return table[ids]."""
+        return self.lookup(self.weight, ids_N, self.probe_a, self.probe_g)
+
+
 class LayerNorm(nn.Cell):
     """(x - mean) / sqrt(variance + eps) * gamma + beta over the last axis (Ba et al., 2016)."""
 
@@ -118,7 +163,7 @@ class Dropout(nn.Cell):
 
 
 class ResidualNorm(nn.Cell):
-    """layer_norm(residual + dropout(x)): one operator forward, one backward."""
+    """layer_norm(residual + dropout(x + bias)): one operator forward, one backward."""
 
     def __init__(self, features: int, eps: float, probability: float, site: int) -> None:
         super().__init__()
@@ -128,10 +173,10 @@ class ResidualNorm(nn.Cell):
         self.scalars = Tensor(np.float32([eps, 0.0]))
         self.site = Tensor(np.int32([site]))
 
-    def construct(self, x_NH: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
+    def construct(self, x_NH: Tensor, bias_H: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
         """Return the normalised sum."""
         scalars = self.training_scalars if self.training else self.scalars
-        return residual_dropout_layer_norm(x_NH, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[0]
+        return residual_dropout_layer_norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[0]
 
 
 def _probe(features: int, edge: int) -> Parameter:

@@ -14,7 +14,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.config import BertConfig
-from bert_thor.layers import Dropout, FactoredLinear, LayerNorm, ResidualNorm
+from bert_thor.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""
@@ -23,21 +23,23 @@ MASKED = -10000.0
 class Embedding(nn.Cell):
     """Sum of token, position and segment tables, then layer normalisation and dropout."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, block: int) -> None:
         super().__init__()
-        self.hidden_size = config.hidden_size
         self.token_table = _zeros(config.vocab_size, config.hidden_size)
         self.position_table = _zeros(config.max_position, config.hidden_size)
         self.segment_table = _zeros(config.type_vocab_size, config.hidden_size)
+        self.tokens = FactoredTable(self.token_table, block)
+        self.positions = FactoredTable(self.position_table, block)
+        self.segments = FactoredTable(self.segment_table, block)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout, site=0)
 
     def construct(self, ids_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the embedded rows [N, H]."""
         batch, length = ids_BS.shape
-        tokens = ops.gather(self.token_table, ids_BS.reshape(-1), 0)
-        segments = ops.gather(self.segment_table, segments_BS.reshape(-1), 0)
-        positions = ops.tile(self.position_table[:length], (batch, 1))
+        tokens = self.tokens(ids_BS.reshape(-1))
+        segments = self.segments(segments_BS.reshape(-1))
+        positions = ops.tile(self.positions(ops.arange(length).astype(ms.int32)), (batch, 1))
         return self.dropout(self.norm(tokens + segments + positions), seed)
 
 
@@ -79,9 +81,9 @@ class EncoderLayer(nn.Cell):
     def construct(self, x_NH: Tensor, mask_B11S: Tensor, seed: Tensor) -> Tensor:
         """Return the layer's output rows [N, H]."""
         mixed = self.attention(x_NH, mask_B11S, seed)
-        x_NH = self.attention_norm(self.attention_output(mixed) + self.attention_output.bias, x_NH, seed)
+        x_NH = self.attention_norm(self.attention_output(mixed), self.attention_output.bias, x_NH, seed)
         inner = gelu(self.intermediate(x_NH) + self.intermediate.bias)
-        return self.output_norm(self.output(inner) + self.output.bias, x_NH, seed)
+        return self.output_norm(self.output(inner), self.output.bias, x_NH, seed)
 
 
 class Bert(nn.Cell):
@@ -89,7 +91,7 @@ class Bert(nn.Cell):
 
     def __init__(self, config: BertConfig, block: int) -> None:
         super().__init__()
-        self.embedding = Embedding(config)
+        self.embedding = Embedding(config, block)
         self.layers = nn.CellList([EncoderLayer(config, block, index) for index in range(config.num_layers)])
 
     def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
@@ -114,8 +116,7 @@ class BertForPreTraining(nn.Cell):
         self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
         self.decoder_bias = _zeros(config.vocab_size)
         self.pooler = FactoredLinear(hidden, hidden, block)
-        self.next_sentence_weight = _zeros(2, hidden)
-        self.next_sentence_bias = _zeros(2)
+        self.next_sentence = FactoredLinear(hidden, 2, block)
         self.decode = ops.MatMul(transpose_b=True)
         self.update_parameters_name()
         initialise(self, config.initializer_range, seed)
@@ -132,7 +133,7 @@ class BertForPreTraining(nn.Cell):
         token_logits = self.decode(masked, self.bert.embedding.token_table) + self.decoder_bias
         first = ops.gather(x_NH, starts.reshape(-1), 0)
         pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
-        return token_logits, self.decode(pooled, self.next_sentence_weight) + self.next_sentence_bias
+        return token_logits, self.next_sentence(pooled) + self.next_sentence.bias
 
     def construct(
         self,
