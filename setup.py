@@ -25,16 +25,23 @@ class CMakeBuild(build_ext):
         cmake = _required_program("cmake", "pip install cmake")
         _required_program(os.environ.get("CXX", "c++"), "apt-get install g++, or set CXX")
         configure = [cmake, "-S", str(ROOT), "-B", str(build), f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target}"]
-        configure += [f"-DPython_EXECUTABLE={sys.executable}", f"-DPYTHON_EXECUTABLE={sys.executable}", "-DPYBIND11_FINDPYTHON=ON"]
+        configure += [f"-DPython_EXECUTABLE={sys.executable}", "-DPYBIND11_FINDPYTHON=ON"]
         configure += [f"-Dpybind11_DIR={_pybind11_directory()}"]
-        subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([cmake, "--build", str(build), "--parallel", str(self.parallel or _jobs())], check=True)
+        _run(configure)
+        _run([cmake, "--build", str(build), "--parallel", str(self.parallel or _jobs())])
 
     def copy_extensions_to_source(self) -> None:
         """In-place and editable builds: setuptools copies the module it knows of, the shared library goes along."""
         super().copy_extensions_to_source()
         built = Path(self.build_lib, "bert_thor", "kernels", LIBRARY)
         _replace(built, ROOT / "kernels" / LIBRARY)
+
+
+def _run(command: list[str]) -> None:
+    """Run quietly; on failure show everything that the compiler said."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\nerror: compiling the kernels failed: {' '.join(command)}")
 
 
 def _replace(source: Path, target: Path) -> None:
