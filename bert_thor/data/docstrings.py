@@ -1,4 +1,4 @@
-"""The built-in corpus: the docstrings of the standard library, NumPy, SciPy and MindSpore (about 15 MB of English, no
+"""The built-in corpus: the docstrings of the standard library, NumPy, SciPy and MindSpore (about 14 MB of English, no
 download).
 
 These four are in every installation of BERT-THOR, so that a test tool or another package does not change the corpus;
@@ -17,12 +17,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Optional
 
 PACKAGES = ("numpy", "scipy", "mindspore")
 _SKIPPED_FOLDERS = frozenset(("site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"))
 _FILES_PER_TASK = 32
 _DISTINCT_CHARACTERS = 64  # shorter paragraphs, such as headings, may be repeated
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'`(\[])")
+_UNDERLINE = re.compile(r"\W+")  # of a heading, which ends with it
 _OWN_LINE = re.compile(r"\s*(>>>|\.\.\.|\.\. |[-*+] |:\w|\d+\. )")
 
 Document = list[str]
@@ -98,7 +100,7 @@ def split_sentences(paragraph: str) -> list[str]:
     Running text is cut after `.`, `!` or `?` where a capital letter, quotation mark or bracket follows.
     """
     runs: list[list[str]] = []
-    indentation = -1
+    indentation: Optional[int] = None  # of the line before, if that can go on
     for line in paragraph.splitlines():
         if not line.strip():
             continue
@@ -106,6 +108,6 @@ def split_sentences(paragraph: str) -> list[str]:
         if depth != indentation or _OWN_LINE.match(line):
             runs.append([])
         runs[-1].append(line.strip())
-        indentation = depth
+        indentation = None if _UNDERLINE.fullmatch(line) else depth
     texts = (" ".join(" ".join(run).split()) for run in runs)
     return [sentence for text in texts for sentence in _SENTENCE_END.split(text)]

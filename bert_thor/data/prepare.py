@@ -48,7 +48,7 @@ class PrepareConfig:
 
     source: tuple[str, ...] = ("docstrings",)
     """Text files or folders of text files (UTF-8, one sentence per line, a blank line between documents), or the word
-    docstrings: the docstrings of the standard library, NumPy, SciPy and MindSpore, about 15 MB of English."""
+    docstrings: the docstrings of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
 
     prose: bool = False
     """The text files are ordinary text, one document each, with blank lines between paragraphs; cut them into

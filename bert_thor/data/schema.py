@@ -99,7 +99,7 @@ def _length(columns: dict[str, Any], name: str, path: Path) -> int:
     if (
         not isinstance(shape, list)
         or len(shape) != 1
-        or not isinstance(shape[0], int)
+        or type(shape[0]) is not int
         or not 1 <= shape[0] <= _LARGEST_DIMENSION
     ):
         raise DataError(
