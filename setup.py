@@ -54,7 +54,9 @@ def _replace(source: Path, target: Path) -> None:
 def _required_program(name: str, remedy: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise SystemExit(f"error: the program '{name}' is needed to compile the kernels and is not on PATH; install it ({remedy}).")
+        raise SystemExit(
+            f"error: the program '{name}' is needed to compile the kernels and is not on PATH; install it ({remedy})."
+        )
     return path
 
 
@@ -62,7 +64,9 @@ def _pybind11_directory() -> str:
     try:
         import pybind11
     except ImportError:
-        raise SystemExit("error: pybind11 is needed to compile the kernels and is not installed; run: pip install pybind11") from None
+        raise SystemExit(
+            "error: pybind11 is needed to compile the kernels and is not installed; run: pip install pybind11"
+        ) from None
     return str(pybind11.get_cmake_dir())
 
 

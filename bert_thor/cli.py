@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
+from typing import Callable
 
 import tyro
 
@@ -85,12 +86,17 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except MemoryError:
+        return _fail("not enough memory: use smaller sizes or a smaller batch", 1)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            return _fail(f"no space left on the disk for {error.filename or 'the output'}: free space and run the command again", 1)
+            return _fail(
+                f"no space left on the disk for {error.filename or 'the output'}: free space and run the command again",
+                1,
+            )
         return _fail(str(error), 1)
     return 0
 
@@ -107,7 +113,9 @@ def _usage() -> str:
 
 def _parse(kind: type, arguments: Sequence[str], name: str, default: object) -> object:
     """Parse options into the dataclass `kind`; fields of nested dataclasses are options of their own, without a prefix."""
-    return tyro.cli(kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,))
+    return tyro.cli(
+        kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,)
+    )
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:

@@ -38,7 +38,15 @@ class BertConfig:
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a size is impossible."""
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_position"):
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "intermediate_size",
+            "max_position",
+            "type_vocab_size",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.hidden_size % self.num_heads:
@@ -55,7 +63,11 @@ BERT_SIZES = {
     "bert-base": BertConfig(hidden_size=768, num_layers=12, num_heads=12, intermediate_size=3072),
     "bert-medium": BertConfig(hidden_size=512, num_layers=8, num_heads=8, intermediate_size=2048),
     "bert-small": BertConfig(hidden_size=512, num_layers=4, num_heads=8, intermediate_size=2048),
-    "bert-mini": BertConfig(hidden_size=256, num_layers=4, num_heads=4, intermediate_size=1024, vocab_size=8192, max_position=128),
-    "bert-tiny": BertConfig(hidden_size=128, num_layers=2, num_heads=2, intermediate_size=512, vocab_size=8192, max_position=128),
+    "bert-mini": BertConfig(
+        hidden_size=256, num_layers=4, num_heads=4, intermediate_size=1024, vocab_size=8192, max_position=128
+    ),
+    "bert-tiny": BertConfig(
+        hidden_size=128, num_layers=2, num_heads=2, intermediate_size=512, vocab_size=8192, max_position=128
+    ),
 }
 """Sizes by name: large and base as the original's, the others as Turc et al. (2019), mini and tiny with a small vocabulary."""

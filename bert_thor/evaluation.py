@@ -11,12 +11,12 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.checkpoint import CheckpointError, checkpoint_path, load_checkpoint, write_json
 from bert_thor.compat import use_graph_mode
-from bert_thor.config import BertConfig, ConfigError
+from bert_thor.config import ConfigError
 from bert_thor.data.dataset import evaluation_batches, most_frequent_label
 from bert_thor.data.schema import Batch
 from bert_thor.model import BertForPreTraining, dropout_seed, negative_log_likelihood
 from bert_thor.run_folder import RunFolder
-from bert_thor.training import assign, open_rows, weights
+from bert_thor.training import assign, open_rows, read_count, weights
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Predictions(nn.Cell):
         self.model = model
         self.seed = dropout_seed(0, 0)
 
-    def construct(self, ids: Tensor, mask: Tensor, segments: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(
+        self, ids: Tensor, mask: Tensor, segments: Tensor, positions: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return token predictions [B·P], nll [B·P], sentence predictions [B]."""
         tokens, sentence = self.model.logits(ids, mask, segments, positions, self.seed)
         return ops.argmax(tokens, -1), negative_log_likelihood(tokens, labels.reshape(-1)), ops.argmax(sentence, -1)
@@ -60,7 +62,9 @@ class Counts:
     rows: int = 0
     sentence_correct: int = 0
 
-    def add(self, batch: Batch, rows: int, predicted: np.ndarray, nll: np.ndarray, sentence: np.ndarray, unigram_token: int) -> None:
+    def add(
+        self, batch: Batch, rows: int, predicted: np.ndarray, nll: np.ndarray, sentence: np.ndarray, unigram_token: int
+    ) -> None:
         """Add one batch of which the first `rows` rows are real; padding rows have weight 0."""
         labels, weight = batch.masked_lm_ids.reshape(-1), batch.masked_lm_weights.reshape(-1).astype(np.float64)
         self.weight += weight.sum()
@@ -87,13 +91,12 @@ class Evaluator:
 
     def __init__(self, config: EvaluateConfig) -> None:
         self.folder = RunFolder(config.run)
-        stored = self.folder.read_config()
-        sizes = BertConfig(**{name[len("model.") :]: value for name, value in stored.items() if name.startswith("model.")})
+        sizes, block = self.folder.read_model()
         self.rows = open_rows(config.data, "held_out", sizes)
         self.unigram_token = most_frequent_label(open_rows(config.data, "train", sizes))
         self.batch_size = min(config.batch_size, len(self.rows))
         use_graph_mode(config.device_target)
-        self.model = BertForPreTraining(sizes, int(stored["optimizer.block"]))
+        self.model = BertForPreTraining(sizes, block)
         self.model.set_train(False)
         self.predictions = Predictions(self.model)
 
@@ -104,10 +107,18 @@ class Evaluator:
         assign(weights(self.model), checkpoint.model, path)
         counts = Counts()
         for batch, rows in evaluation_batches(self.rows, self.batch_size):
-            inputs = (batch.input_ids, batch.input_mask, batch.segment_ids, batch.masked_lm_positions, batch.masked_lm_ids)
-            predicted, nll, sentence = (output.asnumpy() for output in self.predictions(*(Tensor(array) for array in inputs)))
+            inputs = (
+                batch.input_ids,
+                batch.input_mask,
+                batch.segment_ids,
+                batch.masked_lm_positions,
+                batch.masked_lm_ids,
+            )
+            predicted, nll, sentence = (
+                output.asnumpy() for output in self.predictions(*(Tensor(array) for array in inputs))
+            )
             counts.add(batch, rows, predicted, nll, sentence, self.unigram_token)
-        return counts.report(step, int(checkpoint.state["samples"]))
+        return counts.report(step, read_count(checkpoint.state, "samples", path))
 
 
 def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
@@ -119,7 +130,9 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     if not available:
         raise CheckpointError(f"{folder.checkpoints} holds no checkpoint: train first, or give another --run")
     if config.step is not None and config.step not in available:
-        raise ConfigError(f"{folder.checkpoints} has no checkpoint of step {config.step}: it has {', '.join(map(str, available))}")
+        raise ConfigError(
+            f"{folder.checkpoints} has no checkpoint of step {config.step}: it has {', '.join(map(str, available))}"
+        )
     evaluator = Evaluator(config)
     reports = []
     for step in chosen:

@@ -54,7 +54,9 @@ class FactoredMatMul(nn.Cell):
         """Return x Wᵀ."""
         return self.forward(x_NI, weight_OI)
 
-    def bprop(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor) -> Any:
+    def bprop(
+        self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor
+    ) -> Any:
         """Return one gradient per input; those of the probes are the factors."""
         return (
             self.input_gradient(dout, weight_OI),
@@ -103,7 +105,9 @@ class TableLookup(nn.Cell):
         """Return the rows [N, H]."""
         return ops.gather(table_VH, ids_N, 0)
 
-    def bprop(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor) -> Any:
+    def bprop(
+        self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor
+    ) -> Any:
         """Return one gradient per input; those of the probes are the factors."""
         ones = ops.ones_like(dout[:, :1])
         return (
@@ -176,7 +180,9 @@ class ResidualNorm(nn.Cell):
     def construct(self, x_NH: Tensor, bias_H: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
         """Return the normalised sum."""
         scalars = self.training_scalars if self.training else self.scalars
-        return residual_dropout_layer_norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[0]
+        return residual_dropout_layer_norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[
+            0
+        ]
 
 
 def _probe(features: int, edge: int) -> Parameter:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -152,7 +153,9 @@ class BertForPreTraining(nn.Cell):
         """
         tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
         weights = masked_lm_weights.reshape(-1)
-        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (weights.sum() + 1e-5)
+        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (
+            weights.sum() + 1e-5
+        )
         next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean()
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bert_thor.checkpoint import checkpoint_steps, write_json
-from bert_thor.config import ConfigError
+from bert_thor.checkpoint import checkpoint_steps, read_json_object, write_json
+from bert_thor.config import BertConfig, ConfigError
 from bert_thor.recipes import PretrainConfig
 
 RESUMABLE_CHANGES = ("resume", "data", "run", "log_interval", "checkpoint_interval", "keep_checkpoints")
@@ -25,23 +28,48 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.config = path / "config.json"
         self.evaluation = path / "evaluation.json"
+        self._lock = -1
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint."""
         return checkpoint_steps(self.checkpoints)
 
     def open(self, config: PretrainConfig) -> None:
-        """Create the folder for `config`, or check that the run in it can go on with `config`."""
+        """Create the folder for `config`, or check that the run in it can go on with `config`; keep other runs out."""
         if self.config.is_file():
             self._check_resume(config)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise ConfigError(f"{self.path} is not empty and holds no run: choose another folder with --run")
         self.path.mkdir(parents=True, exist_ok=True)
+        self.lock()
         write_json(self.config, resolved(config))
+
+    def lock(self) -> None:
+        """Claim the folder for this process until it ends; `ConfigError` when another one is training in it."""
+        if self._lock >= 0:
+            return
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                os.close(descriptor)
+                raise ConfigError(
+                    f"another process is training in {self.path}: wait for it, or choose another folder with --run"
+                ) from None
+        self._lock = descriptor  # where a network file system cannot lock, it guards nothing
+
+    def unlock(self) -> None:
+        """Let other processes train in the folder."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _check_resume(self, config: PretrainConfig) -> None:
         if not config.resume:
-            raise ConfigError(f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run")
+            raise ConfigError(
+                f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
+            )
         before, now = self.read_config(), resolved(config)
         for field in sorted(set(before) | set(now)):
             if field not in RESUMABLE_CHANGES and before.get(field) != now.get(field):
@@ -52,21 +80,32 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """The resolved configuration that the run was started with."""
-        try:
-            value = json.loads(self.config.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{self.path} holds no run (config.json is missing): give the folder that was passed as --run") from None
-        except ValueError as error:
-            raise ConfigError(f"{self.config} is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise ConfigError(f"{self.config} does not hold a JSON object")
-        return value
+        if self.path.is_dir() and not self.config.exists():
+            raise ConfigError(f"{self.path} holds no run (config.json is missing): give the folder passed as --run")
+        return read_json_object(self.config, ConfigError)
+
+    def read_model(self) -> tuple[BertConfig, int]:
+        """The network's sizes and the edge of the factors' blocks; `ConfigError` naming the entry that is not usable."""
+        stored = self.read_config()
+        known = {f"model.{field.name}": type(field.default) for field in fields(BertConfig)}
+        known["optimizer.block"] = int
+        values = {}
+        for name, kind in known.items():
+            value = stored.get(name)
+            if isinstance(value, bool) or not isinstance(value, (int, kind)):
+                raise ConfigError(f"{self.config} has {name} = {value!r}: {kind.__name__} was expected")
+            values[name] = value
+        block = values.pop("optimizer.block")
+        sizes = BertConfig(**{name[len("model.") :]: value for name, value in values.items()})
+        sizes.check()
+        return sizes, block
 
     def truncate_metrics(self, step: int) -> None:
         """Drop metrics of steps after `step`: a resumed run writes them again."""
         if not self.metrics.is_file():
             return
-        kept = [line for line in self.metrics.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if _step_of(line) <= step]
         temporary = self.metrics.with_name(".writing-metrics.jsonl")
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         os.replace(temporary, self.metrics)
@@ -87,5 +126,5 @@ def _step_of(line: str) -> float:
     """The step of one metrics line; infinite for a line that was cut while it was written."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return math.inf

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from bert_thor import __version__
-from bert_thor.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, match_parameters, save_checkpoint
+from bert_thor.checkpoint import Checkpoint, CheckpointError, match_parameters, newest_checkpoint, save_checkpoint
 from bert_thor.compat import use_graph_mode, version
 from bert_thor.config import BertConfig, ConfigError
 from bert_thor.data.dataset import Rows, TrainingBatches
@@ -50,7 +55,9 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model)
-        TrainingBatches(self.rows, config.batch_size, config.seed, ahead=0).close()  # refuses a batch that the data cannot fill
+        TrainingBatches(
+            self.rows, config.batch_size, config.seed, ahead=0
+        ).close()  # refuses a batch that the data cannot fill
         self.folder.open(config)
         use_graph_mode(config.device_target)
         self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed)
@@ -59,13 +66,16 @@ class Trainer:
         self._stop_signal: int | None = None
 
     def run(self) -> Progress:
-        """Train to `config.steps`; on a signal or a failure save the state first, then raise."""
-        if self.config.resume:
-            self._resume()
-        self.folder.truncate_metrics(self.progress.step)
-        print(describe(self.optimizer.table, self.config.device_target), flush=True)
-        with _stop_signals(self):
-            self._loop()
+        """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
+        try:
+            if self.config.resume:
+                self._resume()
+            self.folder.truncate_metrics(self.progress.step)
+            print(describe(self.optimizer.table, self.config.device_target), flush=True)
+            with _stop_signals(self):
+                self._loop()
+        finally:
+            self.folder.unlock()
         return self.progress
 
     def _loop(self) -> None:
@@ -76,20 +86,35 @@ class Trainer:
             print("compiling the graphs of the training step: the first steps take seconds longer", flush=True)
         with open(self.folder.metrics, "a", encoding="utf-8") as metrics:
             while progress.step < config.steps:
-                result = self._one_step(batches)
-                metrics.write(json.dumps(self._metrics(result)) + "\n")
-                metrics.flush()
-                if progress.step % config.log_interval == 0 or progress.step in (1, config.steps):
-                    log.print(1 + (progress.samples - 1) // len(self.rows), progress.step, result.loss)
+                with self._saved_on_failure():
+                    batch = next(batches)
+                result = self._one_step(batch)
+                with self._saved_on_failure():
+                    metrics.write(json.dumps(self._metrics(result)) + "\n")
+                    metrics.flush()
+                    if progress.step % config.log_interval == 0 or progress.step in (1, config.steps):
+                        log.print(1 + (progress.samples - 1) // len(self.rows), progress.step, result.loss)
                 self._stop_if_not_finite()
                 if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
+                    os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
                     self.save()
                 self._stop_if_asked()
 
-    def _one_step(self, batches: Iterator[Batch]) -> StepResult:
+    @contextmanager
+    def _saved_on_failure(self) -> Iterator[None]:
+        """Between steps the parameters are whole: what fails there (damaged data, a closed pipe) loses no step."""
+        try:
+            yield
+        except Exception:
+            with suppress(OSError, CheckpointError):
+                self.save()
+                _warn(f"the run stops; step {self.progress.step} is saved, continue with --resume")
+            raise
+
+    def _one_step(self, batch: Batch) -> StepResult:
         progress = self.progress
-        batch = (*(Tensor(array) for array in next(batches)), dropout_seed(self.config.seed, progress.step))
-        result = self.optimizer.step(batch, progress.step, self.config.steps)
+        inputs = (*(Tensor(array) for array in batch), dropout_seed(self.config.seed, progress.step))
+        result = self.optimizer.step(inputs, progress.step, self.config.steps)
         progress.step += 1
         progress.samples += self.config.batch_size
         progress.failed_blocks += result.failed_blocks
@@ -103,24 +128,34 @@ class Trainer:
         values = asdict(result)
         values.update(samples_per_second=self.config.batch_size / result.step_seconds, damping=damping)
         values.update(skipped_steps=progress.skipped)
-        return {"step": progress.step, "samples": progress.samples, **values}
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
+        return {"step": progress.step, "samples": progress.samples, **finite}
 
     def save(self) -> None:
         """Write a checkpoint of the present step."""
-        state = {**asdict(self.progress), "seed": self.config.seed, "bert_thor": __version__, "mindspore": list(version())}
-        checkpoint = Checkpoint(self.progress.step, _arrays(weights(self.model)), _arrays(self.optimizer.state()), state)
+        state = {
+            **asdict(self.progress),
+            "seed": self.config.seed,
+            "bert_thor": __version__,
+            "mindspore": list(version()),
+        }
+        checkpoint = Checkpoint(
+            self.progress.step, _arrays(weights(self.model)), _arrays(self.optimizer.state()), state
+        )
         save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
 
     def _resume(self) -> None:
-        steps = self.folder.steps()
-        if not steps:
+        found = newest_checkpoint(self.folder.checkpoints, _warn)
+        if found is None:
             print(f"{self.config.run} has no checkpoint yet: starting from step 0", flush=True)
             return
-        path = checkpoint_path(self.folder.checkpoints, steps[-1])
-        checkpoint = load_checkpoint(path)
-        for parameters, stored in ((weights(self.model), checkpoint.model), (self.optimizer.state(), checkpoint.optimizer)):
+        path, checkpoint = found
+        for parameters, stored in (
+            (weights(self.model), checkpoint.model),
+            (self.optimizer.state(), checkpoint.optimizer),
+        ):
             assign(parameters, stored, path)
-        self.progress = Progress(**{name: checkpoint.state[name] for name in asdict(Progress())})
+        self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
         print(f"resuming from {path} at step {self.progress.step}", flush=True)
 
     def _stop_if_not_finite(self) -> None:
@@ -139,8 +174,11 @@ class Trainer:
             )
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: end after the running step."""
+        """Signal handler: end after the running step; the second time at once, with the last checkpoint as it is."""
+        if self._stop_signal is not None:
+            raise KeyboardInterrupt
         self._stop_signal = number
+        os.write(2, b"\nstopping after this step; once more to stop now and lose the steps since the last checkpoint\n")
 
 
 class LogLine:
@@ -156,7 +194,8 @@ class LogLine:
         outputs = np.array([loss], np.float32)
         average = total / (step - self.step)
         print(
-            f"epoch: {epoch}, step: {step}, outputs are {outputs}, total_time_span is {total}, step_time_span is {average}", flush=True
+            f"epoch: {epoch}, step: {step}, outputs are {outputs}, total_time_span is {total}, step_time_span is {average}",
+            flush=True,
         )
         self.step, self.time = step, now
 
@@ -173,6 +212,18 @@ class _stop_signals:  # noqa: N801 - used as a function
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def read_count(state: dict[str, Any], name: str, path: object) -> int:
+    """One count of a checkpoint's state.json; raises `CheckpointError` when it is missing or not a count."""
+    value = state.get(name)
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise CheckpointError(f"{path}/state.json has {name} = {value!r}: a count was expected, it cannot be used")
+    return value
+
+
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def open_rows(data: Path, split: str, model: BertConfig) -> Rows:

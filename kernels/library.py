@@ -24,7 +24,9 @@ def library_path() -> Path:
     """Path of libthor_kernels.so; raises `ImportError` with what to do when it was not built."""
     path = _FOLDER / "libthor_kernels.so"
     if not path.is_file():
-        raise ImportError(f"{path} does not exist: build the kernels with `make venv` or `python setup.py build_ext --inplace`")
+        raise ImportError(
+            f"{path} does not exist: build the kernels with `make venv` or `python setup.py build_ext --inplace`"
+        )
     return path
 
 

@@ -10,7 +10,20 @@ import pytest
 
 from bert_thor.cli import main
 
-SIZES = "--vocab-size 100 --max-position 32 --hidden-size 24 --num-heads 2 --num-layers 1 --intermediate-size 40".split()
+SIZES = [
+    "--vocab-size",
+    "100",
+    "--max-position",
+    "32",
+    "--hidden-size",
+    "24",
+    "--num-heads",
+    "2",
+    "--num-layers",
+    "1",
+    "--intermediate-size",
+    "40",
+]
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str], *fragments: str) -> None:
@@ -42,7 +55,11 @@ def pretrain(data: Path, run: Path, *more: str) -> list[str]:
     ],
 )
 def test_bad_values(
-    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], fragments: tuple[str, ...]
+    prepared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    fragments: tuple[str, ...],
 ) -> None:
     run = tmp_path / "run"
     refused(capsys, pretrain(prepared, run, *more), *fragments)

@@ -15,15 +15,61 @@ import pytest
 
 from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
-SIZES = "--vocab-size 100 --max-position 32 --hidden-size 24 --num-heads 2 --num-layers 1 --intermediate-size 40".split()
-SCHEDULE = "--batch-size 8 --refresh-interval 5 --log-interval 10 --checkpoint-interval 10 --seed 3".split()
-LOG_LINE = re.compile(r"epoch: \d+, step: (\d+), outputs are \[[\d.]+\], total_time_span is [\d.e-]+, step_time_span is [\d.e-]+")
-METRICS = ("step", "samples", "loss", "learning_rate", "damping", "step_seconds", "refresh_seconds", "samples_per_second")
+SIZES = [
+    "--vocab-size",
+    "100",
+    "--max-position",
+    "32",
+    "--hidden-size",
+    "24",
+    "--num-heads",
+    "2",
+    "--num-layers",
+    "1",
+    "--intermediate-size",
+    "40",
+]
+SCHEDULE = [
+    "--batch-size",
+    "8",
+    "--refresh-interval",
+    "5",
+    "--log-interval",
+    "10",
+    "--checkpoint-interval",
+    "10",
+    "--seed",
+    "3",
+]
+LOG_LINE = re.compile(
+    r"epoch: \d+, step: (\d+), outputs are \[[\d.]+\], total_time_span is [\d.e-]+, step_time_span is [\d.e-]+"
+)
+METRICS = (
+    "step",
+    "samples",
+    "loss",
+    "learning_rate",
+    "damping",
+    "step_seconds",
+    "refresh_seconds",
+    "samples_per_second",
+)
 
 
 def command(data: Path, run: Path, steps: int, *more: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "bert_thor.cli", "pretrain", "--recipe", "demo", "--data", str(data), "--run", str(run)),
+        *(
+            sys.executable,
+            "-m",
+            "bert_thor.cli",
+            "pretrain",
+            "--recipe",
+            "demo",
+            "--data",
+            str(data),
+            "--run",
+            str(run),
+        ),
         *("--steps", str(steps), *SIZES, *SCHEDULE, *more),
     ]
 
@@ -33,7 +79,9 @@ def metrics(run: Path) -> list[dict[str, float]]:
 
 
 def train(data: Path, run: Path, steps: int, *more: str) -> str:
-    done = subprocess.run(command(data, run, steps, *more), capture_output=True, text=True, cwd=data.parent, check=False)
+    done = subprocess.run(
+        command(data, run, steps, *more), capture_output=True, text=True, cwd=data.parent, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -47,7 +95,15 @@ def uninterrupted(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
 def test_run_folder_log_and_metrics(uninterrupted: tuple[Path, str]) -> None:
     run, printed = uninterrupted
-    assert [int(match.group(1)) for match in map(LOG_LINE.search, printed.splitlines()) if match] == [1, 10, 20, 30, 40, 50, 60]
+    assert [int(match.group(1)) for match in map(LOG_LINE.search, printed.splitlines()) if match] == [
+        1,
+        10,
+        20,
+        30,
+        40,
+        50,
+        60,
+    ]
     assert "kronecker" in printed and "parameters, 6 preconditioned" in printed
     lines = metrics(run)
     assert [line["step"] for line in lines] == list(range(1, 61))
@@ -55,7 +111,9 @@ def test_run_folder_log_and_metrics(uninterrupted: tuple[Path, str]) -> None:
     assert [line["samples"] for line in lines] == [8 * step for step in range(1, 61)]
     assert {line["step"] for line in lines if line["refresh_seconds"] > 0} == set(range(1, 61, 5))
     resolved = json.loads((run / "config.json").read_text())
-    assert resolved["model.hidden_size"] == 24 and resolved["optimizer.refresh_interval"] == 5 and resolved["steps"] == 60
+    assert (
+        resolved["model.hidden_size"] == 24 and resolved["optimizer.refresh_interval"] == 5 and resolved["steps"] == 60
+    )
     assert checkpoint_steps(run / "checkpoints") == [40, 50, 60]
 
 
@@ -70,7 +128,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     prepared: Path, tmp_path: Path, uninterrupted: tuple[Path, str], number: signal.Signals
 ) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(command(prepared, run, 60), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    process = subprocess.Popen(
+        command(prepared, run, 60), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+    )
     deadline = time.monotonic() + 120
     while not checkpoint_steps(run / "checkpoints") and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
@@ -84,7 +144,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     printed = train(prepared, run, 60, "--resume")
     assert f"at step {reached}" in printed
     expected = uninterrupted[0]
-    assert [(line["step"], line["loss"]) for line in metrics(run)] == [(line["step"], line["loss"]) for line in metrics(expected)]
+    assert [(line["step"], line["loss"]) for line in metrics(run)] == [
+        (line["step"], line["loss"]) for line in metrics(expected)
+    ]
     ours, theirs = (load_checkpoint(checkpoint_path(folder / "checkpoints", 60)) for folder in (run, expected))
     for part in ("model", "optimizer"):
         one, other = getattr(ours, part), getattr(theirs, part)
