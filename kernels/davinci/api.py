@@ -18,7 +18,7 @@ from .program import GLOBAL, Allocation, KernelProgram
 from .report import Report, Timing
 from .tik import collecting
 
-CHECKS = ("uninitialised", "poison")
+CHECKS = ("uninitialised", "poison", "bounds")
 
 
 def describe(description: Any) -> Any:
@@ -87,8 +87,9 @@ class Program:
             arrays: one per input, with its dtype and number of elements; then one number per InputScalar.
             chip: a chip of machine.json.
             constants: timing constants to replace, by name.
-            ignore: checks to skip: "uninitialised" (reads of memory that nothing wrote), "poison" (undefined values
-                reaching global memory). For foreign kernels with such habits.
+            ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (reads of memory that nothing
+                wrote), "poison" (undefined values reaching global memory), "bounds" (accesses past the end of a local
+                tensor; each tensor then behaves as if the rest of its buffer were its own).
 
         Raises:
             ArgumentError: an array does not fit its input.

@@ -13,8 +13,9 @@ from .expressions import FLOAT_TYPES, Expression
 from .independence import independent, lanes_at_once
 from .instructions.patterns import Pattern, result_pattern
 from .instructions.table import Instruction, Integers
+from .machine import Machine
 from .memory import DEFINED, Lanes, Operand, Storage, Unit
-from .program import Allocation, Assign, Barrier, Block, Branch, Declare, DeclareScalar, Jump, KernelProgram, Loop
+from .program import Allocation, Assign, Barrier, Block, Branch, Declare, DeclareScalar, Jump, KernelProgram, Loop, REGISTER
 from .records import Chunk, Iterations, Operation, Record, ScalarOperation, Subset, Wait
 from .tensors import Tensor
 
@@ -37,7 +38,7 @@ class Execution:
 
     Args:
         program: the traced program.
-        ignore: names of checks to skip ("uninitialised", "poison").
+        ignore: names of checks to skip ("uninitialised", "poison", "bounds").
     """
 
     def __init__(self, program: KernelProgram, ignore: Iterable[str] = ()) -> None:
@@ -189,12 +190,18 @@ class Execution:
         return lanes
 
     def _declare(self, node: Declare, lanes: Lanes, records: List[Record]) -> None:
-        storage = Storage(node.allocation, lanes)
+        room = self._room(node.allocation) if "bounds" in self.ignore else 0
+        storage = Storage(node.allocation, lanes, room)
         if node.allocation.initial is not None:
             values = np.array(node.allocation.initial, node.allocation.dtype)
             storage.view(node.allocation.dtype)[:, : node.allocation.size] = values
             storage.state[:] = DEFINED
         self._storages[node.allocation.identifier] = storage
+
+    @staticmethod
+    def _room(allocation: Allocation) -> int:
+        """Bytes of a tensor whose bounds are not checked: as if the rest of its buffer were its own."""
+        return allocation.bytes if allocation.scope == REGISTER else Machine().capacity(allocation.scope)
 
     def _declare_scalar(self, node: DeclareScalar, lanes: Lanes, records: List[Record]) -> None:
         self._registers[node.scalar.identifier] = Register(lanes)

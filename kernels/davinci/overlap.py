@@ -47,6 +47,8 @@ def _verdict(plan: Plan, source: "Operand", destination: "Operand", name: str, s
     written = byte_addresses(plan.patterns["dst"], sizes[1], unit, start_destination)
     repeats = len(read)
     instruction = destination.instruction
+    if not instruction.entry.overlap:
+        return repeats > 1 and _reads_earlier(read, written)
     if repeats == 1:
         if not np.array_equal(read, written) and np.intersect1d(read, written).size:
             raise instruction.fail(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Dict
 
-from . import convert, cube, move, scalar, vector
+from . import compare, convert, cube, load3d, move, reduce, scalar, transpose, vector
 from .table import Entry, Instruction, Plan, bind
 
+FAMILIES = (vector, convert, reduce, compare, transpose, move, cube, load3d, scalar)
+
 TABLE: Dict[str, Entry] = {
-    entry.name: entry for family in (vector, convert, move, cube, scalar) for entry in family.entries()
+    entry.name: entry for family in FAMILIES for entry in family.entries()
 }
 
 __all__ = ["TABLE", "Entry", "Instruction", "Plan", "bind"]

@@ -209,3 +209,10 @@ def check_scopes(instruction: Instruction, scopes: Dict[str, Tuple[str, ...]]) -
         for item in tensor if isinstance(tensor, (list, tuple)) else (tensor,):
             if item.scope not in allowed:
                 raise instruction.fail(ScopeError, f"{name} {item.name} is in {item.scope}; it must be in {' or '.join(allowed)}")
+
+
+def join(a: Optional[np.ndarray], b: Optional[np.ndarray]) -> Optional[np.ndarray]:
+    """Poison of a combination: undefined where either part is; None means nowhere."""
+    if a is None or b is None:
+        return b if a is None else a
+    return np.asarray(a | b)
