@@ -58,7 +58,7 @@ lint: venv build/typing  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h')
-	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml bert_thor
+	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p bert_thor
 
 format: $(VENV)/.lint  ## rewrite Python and C++ in the house style
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

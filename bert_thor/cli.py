@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, TypeVar
 
 import tyro
 
@@ -16,6 +16,8 @@ from bert_thor.config import ConfigError
 from bert_thor.data.errors import DataError
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.kernels.status import KernelError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _usage() -> str:
     return "\n".join(["usage: bert-thor COMMAND [OPTIONS]   (bert-thor COMMAND --help lists the options)", *lines])
 
 
-def _parse(kind: type, arguments: Sequence[str], name: str, default: object) -> object:
+def _parse(kind: type[T], arguments: Sequence[str], name: str, default: T | None) -> T:
     """Parse options into the dataclass `kind`; fields of nested dataclasses are options of their own, without a prefix."""
     return tyro.cli(
         kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,)
