@@ -20,8 +20,8 @@ from bert_thor.data.example import Decoder, RowError
 from bert_thor.data.folder import DataFolder
 from bert_thor.data.permutation import permuted
 from bert_thor.data.prefetch import Prefetch
+from bert_thor.data.record_file import open_files
 from bert_thor.data.schema import Batch
-from bert_thor.data.tfrecord import RecordFile
 
 Numbers = npt.NDArray[np.int64]
 
@@ -52,7 +52,7 @@ class Rows:
         folder.check_vocabulary(vocab_size)
         self.folder, self.skipped, self._skip_damaged = folder, 0, skip_damaged
         self._decoder = Decoder(folder.schema, vocab_size)
-        self._files = [RecordFile(path, skip_damaged) for path in folder.files]
+        self._files = open_files(folder.files, skip_damaged)
         self.skipped += sum(file.damage is not None for file in self._files)
         self._ends = np.cumsum([len(file) for file in self._files])
         self._count = int(self._ends[-1]) if first is None else min(first, int(self._ends[-1]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -23,7 +24,7 @@ def test_training_gives_the_same_pieces_in_every_process() -> None:
     """The counts are full of ties, which the library alone breaks differently from process to process."""
     runs = [
         subprocess.run(
-            [sys.executable, "-c", TRAIN], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+            [sys.executable, "-c", TRAIN], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in ("0", "1", "2")
     ]
