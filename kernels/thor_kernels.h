@@ -2,6 +2,7 @@
 #ifndef THOR_KERNELS_H_
 #define THOR_KERNELS_H_
 
+#include "attention/attention.h"
 #include "bias_gelu/bias_gelu.h"
 #include "cholesky_inverse/cholesky_inverse.h"
 #include "common/isa.h"

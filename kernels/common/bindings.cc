@@ -6,6 +6,7 @@
 #include "common/parallel.h"
 
 namespace thor {
+void BindAttention(py::module_& module);
 void BindBiasGelu(py::module_& module);
 void BindCholeskyInverse(py::module_& module);
 void BindDropout(py::module_& module);
@@ -23,6 +24,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("abi_version", &thor_abi_version);
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
+  thor::BindAttention(module);
   thor::BindBiasGelu(module);
   thor::BindCholeskyInverse(module);
   thor::BindDropout(module);

@@ -1,0 +1,1 @@
+"""Self-attention of all heads on the packed query-key-value projection, and its gradient."""

@@ -1,0 +1,3 @@
+#include "attention/body.h"
+
+const thor::AttentionImplementation thor::attention_avx512 = kImplementation;

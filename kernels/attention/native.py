@@ -1,0 +1,81 @@
+"""Multi-head self-attention by the compiled kernel; `reference.py` says what it means."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.library import load_native
+
+
+def attention(
+    qkv: Array,
+    bias: Array,
+    mask: Array,
+    heads: int,
+    probability: float,
+    seed: Array,
+    site: int,
+    *,
+    threads: int = 0,
+    out: Optional[tuple[Array, Array]] = None,
+) -> tuple[Array, ...]:
+    """(out, log_sum_exp) of `reference.attention`; all float32, seed int32 [3].
+
+    `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: arrays to write into. Raises TypeError,
+    ValueError or KernelError.
+    """
+    batch, length, size = _check("attention", qkv, bias, mask, heads, seed)
+    shapes = ((batch * length, heads * size), (batch, heads, length))
+    outputs = make_outputs("attention", out, shapes, (np.float32, np.float32))
+    sizes = (batch, heads, length, size)
+    load_native().attention_f32(qkv, bias, mask, float(probability), seed, int(site), *sizes, *outputs, threads)
+    return outputs
+
+
+def attention_grad(
+    dout: Array,
+    qkv: Array,
+    bias: Array,
+    mask: Array,
+    log_sum_exp: Array,
+    probability: float,
+    seed: Array,
+    site: int,
+    *,
+    threads: int = 0,
+    out: Optional[tuple[Array, Array]] = None,
+) -> tuple[Array, ...]:
+    """(dqkv, dbias) of `reference.attention_grad`; log_sum_exp [batch, heads, length] is what `attention` returned."""
+    check_array("attention_grad", "log_sum_exp", log_sum_exp, (np.float32,))
+    heads = log_sum_exp.shape[1] if log_sum_exp.ndim == 3 else 0
+    batch, length, size = _check("attention_grad", qkv, bias, mask, heads, seed)
+    check_array("attention_grad", "log_sum_exp", log_sum_exp, (np.float32,), (batch, heads, length))
+    check_array("attention_grad", "dout", dout, (np.float32,), (batch * length, heads * size))
+    outputs = make_outputs("attention_grad", out, (qkv.shape, bias.shape), (np.float32, np.float32))
+    sizes = (batch, heads, length, size)
+    call = load_native().attention_grad_f32
+    call(dout, qkv, bias, mask, log_sum_exp, float(probability), seed, int(site), *sizes, *outputs, threads)
+    return outputs
+
+
+def _check(operation: str, qkv: Array, bias: Array, mask: Array, heads: int, seed: Array) -> tuple[int, int, int]:
+    """Batch, length and head size."""
+    for name, array in (("qkv", qkv), ("mask", mask)):
+        check_array(operation, name, array, (np.float32,))
+        if array.ndim != 2:
+            raise ValueError(f"{operation}: {name} has shape {array.shape}; pass a matrix.")
+    columns = qkv.shape[1]
+    if heads < 1 or columns == 0 or columns % (3 * heads) != 0:
+        raise ValueError(
+            f"{operation}: qkv has {columns} columns; pass a multiple of 3 * heads = {3 * heads}, above 0."
+        )
+    batch, length = mask.shape
+    if length == 0 or qkv.shape[0] != batch * length:
+        raise ValueError(
+            f"{operation}: qkv has {qkv.shape[0]} rows; pass batch * length = {batch} * {length}, length > 0."
+        )
+    check_array(operation, "bias", bias, (np.float32,), (columns,))
+    check_array(operation, "seed", seed, (np.int32,), (3,))
+    return batch, length, columns // (3 * heads)
