@@ -8,9 +8,11 @@
 #include "common/isa.h"
 #include "common/status.h"
 #include "dropout/dropout.h"
+#include "embedding/embedding.h"
 #include "fisher_covariance/fisher_covariance.h"
 #include "layer_norm/layer_norm.h"
 #include "precondition/precondition.h"
 #include "residual_dropout_layer_norm/residual_dropout_layer_norm.h"
+#include "softmax_cross_entropy/softmax_cross_entropy.h"
 
 #endif  // THOR_KERNELS_H_

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import mindspore as ms
-from bert_thor.ops._custom import aot
 from mindspore import Tensor, ops
+
+from bert_thor.ops._custom import aot
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor]"]
 

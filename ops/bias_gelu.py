@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
-from bert_thor.ops._custom import aot
 from mindspore import Tensor
+
+from bert_thor.ops._custom import aot
 
 
 def _backward(x: Any, bias: Any, out: Any, dout: Any) -> Any:

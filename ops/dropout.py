@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
-from bert_thor.ops._custom import aot
 from mindspore import Tensor, ops
+
+from bert_thor.ops._custom import aot
 
 
 def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: Any) -> Any:

@@ -6,8 +6,9 @@ from math import prod
 from typing import Any
 
 import mindspore as ms
-from bert_thor.ops._custom import aot
 from mindspore import Tensor, ops
+
+from bert_thor.ops._custom import aot
 
 
 def _backward(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from bert_thor.kernels.dropout.reference import dropout_scale
 from numpy.typing import ArrayLike, NDArray
+
+from bert_thor.kernels.dropout.reference import dropout_scale
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

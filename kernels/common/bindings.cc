@@ -10,10 +10,12 @@ void BindAttention(py::module_& module);
 void BindBiasGelu(py::module_& module);
 void BindCholeskyInverse(py::module_& module);
 void BindDropout(py::module_& module);
+void BindEmbedding(py::module_& module);
 void BindFisherCovariance(py::module_& module);
 void BindLayerNorm(py::module_& module);
 void BindPrecondition(py::module_& module);
 void BindResidualDropoutLayerNorm(py::module_& module);
+void BindSoftmaxCrossEntropy(py::module_& module);
 }  // namespace thor
 
 PYBIND11_MODULE(_native, module) {
@@ -28,8 +30,10 @@ PYBIND11_MODULE(_native, module) {
   thor::BindBiasGelu(module);
   thor::BindCholeskyInverse(module);
   thor::BindDropout(module);
+  thor::BindEmbedding(module);
   thor::BindFisherCovariance(module);
   thor::BindLayerNorm(module);
   thor::BindPrecondition(module);
   thor::BindResidualDropoutLayerNorm(module);
+  thor::BindSoftmaxCrossEntropy(module);
 }

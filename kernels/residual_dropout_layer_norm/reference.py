@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from bert_thor.kernels.dropout.reference import dropout, dropout_scale
 from bert_thor.kernels.layer_norm.reference import layer_norm, layer_norm_grad
-from numpy.typing import ArrayLike, NDArray
 
 Float32 = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""Rows of a table by index, and the gradient of the table."""

@@ -1,0 +1,1 @@
+"""Weighted softmax cross-entropy over a vocabulary, with bias, accuracy and gradient."""

@@ -1,0 +1,3 @@
+#include "softmax_cross_entropy/body.h"
+
+const thor::SoftmaxCrossEntropyImplementation thor::softmax_cross_entropy_portable = kImplementation;
