@@ -62,7 +62,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     Errors: OSError from the operating system, CheckpointError when what was written reads back differently; the
     checkpoints that were there are still there then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _clear_unfinished(folder)
     target = checkpoint_path(folder, checkpoint.step)
     if not _is_whole(target):
@@ -124,6 +124,13 @@ def match_parameters(path: Path, stored: Mapping[str, np.ndarray], expected: Map
             raise CheckpointError(
                 f"{path} holds {name} of shape {stored[name].shape}, this configuration needs {tuple(shape)}"
             )
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, unless it is there, in such a way that a power cut does not take it away again."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        _sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

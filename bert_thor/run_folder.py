@@ -11,11 +11,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bert_thor.checkpoint import checkpoint_steps, read_json_object, write_json
+from bert_thor.checkpoint import checkpoint_steps, make_folder, read_json_object, write_json
 from bert_thor.config import BertConfig, ConfigError
 from bert_thor.recipes import PretrainConfig
 
-RESUMABLE_CHANGES = ("resume", "data", "run", "log_interval", "checkpoint_interval", "keep_checkpoints")
+RESUMABLE_CHANGES = ("resume", "data", "run", "log_interval", "checkpoint_interval", "keep_checkpoints", "checksum_interval")
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 
 
@@ -28,19 +28,20 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.config = path / "config.json"
         self.evaluation = path / "evaluation.json"
+        self.ranks = path / "ranks"
         self._lock = -1
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint."""
         return checkpoint_steps(self.checkpoints)
 
-    def open(self, config: PretrainConfig) -> None:
-        """Create the folder for `config`, or check that the run in it can go on with `config`; keep other runs out."""
+    def check(self, config: PretrainConfig) -> None:
+        """Raise `ConfigError` unless a new run can start here, or the run in it can go on with `config`; writes nothing."""
         if self.config.is_file():
             self._check_resume(config)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise ConfigError(f"{self.path} is not empty and holds no run: choose another folder with --run")
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         self.lock()
         write_json(self.config, resolved(config))
 

@@ -1,11 +1,9 @@
-"""A small prepared data folder that the training and command-line tests share."""
+"""Text that a small network can learn, and a data folder prepared from it: what tests and harnesses train on."""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
-
-import pytest
 
 from bert_thor.data.prepare import PrepareConfig, prepare
 
@@ -48,13 +46,10 @@ def synthetic_text(documents: int, seed: int) -> str:
     return "\n".join(lines)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data with 100 word pieces at most, sequences of 32 tokens."""
-    folder = tmp_path_factory.mktemp("prepared")
-    text = folder / "text.txt"
-    text.write_text(synthetic_text(120, seed=7), encoding="utf-8")
-    output = folder / "data"
+def prepare_small(folder: Path, documents: int = 120) -> Path:
+    """Prepare data with 100 word pieces at most and sequences of 32 tokens in `folder`; returns where it lies."""
+    text, output = folder / "text.txt", folder / "data"
+    text.write_text(synthetic_text(documents, seed=7), encoding="utf-8")
     prepare(
         PrepareConfig(
             output=output, source=(str(text),), vocab_size=100, max_seq_length=32, held_out_fraction=0.1, seed=1
