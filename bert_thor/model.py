@@ -105,10 +105,16 @@ class Bert(nn.Cell):
 
 
 class BertForPreTraining(nn.Cell):
-    """BERT with both heads. `block` is the edge of the factors' diagonal blocks (0: whole matrices)."""
+    """BERT with both heads. `block` is the edge of the factors' diagonal blocks (0: whole matrices).
 
-    def __init__(self, config: BertConfig, block: int = 128, seed: int = 0) -> None:
+    With `ranks` > 1 processes the batch is one of as many equal slices of a global batch, and the losses are this slice's share of the
+    global losses: their sum over the ranks is the loss of the global batch, whatever the slices' numbers of masked tokens.
+    """
+
+    def __init__(self, config: BertConfig, block: int = 128, seed: int = 0, ranks: int = 1) -> None:
         super().__init__()
+        self.ranks = ranks
+        self.sum_over_ranks = ops.AllReduce() if ranks > 1 else None
         config.check()
         hidden = config.hidden_size
         self.config = config
@@ -153,10 +159,11 @@ class BertForPreTraining(nn.Cell):
         """
         tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
         weights = masked_lm_weights.reshape(-1)
-        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (
-            weights.sum() + 1e-5
-        )
-        next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean()
+        total_weight = weights.sum().reshape(1)
+        if self.sum_over_ranks is not None:
+            total_weight = self.sum_over_ranks(total_weight)
+        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (total_weight[0] + 1e-5)
+        next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean() / self.ranks
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 
 

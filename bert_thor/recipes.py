@@ -33,6 +33,8 @@ class PretrainConfig:
     """Checkpoints to keep; older ones are deleted."""
     log_interval: int = 100
     """Steps between log lines."""
+    checksum_interval: int = 1000
+    """Steps between comparisons of all ranks' weights."""
     device_target: str = "CPU"
     """CPU or Ascend."""
     model: BertConfig = field(default_factory=BertConfig)
@@ -42,7 +44,7 @@ class PretrainConfig:
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
-        for name in ("steps", "batch_size", "checkpoint_interval", "keep_checkpoints", "log_interval"):
+        for name in ("steps", "batch_size", "checkpoint_interval", "keep_checkpoints", "log_interval", "checksum_interval"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.seed < 0:

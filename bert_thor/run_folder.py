@@ -41,6 +41,9 @@ class RunFolder:
             self._check_resume(config)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise ConfigError(f"{self.path} is not empty and holds no run: choose another folder with --run")
+
+    def open(self, config: PretrainConfig) -> None:
+        """Create the folder, keep other runs out, and write the configuration; `check` came before."""
         make_folder(self.path)
         self.lock()
         write_json(self.config, resolved(config))

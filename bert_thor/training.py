@@ -25,6 +25,7 @@ from bert_thor.config import BertConfig, ConfigError
 from bert_thor.data.dataset import Rows, TrainingBatches
 from bert_thor.data.folder import open_folder
 from bert_thor.data.schema import Batch
+from bert_thor.distributed import Agreement, RankWatch, World, join_world, launched_ranks
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.registration import describe, is_probe
@@ -55,24 +56,30 @@ class Trainer:
         self.config = config
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model)
-        TrainingBatches(
-            self.rows, config.batch_size, config.seed, ahead=0
-        ).close()  # refuses a batch that the data cannot fill
-        self.folder.open(config)
+        self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
+        self.folder.check(config)
         use_graph_mode(config.device_target)
-        self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed)
-        self.optimizer = Optimizer(self.model, config.optimizer)
+        self.world = join_world()
+        self.agreement = Agreement(self.world)
+        self.watch = RankWatch(self.folder.ranks, self.world)
+        self.watch.start(self.agreement.wait)
+        if self.world.writes:
+            self.folder.open(config)
+        self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed, self.world.ranks)
+        self.optimizer = Optimizer(self.model, config.optimizer, self.world)
         self.progress = Progress()
         self._stop_signal: int | None = None
 
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
-            if self.config.resume:
-                self._resume()
-            self.folder.truncate_metrics(self.progress.step)
-            print(describe(self.optimizer.table, self.config.device_target), flush=True)
-            with _stop_signals(self):
+            with self.watch, _stop_signals(self):
+                if self.config.resume:
+                    self._resume()
+                self.agreement.check(weights(self.model), self.progress.step)
+                if self.world.writes:
+                    self.folder.truncate_metrics(self.progress.step)
+                    print(describe(self.optimizer.table, self.config.device_target), flush=True)
                 self._loop()
         finally:
             self.folder.unlock()
@@ -80,11 +87,11 @@ class Trainer:
 
     def _loop(self) -> None:
         config, progress = self.config, self.progress
-        batches = TrainingBatches(self.rows, config.batch_size, config.seed, position=progress.samples)
+        batches = self._batches(progress.samples, self.world)
         log = LogLine(progress.step)
         if progress.step < config.steps:
             print("compiling the graphs of the training step: the first steps take seconds longer", flush=True)
-        with open(self.folder.metrics, "a", encoding="utf-8") as metrics:
+        with open(self.folder.metrics if self.world.writes else os.devnull, "a", encoding="utf-8") as metrics:
             while progress.step < config.steps:
                 with self._saved_on_failure():
                     batch = next(batches)
@@ -92,13 +99,29 @@ class Trainer:
                 with self._saved_on_failure():
                     metrics.write(json.dumps(self._metrics(result)) + "\n")
                     metrics.flush()
-                    if progress.step % config.log_interval == 0 or progress.step in (1, config.steps):
-                        log.print(1 + (progress.samples - 1) // len(self.rows), progress.step, result.loss)
+                    if self.logs_at(progress.step):
+                        log.print(self.epoch(), progress.step, result.loss)
                 self._stop_if_not_finite()
+                if progress.step % config.checksum_interval == 0:
+                    self.agreement.check(weights(self.model), progress.step)
                 if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
-                    os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
+                    if self.world.writes:
+                        os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
                     self.save()
                 self._stop_if_asked()
+
+    def logs_at(self, step: int) -> bool:
+        """Whether a log line follows step `step` (from 1)."""
+        return step % self.config.log_interval == 0 or step in (1, self.config.steps)
+
+    def epoch(self) -> int:
+        """The pass over the data, from 1, in which the last step was."""
+        return 1 + (self.progress.samples - 1) // len(self.rows)
+
+    def _batches(self, position: int, world: World, ahead: int = 4) -> TrainingBatches:
+        """This rank's slices of the global batches from global row `position` on."""
+        rank = {"rank": world.rank, "ranks": world.ranks}
+        return TrainingBatches(self.rows, self.config.batch_size, self.config.seed, position=position, ahead=ahead, **rank)
 
     @contextmanager
     def _saved_on_failure(self) -> Iterator[None]:
@@ -113,6 +136,8 @@ class Trainer:
 
     def _one_step(self, batch: Batch) -> StepResult:
         progress = self.progress
+        if self._stop_signal is not None:
+            self.optimizer.exchange.request_stop()
         inputs = (*(Tensor(array) for array in batch), dropout_seed(self.config.seed, progress.step))
         result = self.optimizer.step(inputs, progress.step, self.config.steps)
         progress.step += 1
@@ -132,10 +157,13 @@ class Trainer:
         return {"step": progress.step, "samples": progress.samples, **finite}
 
     def save(self) -> None:
-        """Write a checkpoint of the present step."""
+        """Write a checkpoint of the present step: one rank does, for all."""
+        if not self.world.writes:
+            return
         state = {
             **asdict(self.progress),
             "seed": self.config.seed,
+            "ranks": self.world.ranks,
             "bert_thor": __version__,
             "mindspore": list(version()),
         }
@@ -161,17 +189,19 @@ class Trainer:
     def _stop_if_not_finite(self) -> None:
         if self.progress.skipped_in_a_row >= MAX_SKIPPED:
             self.save()
+            self.watch.finish()
             raise TrainingError(
                 f"loss or gradient was not finite in {MAX_SKIPPED} steps in a row up to step {self.progress.step}; the state is saved in "
                 f"{self.folder.checkpoints}: look at the data, or resume with a smaller learning rate in a new run"
             )
 
     def _stop_if_asked(self) -> None:
-        if self._stop_signal is not None:
+        asked = self._stop_signal is not None if self.world.ranks == 1 else self.optimizer.exchange.stop_requested()
+        if asked:
             self.save()
-            raise Interrupted(
-                f"interrupted; step {self.progress.step} is saved, continue with --resume", 128 + self._stop_signal
-            )
+            self.watch.finish()
+            status = 128 + (self._stop_signal or signal.SIGTERM)
+            raise Interrupted(f"interrupted; step {self.progress.step} is saved, continue with --resume", status)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: end after the running step; the second time at once, with the last checkpoint as it is."""

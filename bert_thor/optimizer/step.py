@@ -6,14 +6,17 @@ and a block that cannot be inverted is treated before its inverse is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Sequence
+from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
+from bert_thor.collectives import Exchange
+from bert_thor.distributed import World
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.ops.cholesky_inverse import cholesky_inverse
 from bert_thor.optimizer.config import OptimizerConfig, rate_factor
@@ -24,15 +27,19 @@ from bert_thor.optimizer.rules import AdamRule, KroneckerRule, Refresh
 class Gradients(nn.Cell):
     """Losses, the global gradient norm, gradients of the weights, and the factors that the probes stand for."""
 
-    def __init__(self, model: nn.Cell, weights: Sequence[Parameter], probes: Sequence[Parameter]) -> None:
+    def __init__(
+        self, model: nn.Cell, weights: Sequence[Parameter], probes: Sequence[Parameter], exchange: Exchange
+    ) -> None:
         super().__init__(auto_prefix=False)
         self.model = model
+        self.exchange = exchange
         self.weight_count = len(weights)
         self.backward = ms.value_and_grad(model, None, ParameterTuple([*weights, *probes]), has_aux=True)
 
     def construct(self, *batch: Tensor) -> Any:
         """Return (losses, norm, gradients, factors)."""
         losses, gradients = self.backward(*batch)
+        losses, gradients = self.exchange(losses, gradients)
         weights = gradients[: self.weight_count]
         total = ms.Tensor(0.0, ms.float32)
         for gradient in weights:
@@ -90,7 +97,7 @@ class StepResult:
 class Optimizer:
     """Owns the state of the rules and runs the steps of one model."""
 
-    def __init__(self, model: nn.Cell, config: OptimizerConfig) -> None:
+    def __init__(self, model: nn.Cell, config: OptimizerConfig, world: World = World()) -> None:
         config.check()
         self.config = config
         self.table = register(model, config.name)
@@ -100,10 +107,11 @@ class Optimizer:
         self.preconditioned: list[Registration] = [entry for entry, _ in kronecker]
         probes = [probe for entry, _ in kronecker for probe in (entry.layer.probe_a, entry.layer.probe_g)]
         model.set_train()
-        self.gradients = Gradients(model, weights, [])
+        self.exchange = Exchange(world, [weight.shape for weight in weights], [probe.shape for probe in probes])
+        self.gradients = Gradients(model, weights, [], self.exchange)
         self.update = Update(rules)
         self.refreshes = [Refresh(rule, entry, config, cholesky_inverse()) for entry, rule in kronecker]
-        self.gradients_and_factors = Gradients(model, weights, probes) if probes else None
+        self.gradients_and_factors = Gradients(model, weights, probes, self.exchange) if probes else None
         self.refresh_all = RefreshAll(self.refreshes) if probes else None
 
     def state(self) -> list[Parameter]:
@@ -122,7 +130,9 @@ class Optimizer:
         started = perf_counter()
         refreshing = self.refreshes_at(step)
         with kernel_errors():
-            losses, norm_tensor, gradients, factors = (self.gradients_and_factors if refreshing else self.gradients)(*batch)
+            losses, norm_tensor, gradients, factors = (self.gradients_and_factors if refreshing else self.gradients)(
+                *batch
+            )
             loss, masked_lm_loss, next_sentence_loss, norm = (float(x.asnumpy()) for x in (*losses, norm_tensor))
             finite = bool(np.isfinite(loss) and np.isfinite(norm))
             refresh_seconds, failed = 0.0, 0
@@ -134,7 +144,16 @@ class Optimizer:
         seconds = perf_counter() - started
         rate = self.config.learning_rate * factor
         return StepResult(
-            loss, masked_lm_loss, next_sentence_loss, norm, rate, refreshing and finite, finite, failed, seconds, refresh_seconds
+            loss,
+            masked_lm_loss,
+            next_sentence_loss,
+            norm,
+            rate,
+            refreshing and finite,
+            finite,
+            failed,
+            seconds,
+            refresh_seconds,
         )
 
     def _refresh(self, factors: Sequence[Tensor], first: bool) -> tuple[float, int]:

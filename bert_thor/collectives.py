@@ -1,0 +1,179 @@
+"""What ranks exchange inside the compiled graphs: sums of gradients and factors in few buckets, and shares of the inversions.
+
+Letters: R ranks, n blocks of edge b.
+
+Every collective works on one flat buffer, because a message has a fixed cost (about 2 ms with MindSpore's CPU collectives) and small tensors
+are many: BERT-Large has 300 gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from bert_thor.distributed import World
+
+BUCKET_ELEMENTS = 8 << 20
+"""Elements after which a bucket is closed: 32 MiB of float32, which hides the latency and can still overlap with the backward pass."""
+
+
+def buckets(sizes: Sequence[int], limit: int = BUCKET_ELEMENTS) -> list[tuple[int, int]]:
+    """Ranges [start, end) of consecutive tensors that travel together: each holds at most `limit` elements, or is one larger tensor."""
+    ranges: list[tuple[int, int]] = []
+    start = elements = 0
+    for index, size in enumerate(sizes):
+        if index > start and elements + size > limit:
+            ranges.append((start, index))
+            start, elements = index, 0
+        elements += size
+    return [*ranges, (start, len(sizes))] if sizes else []
+
+
+class SumOverRanks(nn.Cell):
+    """Σ over ranks of each of a list of float32 tensors, times `scale`; one AllReduce per bucket."""
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], scale: float = 1.0) -> None:
+        super().__init__(auto_prefix=False)
+        self.shapes = [tuple(shape) for shape in shapes]
+        self.sizes = [prod(shape) for shape in self.shapes]
+        self.buckets = buckets(self.sizes)
+        self.scale = scale
+        self.all_reduce = ops.AllReduce()
+
+    def construct(self, *tensors: Tensor) -> Any:
+        """Return a tuple of tensors of the same shapes."""
+        results = ()
+        for start, end in self.buckets:
+            results = results + self.one_bucket(tensors[start:end], start)
+        return results
+
+    def one_bucket(self, tensors: tuple[Tensor, ...], first: int) -> Any:
+        """Sum the tensors number `first` and following."""
+        parts = ()
+        for tensor in tensors:
+            parts = parts + (tensor.reshape(-1),)
+        total = self.all_reduce(ops.concat(parts))
+        if self.scale != 1.0:
+            total = total * self.scale
+        results, offset = (), 0
+        for index in range(len(tensors)):
+            size = self.sizes[first + index]
+            results = results + (total[offset : offset + size].reshape(self.shapes[first + index]),)
+            offset = offset + size
+        return results
+
+
+class Exchange(nn.Cell):
+    """What the ranks exchange after a backward pass: losses and gradients summed, factors averaged. With one rank it changes nothing.
+
+    Every rank differentiates its share of the global mean loss, so the shares are summed; a rank's factor is the mean over its own rows, and
+    all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same step.
+    """
+
+    def __init__(self, world: World, weights: Sequence[tuple[int, ...]], probes: Sequence[tuple[int, ...]]) -> None:
+        super().__init__(auto_prefix=False)
+        self.active = world.ranks > 1
+        self.weight_count = len(weights)
+        self.wish = Parameter(np.zeros(1, np.float32), "stop.wish", requires_grad=False)
+        self.wishes = Parameter(np.zeros(1, np.float32), "stop.wishes", requires_grad=False)
+        if self.active:
+            self.sum = SumOverRanks([(4,), *weights])
+            self.mean = SumOverRanks(probes, 1.0 / world.ranks)
+
+    def construct(self, losses: tuple[Tensor, Tensor, Tensor], gradients: tuple[Tensor, ...]) -> Any:
+        """Return (losses, gradients) of the global batch; `gradients` are those of the weights, then those of the probes, if any."""
+        if not self.active:
+            return losses, gradients
+        numbers = ops.concat((ops.stack(losses), self.wish))
+        summed = self.sum(numbers, *gradients[: self.weight_count])
+        ops.assign(self.wishes, summed[0][3:])
+        results = summed[1:]
+        if len(gradients) > self.weight_count:
+            results = results + self.mean(*gradients[self.weight_count :])
+        return (summed[0][0], summed[0][1], summed[0][2]), results
+
+    def request_stop(self) -> None:
+        """Ask all ranks to stop after the next step."""
+        self.wish.set_data(Tensor(np.ones(1, np.float32)))
+
+    def stop_requested(self) -> bool:
+        """Whether a rank had asked before the last step; the same answer on every rank."""
+        return bool(self.wishes.asnumpy()[0] > 0)
+
+
+class SharedInverse(nn.Cell):
+    """Inverts lists of packed blocks [n, b, b], every rank its share, and gathers the results.
+
+    Blocks of one edge cost the same (b³), so the blocks of all layers with that edge are dealt out in R equal runs: no rank has more than one
+    block of an edge above the others. The padding of the last run is inverted as the identity.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], rank: int, ranks: int, inverse: Any) -> None:
+        super().__init__(auto_prefix=False)
+        self.groups = [[index for index, shape in enumerate(shapes) if shape[1] == edge] for edge in sorted({s[1] for s in shapes})]
+        self.counts = [shape[0] for shape in shapes]
+        self.edges = [shape[1] for shape in shapes]
+        self.rank, self.ranks = rank, ranks
+        self.inverse = inverse
+        self.all_gather = ops.AllGather()
+
+    def construct(self, blocks: tuple[Tensor, ...], dampings: tuple[Tensor, ...]) -> Any:
+        """Return (inverses, statuses), one of each per list; a status is int32 [n] as `cholesky_inverse` gives it."""
+        inverses, statuses = (), ()
+        for group in self.groups:
+            inverse, status = self.one_edge(group, blocks, dampings)
+            offset = 0
+            for index in group:
+                count = self.counts[index]
+                inverses = inverses + (inverse[offset : offset + count],)
+                statuses = statuses + (status[offset : offset + count],)
+                offset = offset + count
+        return self.in_order(inverses), self.in_order(statuses)
+
+    def one_edge(self, group: list[int], blocks: tuple[Tensor, ...], dampings: tuple[Tensor, ...]) -> Any:
+        """Invert all blocks of one edge."""
+        total, edge = sum([self.counts[index] for index in group]), self.edges[group[0]]
+        share = -(-total // self.ranks)
+        parts, damping_parts = (), ()
+        for index in group:
+            parts, damping_parts = parts + (blocks[index],), damping_parts + (dampings[index],)
+        if share * self.ranks > total:
+            padding = share * self.ranks - total
+            parts = parts + (ops.zeros((padding, edge, edge), ms.float32),)
+            damping_parts = damping_parts + (ops.ones((padding,), ms.float32),)
+        start = self.rank * share
+        inverse, status = self.inverse(ops.concat(parts)[start : start + share], ops.concat(damping_parts)[start : start + share])
+        return self.all_gather(inverse), self.all_gather(status.astype(ms.float32)).astype(ms.int32)
+
+    def in_order(self, values: tuple[Tensor, ...]) -> Any:
+        """Undo the grouping by edge."""
+        order = []
+        for group in self.groups:
+            order = order + group
+        results = ()
+        for index in range(len(order)):
+            results = results + (values[order.index(index)],)
+        return results
+
+
+class GatherNumbers(nn.Cell):
+    """The float32 vectors of all ranks, [R, length] on the host: for checks, not for training."""
+
+    def __init__(self, ranks: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.ranks = ranks
+        self.all_gather = ops.AllGather()
+
+    def construct(self, numbers: Tensor) -> Tensor:
+        """Return one row per rank."""
+        return self.all_gather(numbers).reshape(self.ranks, -1)
+
+    def gather(self, numbers: np.ndarray) -> np.ndarray:
+        """`construct` for NumPy."""
+        result: np.ndarray = self(Tensor(numbers.astype(np.float32))).asnumpy()
+        return result
