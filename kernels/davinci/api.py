@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable
 
 import numpy as np
 
@@ -30,14 +31,16 @@ def describe(description: Any) -> Any:
     if isinstance(description, (tuple, list)) and len(description) == 2 and isinstance(description[1], str):
         description = {"shape": description[0], "dtype": description[1]}
     if not isinstance(description, Mapping) or not {"shape", "dtype"} <= set(description):
-        raise ArgumentError(f"a tensor description is a dict with shape and dtype, or (shape, dtype); not {description!r}")
+        raise ArgumentError(
+            f"a tensor description is a dict with shape and dtype, or (shape, dtype); not {description!r}"
+        )
     shape = tuple(int(n) for n in description["shape"])
     layout = description.get("format", "ND")
     defaults = {"format": layout, "ori_shape": shape, "ori_format": layout}
     return {**defaults, **description, "shape": shape}
 
 
-def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> "Program":
+def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> Program:
     """Build the program of a kernel function.
 
     Args:
@@ -79,8 +82,12 @@ class Program:
         self.peak_bytes = kernel.peak_bytes
 
     def run(
-        self, *arrays: Any, chip: str = "Ascend910A", constants: Optional[Mapping[str, float]] = None, ignore: Iterable[str] = (),
-    ) -> "Result":
+        self,
+        *arrays: Any,
+        chip: str = "Ascend910A",
+        constants: Mapping[str, float] | None = None,
+        ignore: Iterable[str] = (),
+    ) -> Result:
         """Run the kernel on every core, check it, and time it.
 
         Args:
@@ -109,7 +116,9 @@ class Program:
         kernel = self._kernel
         wanted = len(kernel.inputs) + len(kernel.arguments)
         if len(arrays) != wanted:
-            raise ArgumentError(f"{kernel.name} takes {wanted} arrays ({', '.join(n for n, _, _ in self.inputs)}); {len(arrays)} were given")
+            raise ArgumentError(
+                f"{kernel.name} takes {wanted} arrays ({', '.join(n for n, _, _ in self.inputs)}); {len(arrays)} were given"
+            )
         read, written, atomic = self._global_use()
         for allocation, array in zip(kernel.inputs, arrays):
             writable = allocation in written
@@ -122,9 +131,11 @@ class Program:
                 content = np.zeros(allocation.shape, allocation.dtype) if zeroed else None
                 execution.place(allocation, content, True, allocation in read)
 
-    def _global_use(self) -> Tuple[set, set, set]:  # type: ignore[type-arg]
+    def _global_use(self) -> tuple[set[Allocation], set[Allocation], set[Allocation]]:
         """Global tensors that instructions read, write, and add to atomically."""
-        read, written, atomic = set(), set(), set()
+        read: set[Allocation] = set()
+        written: set[Allocation] = set()
+        atomic: set[Allocation] = set()
         for node in walk(self._kernel.body):
             if isinstance(node, Instruction):
                 for name, tensor in node.operands.items():
@@ -168,13 +179,13 @@ class Result:
             ``result.report.save_trace(path)`` for Perfetto or chrome://tracing.
     """
 
-    def __init__(self, outputs: List[np.ndarray], timing: Timing) -> None:
+    def __init__(self, outputs: list[np.ndarray], timing: Timing) -> None:
         self.outputs = outputs
         self._timing = timing
         self.report: Report = timing.report()
         self.cycles: int = self.report.cycles
 
-    def sensitivity(self) -> Dict[str, Tuple[int, int]]:
+    def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at the low and at the high end of its range."""
         return self._timing.sensitivity()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 BLOCK_SHIFT, GROUPS = 5, 16
 
-Access = Tuple[int, int, int, bool]
+Access = tuple[int, int, int, bool]
 
 
 @lru_cache(maxsize=65536)
-def conflict_factor(accesses: Tuple[Access, ...], repeats: int) -> float:
+def conflict_factor(accesses: tuple[Access, ...], repeats: int) -> float:
     """Mean cycles per repeat: the largest number of reads, or of writes, that fall into one bank group.
 
     Args:
@@ -42,7 +42,7 @@ def conflict_factor(accesses: Tuple[Access, ...], repeats: int) -> float:
     return float(np.maximum(worst, 1).mean())
 
 
-def conflict(instruction: Instruction, plan: Plan, operands: Dict[str, "Operand"]) -> Any:
+def conflict(instruction: Instruction, plan: Plan, operands: dict[str, Operand]) -> Any:
     """The factor for one execution: a number, or one per lane when their addresses differ modulo 512 bytes."""
     names = list(plan.detail["strides"])
     starts = [_start(operands[name]) for name in names]
@@ -56,11 +56,11 @@ def conflict(instruction: Instruction, plan: Plan, operands: Dict[str, "Operand"
     return factors[inverse.reshape(-1)]
 
 
-def _start(operand: "Operand") -> Any:
+def _start(operand: Operand) -> Any:
     return (operand.offset * np.dtype(operand.dtype).itemsize + operand.storage.allocation.address) & 511
 
 
-def _factor(instruction: Instruction, plan: Plan, names: Any, starts: Tuple[int, ...]) -> float:
+def _factor(instruction: Instruction, plan: Plan, names: Any, starts: tuple[int, ...]) -> float:
     accesses = []
     for name, start in zip(names, starts):
         block, repeat = plan.detail["strides"][name]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Optional
 
 PACKAGE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
@@ -44,7 +43,7 @@ class DavinciError(RuntimeError):
         sentence: the message without the location.
     """
 
-    def __init__(self, sentence: str, location: Optional[Location] = None) -> None:
+    def __init__(self, sentence: str, location: Location | None = None) -> None:
         self.sentence = sentence
         self.location = location
         super().__init__(sentence if location is None else f"{location}: {sentence}")

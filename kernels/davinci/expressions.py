@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
 from .errors import ArgumentError, StructureError, caller_location
 
 Value = Any
-Interval = Tuple[Value, Value]
+Interval = tuple[Value, Value]
 
 INTEGER_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 FLOAT_TYPES = ("float16", "float32")
@@ -47,7 +47,7 @@ def _leading_zeros(value: Value) -> Value:
     return 64 - length
 
 
-FUNCTIONS: Dict[str, Callable[..., Value]] = {
+FUNCTIONS: dict[str, Callable[..., Value]] = {
     "truncated_division": truncated_division,
     "sqrt": np.sqrt,
     "abs": np.abs,
@@ -72,98 +72,101 @@ class Expression:
     __slots__ = ("_compiled", "arguments", "dtype", "kind")
     __hash__ = object.__hash__
 
-    def __init__(self, kind: str, arguments: Tuple[Any, ...], dtype: str) -> None:
+    def __init__(self, kind: str, arguments: tuple[Any, ...], dtype: str) -> None:
         self.kind = kind
         self.arguments = arguments
         self.dtype = dtype
-        self._compiled: Optional[Callable[[Callable[[int], Value]], Value]] = None
+        self._compiled: Callable[[Callable[[int], Value]], Value] | None = None
 
     def __bool__(self) -> bool:
         raise StructureError(
-            "a symbolic scalar has no truth value while the kernel is traced; use if_scope, or tik.all / tik.any", caller_location()
+            "a symbolic scalar has no truth value while the kernel is traced; use if_scope, or tik.all / tik.any",
+            caller_location(),
         )
 
     def __index__(self) -> int:
-        raise StructureError("a symbolic scalar has no Python integer value while the kernel is traced", caller_location())
+        raise StructureError(
+            "a symbolic scalar has no Python integer value while the kernel is traced", caller_location()
+        )
 
     __int__ = __float__ = __index__  # type: ignore[assignment]
 
-    def __add__(self, other: Any) -> "Expression":
+    def __add__(self, other: Any) -> Expression:
         return binary("+", self, other)
 
-    def __radd__(self, other: Any) -> "Expression":
+    def __radd__(self, other: Any) -> Expression:
         return binary("+", other, self)
 
-    def __sub__(self, other: Any) -> "Expression":
+    def __sub__(self, other: Any) -> Expression:
         return binary("-", self, other)
 
-    def __rsub__(self, other: Any) -> "Expression":
+    def __rsub__(self, other: Any) -> Expression:
         return binary("-", other, self)
 
-    def __mul__(self, other: Any) -> "Expression":
+    def __mul__(self, other: Any) -> Expression:
         return binary("*", self, other)
 
-    def __rmul__(self, other: Any) -> "Expression":
+    def __rmul__(self, other: Any) -> Expression:
         return binary("*", other, self)
 
-    def __truediv__(self, other: Any) -> "Expression":
+    def __truediv__(self, other: Any) -> Expression:
         return binary("/", self, other)
 
-    def __rtruediv__(self, other: Any) -> "Expression":
+    def __rtruediv__(self, other: Any) -> Expression:
         return binary("/", other, self)
 
-    def __floordiv__(self, other: Any) -> "Expression":
+    def __floordiv__(self, other: Any) -> Expression:
         return binary("//", self, other)
 
-    def __rfloordiv__(self, other: Any) -> "Expression":
+    def __rfloordiv__(self, other: Any) -> Expression:
         return binary("//", other, self)
 
-    def __mod__(self, other: Any) -> "Expression":
+    def __mod__(self, other: Any) -> Expression:
         return binary("%", self, other)
 
-    def __rmod__(self, other: Any) -> "Expression":
+    def __rmod__(self, other: Any) -> Expression:
         return binary("%", other, self)
 
-    def __lshift__(self, other: Any) -> "Expression":
+    def __lshift__(self, other: Any) -> Expression:
         return binary("<<", self, other)
 
-    def __rshift__(self, other: Any) -> "Expression":
+    def __rshift__(self, other: Any) -> Expression:
         return binary(">>", self, other)
 
-    def __and__(self, other: Any) -> "Expression":
+    def __and__(self, other: Any) -> Expression:
         return binary("&", self, other)
 
-    def __or__(self, other: Any) -> "Expression":
+    def __or__(self, other: Any) -> Expression:
         return binary("|", self, other)
 
-    def __invert__(self) -> "Expression":
+    def __invert__(self) -> Expression:
         return Expression("~", (self,), self.dtype)
 
-    def __neg__(self) -> "Expression":
+    def __neg__(self) -> Expression:
         return binary("-", 0, self)
 
-    def __lt__(self, other: Any) -> "Expression":
+    def __lt__(self, other: Any) -> Expression:
         return binary("<", self, other)
 
-    def __le__(self, other: Any) -> "Expression":
+    def __le__(self, other: Any) -> Expression:
         return binary("<=", self, other)
 
-    def __gt__(self, other: Any) -> "Expression":
+    def __gt__(self, other: Any) -> Expression:
         return binary(">", self, other)
 
-    def __ge__(self, other: Any) -> "Expression":
+    def __ge__(self, other: Any) -> Expression:
         return binary(">=", self, other)
 
-    def __eq__(self, other: Any) -> "Expression":  # type: ignore[override]
+    def __eq__(self, other: Any) -> Expression:  # type: ignore[override]
         return binary("==", self, other)
 
-    def __ne__(self, other: Any) -> "Expression":  # type: ignore[override]
+    def __ne__(self, other: Any) -> Expression:  # type: ignore[override]
         return binary("!=", self, other)
 
     def evaluate(self, lookup: Callable[[int], Value]) -> Value:
         """The value with every variable read through ``lookup(identifier)``."""
         if self._compiled is None:
-            constants: List[Any] = []
+            constants: list[Any] = []
             source = "lambda v: " + _source(self, constants)
             scope = {f"c{i}": constant for i, constant in enumerate(constants)}
             self._compiled = eval(source, {**_HELPERS, **scope})
@@ -178,7 +181,7 @@ class Expression:
         inner = sum(a.operations() for a in self.arguments if isinstance(a, Expression))
         return inner if self.kind in ("variable", "cast") else inner + 1
 
-    def variables(self) -> "frozenset[int]":
+    def variables(self) -> frozenset[int]:
         """Identifiers of all variables (loop variables and scalars) in the expression."""
         if self.kind == "variable":
             return frozenset((self.arguments[0],))
@@ -197,7 +200,7 @@ class Variable(Expression):
         super().__init__("variable", (self.identifier,), dtype)
 
 
-def dtype_of(value: Any) -> Optional[str]:
+def dtype_of(value: Any) -> str | None:
     """The type of an expression; None for a Python number, which takes the type of its partner."""
     return value.dtype if isinstance(value, Expression) else None
 
@@ -224,7 +227,7 @@ def binary(operator: str, a: Any, b: Any) -> Expression:
     return Expression(operator, (cast(a, common), cast(b, common)), "bool" if operator in COMPARISONS else common)
 
 
-def call(function: str, *arguments: Any, dtype: Optional[str] = None) -> Expression:
+def call(function: str, *arguments: Any, dtype: str | None = None) -> Expression:
     """The expression ``function(*arguments)``; function is a key of FUNCTIONS."""
     known = [a.dtype for a in arguments if isinstance(a, Expression)]
     return Expression(function, arguments, dtype or (known[0] if known else "int64"))
@@ -240,7 +243,7 @@ def disjunction(*conditions: Any) -> Expression:
     return _fold("any", conditions)
 
 
-def _fold(function: str, conditions: Tuple[Any, ...]) -> Expression:
+def _fold(function: str, conditions: tuple[Any, ...]) -> Expression:
     result = conditions[0]
     for condition in conditions[1:]:
         result = Expression(function, (result, condition), "bool")
@@ -255,11 +258,11 @@ def cast(value: Any, dtype: str) -> Any:
     return np.dtype(dtype).type(value) if dtype in FLOAT_TYPES else int(value)
 
 
-_HELPERS: Dict[str, Any] = {f"f_{name.replace('-', '_')}": function for name, function in FUNCTIONS.items()}
+_HELPERS: dict[str, Any] = {f"f_{name.replace('-', '_')}": function for name, function in FUNCTIONS.items()}
 _HELPERS["convert"] = lambda value, dtype: np.asarray(value).astype(dtype)[()]
 
 
-def _source(value: Any, constants: List[Any]) -> str:
+def _source(value: Any, constants: list[Any]) -> str:
     if not isinstance(value, Expression):
         constants.append(value)
         return f"c{len(constants) - 1}"
@@ -308,7 +311,7 @@ def _modulo_interval(a: Interval, b: Interval) -> Interval:
     return np.where(same, np.mod(a[0], modulus), 0), np.where(same, np.mod(a[1], modulus), modulus - 1)
 
 
-_INTERVALS: Dict[str, Callable[..., Interval]] = {
+_INTERVALS: dict[str, Callable[..., Interval]] = {
     "+": lambda a, b: (a[0] + b[0], a[1] + b[1]),
     "-": lambda a, b: (a[0] - b[1], a[1] - b[0]),
     "*": lambda a, b: _corners(lambda x, y: x * y, a, b),

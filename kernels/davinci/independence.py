@@ -9,7 +9,7 @@ reads needs no proof: later iterations store later.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Access:
     """One operand of one instruction (or of a set_as) in a loop's body."""
 
     tensor: Tensor
-    instruction: Optional[Instruction]
+    instruction: Instruction | None
     operand: str
     writes: bool
 
@@ -50,9 +50,9 @@ class Summary:
     """
 
     carried: bool = False
-    shared: Dict[Allocation, List[Access]] = field(default_factory=dict)
-    inner: Dict[int, Loop] = field(default_factory=dict)
-    assigned: Dict[int, Optional[Expression]] = field(default_factory=dict)
+    shared: dict[Allocation, list[Access]] = field(default_factory=dict)
+    inner: dict[int, Loop] = field(default_factory=dict)
+    assigned: dict[int, Expression | None] = field(default_factory=dict)
     lane_bytes: int = 1
 
 
@@ -71,8 +71,8 @@ def summary(loop: Loop) -> Summary:
 
 def _summarise(loop: Loop) -> Summary:
     result = Summary()
-    local: Set[Any] = set()
-    accesses: List[Access] = []
+    local: set[Any] = set()
+    accesses: list[Access] = []
     _visit(loop.body, result, local, accesses)
     for access in accesses:
         if access.tensor.allocation not in local:
@@ -84,7 +84,7 @@ def _summarise(loop: Loop) -> Summary:
     return result
 
 
-def _visit(block: Block, result: Summary, local: Set[Any], accesses: List[Access]) -> None:
+def _visit(block: Block, result: Summary, local: set[Any], accesses: list[Access]) -> None:
     for node in block.nodes:
         if isinstance(node, Declare):
             local.add(node.allocation)
@@ -105,7 +105,7 @@ def _visit(block: Block, result: Summary, local: Set[Any], accesses: List[Access
             _visit_instruction(node, result, accesses)
 
 
-def _visit_assign(node: Assign, result: Summary, accesses: List[Access]) -> None:
+def _visit_assign(node: Assign, result: Summary, accesses: list[Access]) -> None:
     identifier = node.scalar.identifier
     single = identifier not in result.assigned and not isinstance(node.value, Tensor)
     result.assigned[identifier] = node.value if single else None
@@ -113,19 +113,23 @@ def _visit_assign(node: Assign, result: Summary, accesses: List[Access]) -> None
         accesses.append(Access(node.value, None, "src", False))
 
 
-def _visit_instruction(node: Instruction, result: Summary, accesses: List[Access]) -> None:
+def _visit_instruction(node: Instruction, result: Summary, accesses: list[Access]) -> None:
     for name, tensor in node.operands.items():
-        accesses += [Access(tensor, node, name, writes) for writes in (False, True) if (node.is_written if writes else node.is_read)(name)]
+        accesses += [
+            Access(tensor, node, name, writes)
+            for writes in (False, True)
+            if (node.is_written if writes else node.is_read)(name)
+        ]
         plan = node.plan(node.integers) if node.fixed else None
         count = plan.patterns[name].count if plan else tensor.allocation.size
         result.lane_bytes = max(result.lane_bytes, BYTES_PER_INDEX * count)
 
 
-def _written_by_one_only(accesses: List[Access]) -> bool:
+def _written_by_one_only(accesses: list[Access]) -> bool:
     return len(accesses) == 1 and accesses[0].writes
 
 
-def _always_meets(loop: Loop, found: Summary, allocation: Allocation, accesses: List[Access]) -> bool:
+def _always_meets(loop: Loop, found: Summary, allocation: Allocation, accesses: list[Access]) -> bool:
     """Some write goes to the same place in every iteration, and it matters."""
     if _written_by_one_only(accesses):
         return False
@@ -133,7 +137,7 @@ def _always_meets(loop: Loop, found: Summary, allocation: Allocation, accesses: 
     return any(a.writes and not (_variables(a.tensor.offset) & moving) for a in accesses)
 
 
-def _moving(loop: Loop, found: Summary) -> FrozenSet[int]:
+def _moving(loop: Loop, found: Summary) -> frozenset[int]:
     """Variables whose value may differ from one iteration to the next because of the loop variable."""
     moving = {loop.variable.identifier}
     for _ in range(len(found.inner) + len(found.assigned) + 1):
@@ -149,11 +153,11 @@ def _moving(loop: Loop, found: Summary) -> FrozenSet[int]:
     return frozenset(moving)
 
 
-def _variables(value: Any) -> FrozenSet[int]:
+def _variables(value: Any) -> frozenset[int]:
     return value.variables() if isinstance(value, Expression) else frozenset()
 
 
-def independent(execution: "Execution", loop: Loop, lanes: Lanes, begin: Any, trips: Any) -> bool:
+def independent(execution: Execution, loop: Loop, lanes: Lanes, begin: Any, trips: Any) -> bool:
     """Whether the iterations begin, begin + 1, ... may run together for all lanes."""
     found = summary(loop)
     if found.carried:
@@ -165,18 +169,18 @@ def independent(execution: "Execution", loop: Loop, lanes: Lanes, begin: Any, tr
 class _Bounds:
     """Byte ranges of accesses, per lane and iteration: arrays of shape (lanes or 1, iterations)."""
 
-    def __init__(self, execution: "Execution", loop: Loop, lanes: Lanes, begin: Any, trips: Any, found: Summary) -> None:
+    def __init__(self, execution: Execution, loop: Loop, lanes: Lanes, begin: Any, trips: Any, found: Summary) -> None:
         self._execution = execution
         self._lanes = lanes
         self._found = found
         self._count = int(np.max(trips))
         iteration = np.arange(self._count)[None, :]
         self._valid = iteration < np.atleast_1d(trips)[:, None]
-        self._known: Dict[int, Interval] = {}
+        self._known: dict[int, Interval] = {}
         value = np.atleast_1d(begin)[:, None] + iteration
         self._known[loop.variable.identifier] = (value, value)
 
-    def apart(self, accesses: List[Access]) -> bool:
+    def apart(self, accesses: list[Access]) -> bool:
         """Whether no iteration's range meets another's."""
         ranges = [self._range(a) for a in accesses]
         known = [r for r in ranges if r is not None]
@@ -194,7 +198,7 @@ class _Bounds:
         low, high = np.take_along_axis(low, order, 1), np.take_along_axis(high, order, 1)
         return bool((high[:, :-1] <= low[:, 1:]).all())
 
-    def _range(self, access: Access) -> Optional[Tuple[Any, Any]]:
+    def _range(self, access: Access) -> tuple[Any, Any] | None:
         """First byte and end of the bytes that the access may touch."""
         extent = self._extent(access)
         if extent is None:
@@ -203,7 +207,7 @@ class _Bounds:
         low, high = self._interval(access.tensor.offset)
         return (low + extent[0]) * itemsize, (high + extent[1]) * itemsize
 
-    def _extent(self, access: Access) -> Optional[Tuple[int, int]]:
+    def _extent(self, access: Access) -> tuple[int, int] | None:
         if access.instruction is None:
             return 0, 1
         instruction = access.instruction

@@ -12,9 +12,10 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable
 
 from . import tik
 from .errors import ArgumentError, UnavailableError, caller_location
@@ -32,7 +33,7 @@ class Absent:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __getattr__(self, name: str) -> "Absent":
+    def __getattr__(self, name: str) -> Absent:
         if name.startswith("__"):
             raise AttributeError(name)
         return Absent(f"{self._name}.{name}")
@@ -45,7 +46,8 @@ class Absent:
     def __enter__(self) -> Any:
         raise UnavailableError(f"{self._name} is TE, not TIK; only TIK kernels can be run", caller_location())
 
-    def __exit__(self, *_: Any) -> None: ...
+    def __exit__(self, *_: Any) -> None:
+        """Never reached: entering raises."""
 
     def __iter__(self) -> Iterator[Any]:
         raise UnavailableError(f"{self._name} is TE, not TIK; only TIK kernels can be run", caller_location())
@@ -59,9 +61,16 @@ def get_soc_spec(key: str) -> Any:
     """The chip's description under CANN's names."""
     machine = Machine(DEFAULT_CHIP)
     facts = {
-        "SOC_VERSION": machine.chip, "SHORT_SOC_VERSION": "Ascend910", "FULL_SOC_VERSION": machine.chip, "CORE_NUM": machine.cores,
-        "AICORE_TYPE": "AiCore", "UB_SIZE": machine.capacity("ubuf"), "L1_SIZE": machine.capacity("cbuf"),
-        "L0A_SIZE": machine.capacity("ca"), "L0B_SIZE": machine.capacity("cb"), "L0C_SIZE": machine.capacity("cc"),
+        "SOC_VERSION": machine.chip,
+        "SHORT_SOC_VERSION": "Ascend910",
+        "FULL_SOC_VERSION": machine.chip,
+        "CORE_NUM": machine.cores,
+        "AICORE_TYPE": "AiCore",
+        "UB_SIZE": machine.capacity("ubuf"),
+        "L1_SIZE": machine.capacity("cbuf"),
+        "L0A_SIZE": machine.capacity("ca"),
+        "L0B_SIZE": machine.capacity("cb"),
+        "L0C_SIZE": machine.capacity("cc"),
         "L2_SIZE": int(machine["l2.bytes"]),
     }
     if key not in facts:
@@ -77,7 +86,7 @@ class _Registration:
     """``TBERegOp(name).input(...)...get_op_info()``: remembers the calls, checks nothing."""
 
     def __init__(self, name: str = "") -> None:
-        self.info: Dict[str, Any] = {"op_name": name, "calls": []}
+        self.info: dict[str, Any] = {"op_name": name, "calls": []}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -95,28 +104,59 @@ class _DataTypes:
 
 
 _CHECKS = (
-    "check_kernel_name", "check_shape_rule", "check_shape_size", "check_dtype_rule", "check_tensor_shape_size", "check_shape",
-    "check_dtype", "check_format", "check_size",
+    "check_kernel_name",
+    "check_shape_rule",
+    "check_shape_size",
+    "check_dtype_rule",
+    "check_tensor_shape_size",
+    "check_shape",
+    "check_dtype",
+    "check_format",
+    "check_size",
 )
-_UTIL: Dict[str, Any] = {
+_UTIL: dict[str, Any] = {
     "get_product_version": lambda: SHAPE_PRODUCT_VERSIONS["VERSION_CLOUD"],
     **SHAPE_PRODUCT_VERSIONS,
     **dict.fromkeys(_CHECKS, _do_nothing),
     "check_input_type": _passing_decorator,
     "check_op_params": _passing_decorator,
 }
-_PLATFORM: Dict[str, Any] = {"get_soc_spec": get_soc_spec, "set_current_compile_soc_info": _do_nothing, "te_set_version": _do_nothing}
-_BLOCKS = {"BLOCK_IN": 16, "BLOCK_OUT": 16, "BLOCK_REDUCE": 16, "BLOCK_REDUCE_INT8": 32, "BLOCK_VECTOR": 1, "C0_SIZE": 16}
-_REGISTRATION: Dict[str, Any] = {
-    "op_info_register": _passing_decorator, "TBERegOp": _Registration, "AkgAscendRegOp": _Registration,
-    "CustomRegOp": _Registration, "DataType": _DataTypes(),
+_PLATFORM: dict[str, Any] = {
+    "get_soc_spec": get_soc_spec,
+    "set_current_compile_soc_info": _do_nothing,
+    "te_set_version": _do_nothing,
+}
+_BLOCKS = {
+    "BLOCK_IN": 16,
+    "BLOCK_OUT": 16,
+    "BLOCK_REDUCE": 16,
+    "BLOCK_REDUCE_INT8": 32,
+    "BLOCK_VECTOR": 1,
+    "C0_SIZE": 16,
+}
+_REGISTRATION: dict[str, Any] = {
+    "op_info_register": _passing_decorator,
+    "TBERegOp": _Registration,
+    "AkgAscendRegOp": _Registration,
+    "CustomRegOp": _Registration,
+    "DataType": _DataTypes(),
 }
 
 # last part of a module's name: what it offers
-CONTENT: Dict[str, Dict[str, Any]] = {
-    "util": _UTIL, "para_check": _UTIL, "op_utils": _UTIL, "utils": _UTIL, "check_para": _UTIL,
-    "platform": _PLATFORM, "cce_conf": {**_PLATFORM, "getValue": get_soc_spec}, "tbe_platform": _PLATFORM, "platform_info": _PLATFORM,
-    "cce_params": _BLOCKS, "op_info_register": _REGISTRATION, "op_register": _REGISTRATION, "ops": _REGISTRATION,
+CONTENT: dict[str, dict[str, Any]] = {
+    "util": _UTIL,
+    "para_check": _UTIL,
+    "op_utils": _UTIL,
+    "utils": _UTIL,
+    "check_para": _UTIL,
+    "platform": _PLATFORM,
+    "cce_conf": {**_PLATFORM, "getValue": get_soc_spec},
+    "tbe_platform": _PLATFORM,
+    "platform_info": _PLATFORM,
+    "cce_params": _BLOCKS,
+    "op_info_register": _REGISTRATION,
+    "op_register": _REGISTRATION,
+    "ops": _REGISTRATION,
 }
 
 
@@ -138,7 +178,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, directory: str) -> None:
         self.directory = directory
 
-    def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
         """The stand-in for a module, or None when it is not CANN's or MindSpore's."""
         if name.split(".")[0] not in ROOTS:
             return None
@@ -152,7 +192,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """An empty stand-in, or ``tik`` itself."""
         module = _Module(spec.name)
         last = spec.name.rsplit(".", 1)[-1]
-        source = {k: v for k, v in vars(tik).items() if not k.startswith("_")} if last == "tik" else CONTENT.get(last, {})
+        source = (
+            {k: v for k, v in vars(tik).items() if not k.startswith("_")} if last == "tik" else CONTENT.get(last, {})
+        )
         module.__dict__.update(source)
         return module
 
@@ -164,7 +206,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def stand_ins(directory: str) -> Iterator[None]:
     """Let ``import te`` and its kin find the stand-ins inside the block."""
 
-    def ours() -> List[str]:
+    def ours() -> list[str]:
         return [name for name in sys.modules if name.split(".")[0] in ROOTS]
 
     saved = {name: sys.modules.pop(name) for name in ours()}
@@ -205,9 +247,11 @@ def load(path: str) -> ModuleType:
     return module
 
 
-def _package_of(directory: str) -> Optional[str]:
+def _package_of(directory: str) -> str | None:
     """The imported package whose folder this is, so that relative imports in the kernel work."""
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] not in ROOTS and directory in map(os.path.abspath, getattr(module, "__path__", None) or ()):
+        if name.split(".")[0] not in ROOTS and directory in map(
+            os.path.abspath, getattr(module, "__path__", None) or ()
+        ):
             return name
     return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,9 @@ DEFAULT_CHIP = "Ascend910A"
 
 
 @lru_cache(maxsize=1)
-def _data() -> Dict[str, Any]:
+def _data() -> dict[str, Any]:
     with open(PATH, encoding="utf-8") as file:
-        data: Dict[str, Any] = json.load(file)
+        data: dict[str, Any] = json.load(file)
     return data
 
 
@@ -30,7 +31,7 @@ class Machine:
         overrides: constants to replace, by name.
     """
 
-    def __init__(self, chip: str = DEFAULT_CHIP, overrides: Optional[Mapping[str, float]] = None) -> None:
+    def __init__(self, chip: str = DEFAULT_CHIP, overrides: Mapping[str, float] | None = None) -> None:
         data = _data()
         if chip not in data["chips"]:
             raise ArgumentError(f"chip {chip!r} is not modelled; choose one of {', '.join(data['chips'])}")
@@ -40,9 +41,9 @@ class Machine:
         self.chip = chip
         self.cores: int = data["chips"][chip]["cores"]
         self.megahertz: float = data["chips"][chip]["megahertz"]
-        self.constants: Dict[str, float] = {name: c["value"] for name, c in data["constants"].items()}
+        self.constants: dict[str, float] = {name: c["value"] for name, c in data["constants"].items()}
         self.constants.update(overrides or {})
-        self._vector: Dict[str, Any] = data["vector"]
+        self._vector: dict[str, Any] = data["vector"]
 
     def __getitem__(self, name: str) -> float:
         return self.constants[name]
@@ -51,18 +52,18 @@ class Machine:
         """Bytes of an on-chip buffer."""
         return int(self.constants[f"buffer.{scope}"])
 
-    def vector(self, operation: str, dtype: str) -> Tuple[float, float]:
+    def vector(self, operation: str, dtype: str) -> tuple[float, float]:
         """Cycles per repeat without bank conflicts, and cycles from the last repeat to the result."""
         row = self._vector[operation]
         width = "4" if np.dtype(dtype).itemsize == 4 else "2"
         return row["cycles_per_repeat"][width], row["latency"][width] + self.constants["latency.vector"]
 
-    def with_constants(self, overrides: Mapping[str, float]) -> "Machine":
+    def with_constants(self, overrides: Mapping[str, float]) -> Machine:
         """The same chip with some constants replaced, by name."""
         return Machine(self.chip, {**self.constants, **overrides})
 
 
-def uncertain_constants() -> Dict[str, Tuple[float, float]]:
+def uncertain_constants() -> dict[str, tuple[float, float]]:
     """The constants whose value no public source settles, with the range that a sensitivity run tries."""
     return {name: tuple(c["range"]) for name, c in _data()["constants"].items() if "range" in c}
 

@@ -7,7 +7,8 @@ cell per item: 0 nothing wrote it, 1 defined, 2 poison (the hardware leaves the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from .overlap import feeds_itself
 from .program import Allocation
 
 if TYPE_CHECKING:
-    from .execute import Execution
     from .instructions.table import Instruction, Plan
+    from .state import State
     from .tensors import Tensor
 
 UNWRITTEN, DEFINED, POISON = 0, 1, 2
@@ -31,18 +32,18 @@ class Lanes:
 
     __slots__ = ("_rows", "count", "index", "parent", "values")
 
-    def __init__(self, count: int, parent: Optional["Lanes"] = None, index: Rows = None) -> None:
+    def __init__(self, count: int, parent: Lanes | None = None, index: Rows = None) -> None:
         self.count = count
         self.parent = parent
         self.index = index
-        self.values: Dict[int, Any] = {}
-        self._rows: Dict[int, Rows] = {}
+        self.values: dict[int, Any] = {}
+        self._rows: dict[int, Rows] = {}
 
-    def select(self, index: np.ndarray) -> "Lanes":
+    def select(self, index: np.ndarray) -> Lanes:
         """Lanes that are copies of this set's lanes ``index``."""
         return Lanes(len(index), self, index)
 
-    def rows(self, ancestor: Optional["Lanes"]) -> Rows:
+    def rows(self, ancestor: Lanes | None) -> Rows:
         """Per lane the number of the lane of ``ancestor`` that it comes from; None when they are the same."""
         if ancestor is self:
             return None
@@ -68,22 +69,34 @@ class Lanes:
 class Storage:
     """The bytes of one allocation for a set of lanes; ``lanes`` None means global memory, which all lanes share."""
 
-    __slots__ = ("_cells", "_views", "allocation", "bytes", "bytes_read", "clean", "lanes", "last_reader", "last_writer", "state", "touched")
+    __slots__ = (
+        "_cells",
+        "_views",
+        "allocation",
+        "bytes",
+        "bytes_read",
+        "clean",
+        "lanes",
+        "last_reader",
+        "last_writer",
+        "state",
+        "touched",
+    )
 
-    def __init__(self, allocation: Allocation, lanes: Optional[Lanes], room: int = 0) -> None:
+    def __init__(self, allocation: Allocation, lanes: Lanes | None, room: int = 0) -> None:
         self.allocation = allocation
         self.lanes = lanes
         rows = 1 if lanes is None else lanes.count
         self.bytes = -(-max(allocation.bytes, room) // BLOCK_BYTES) * BLOCK_BYTES
         raw = np.zeros((rows, self.bytes), np.uint8)
-        self._views: Dict[str, np.ndarray] = {"uint8": raw}
+        self._views: dict[str, np.ndarray] = {"uint8": raw}
         self.state = np.zeros((rows, self.bytes // allocation.granularity), np.uint8)
-        self._cells: Dict[int, np.ndarray] = {1: self.state}
+        self._cells: dict[int, np.ndarray] = {1: self.state}
         self.clean = False
         self.bytes_read = 0
         self.touched = np.zeros(self.bytes // BLOCK_BYTES, bool) if lanes is None else None
-        self.last_writer: Optional[np.ndarray] = None
-        self.last_reader: Optional[np.ndarray] = None
+        self.last_writer: np.ndarray | None = None
+        self.last_reader: np.ndarray | None = None
 
     def view(self, dtype: str) -> np.ndarray:
         """The content as items of a type, one row per lane."""
@@ -91,14 +104,14 @@ class Storage:
             self._views[dtype] = self._views["uint8"].view(dtype)
         return self._views[dtype]
 
-    def cells(self, dtype: str) -> Tuple[np.ndarray, int]:
+    def cells(self, dtype: str) -> tuple[np.ndarray, int]:
         """The written map in steps of one item of a type, and the cell value that means wholly defined."""
         ratio = np.dtype(dtype).itemsize // self.allocation.granularity
         if ratio not in self._cells:
             self._cells[ratio] = self.state.view(f"uint{8 * ratio}")
         return self._cells[ratio], int.from_bytes(b"\x01" * ratio, "little")
 
-    def note_touch(self, operand: "Operand", pattern: Pattern, lanes: int) -> None:
+    def note_touch(self, operand: Operand, pattern: Pattern, lanes: int) -> None:
         """Remember which blocks of global memory were read, for the share that comes from HBM."""
         per_block = BLOCK_BYTES // np.dtype(operand.dtype).itemsize
         self.bytes_read += pattern.count * np.dtype(operand.dtype).itemsize * lanes
@@ -107,7 +120,7 @@ class Storage:
             blocks = pattern.index[:: per_block // 2 or 1]
             self.touched[(np.atleast_1d(operand.offset)[:, None] + blocks) // per_block] = True
 
-    def reuse(self) -> Tuple[int, float]:
+    def reuse(self) -> tuple[int, float]:
         """Bytes of the tensor, and first-touched bytes over bytes read (at most 1)."""
         assert self.touched is not None
         return self.bytes, min(1.0, float(self.touched.sum()) * BLOCK_BYTES / self.bytes_read)
@@ -122,14 +135,14 @@ class Operand:
 
     __slots__ = ("dtype", "instruction", "name", "offset", "storage")
 
-    def __init__(self, name: str, storage: Storage, dtype: str, offset: Any, instruction: "Instruction") -> None:
+    def __init__(self, name: str, storage: Storage, dtype: str, offset: Any, instruction: Instruction) -> None:
         self.name = name
         self.storage = storage
         self.dtype = dtype
         self.offset = offset
         self.instruction = instruction
 
-    def bounds(self) -> Tuple[int, int]:
+    def bounds(self) -> tuple[int, int]:
         """Smallest and largest start over the lanes."""
         if isinstance(self.offset, np.ndarray):
             return int(self.offset.min()), int(self.offset.max())
@@ -184,11 +197,11 @@ class Unit:
 
     __slots__ = ("execution", "lanes")
 
-    def __init__(self, execution: "Execution", lanes: Lanes) -> None:
+    def __init__(self, execution: State, lanes: Lanes) -> None:
         self.execution = execution
         self.lanes = lanes
 
-    def operand(self, name: str, tensor: "Tensor", instruction: "Instruction") -> Operand:
+    def operand(self, name: str, tensor: Tensor, instruction: Instruction) -> Operand:
         """The tensor's storage and start for these lanes."""
         offset = self.execution.evaluate(tensor.offset, self.lanes, instruction.location)
         storage = self.execution.storage(tensor.allocation, instruction.location)
@@ -202,7 +215,8 @@ class Unit:
             name = operand.storage.allocation.name
             touched = f"elements {low + pattern.low} to {high + pattern.high - 1}"
             raise operand.instruction.fail(
-                BoundsError, f"{operand.name} touches {touched} of {name}, which has {limit}; shorten the access or enlarge the tensor"
+                BoundsError,
+                f"{operand.name} touches {touched} of {name}, which has {limit}; shorten the access or enlarge the tensor",
             )
         if alignment > 1:
             itemsize = np.dtype(operand.dtype).itemsize
@@ -215,7 +229,7 @@ class Unit:
                     f"it must be {alignment}-byte aligned",
                 )
 
-    def steps(self, plan: "Plan", operands: Dict[str, Operand], sources: Sequence[str]) -> Iterator[Dict[str, Pattern]]:
+    def steps(self, plan: Plan, operands: dict[str, Operand], sources: Sequence[str]) -> Iterator[dict[str, Pattern]]:
         """The plan's patterns at once, or repeat by repeat when a repeat reads what an earlier one wrote."""
         if not feeds_itself(plan, operands, sources):
             yield plan.patterns
@@ -224,8 +238,8 @@ class Unit:
             yield {name: pattern.part(slice(r, r + 1)) for name, pattern in plan.patterns.items()}
 
     def read_all(
-        self, operands: Dict[str, Operand], patterns: Dict[str, Pattern], names: Sequence[str]
-    ) -> Tuple[List[np.ndarray], Rows]:
+        self, operands: dict[str, Operand], patterns: dict[str, Pattern], names: Sequence[str]
+    ) -> tuple[list[np.ndarray], Rows]:
         """Several operands and the poison of their combination."""
         arrays, poison = [], None
         for name in names:
@@ -234,7 +248,7 @@ class Unit:
             poison = join(poison, bad)
         return arrays, poison
 
-    def read(self, operand: Operand, pattern: Pattern, moves: bool = False) -> Tuple[np.ndarray, Rows]:
+    def read(self, operand: Operand, pattern: Pattern, moves: bool = False) -> tuple[np.ndarray, Rows]:
         """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is).
 
         A data move carries the state of a tensor's padding along; everything else refuses what nothing wrote.
@@ -260,14 +274,18 @@ class Unit:
         unwritten = (item == UNWRITTEN).any(axis=-1)
         if moves:
             limit = operand.storage.limit(operand.dtype, False)
-            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(pattern.shape)
+            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
+                pattern.shape
+            )
             unwritten_inside = unwritten & (index < limit)
         else:
             unwritten_inside = unwritten
         if unwritten_inside.any() and "uninitialised" not in self.execution.ignore:
             first = np.unravel_index(np.argmax(unwritten_inside), unwritten_inside.shape)
             starts = np.atleast_1d(operand.offset)
-            element = int(starts[first[0] if starts.size > 1 else 0]) + int(pattern.index.reshape(pattern.shape)[first[1:]])
+            element = int(starts[first[0] if starts.size > 1 else 0]) + int(
+                pattern.index.reshape(pattern.shape)[first[1:]]
+            )
             raise operand.instruction.fail(
                 UninitialisedError,
                 f"{operand.name} reads element {element} of {operand.storage.allocation.name}, which nothing wrote; "
@@ -301,12 +319,20 @@ class Unit:
             return
         storage.clean = False
         state = np.where(poison, cells.dtype.type(POISON * defined), cells.dtype.type(defined))
-        _scatter(cells, rows, operand.offset, pattern, np.broadcast_to(state, (state.shape[0], *pattern.shape)).reshape(state.shape[0], -1))
+        _scatter(
+            cells,
+            rows,
+            operand.offset,
+            pattern,
+            np.broadcast_to(state, (state.shape[0], *pattern.shape)).reshape(state.shape[0], -1),
+        )
 
     def _check_poison(self, operand: Operand, pattern: Pattern, poison: Rows) -> None:
         if poison is not None and poison.any():
             limit = operand.storage.limit(operand.dtype, False)
-            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(pattern.shape)
+            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
+                pattern.shape
+            )
             inside = poison & (index < limit)
             if inside.any() and "poison" not in self.execution.ignore:
                 first = np.unravel_index(np.argmax(inside), inside.shape)

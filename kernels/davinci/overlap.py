@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from .memory import Operand
 
 
-def feeds_itself(plan: Plan, operands: Dict[str, "Operand"], sources: Sequence[str]) -> bool:
+def feeds_itself(plan: Plan, operands: dict[str, Operand], sources: Sequence[str]) -> bool:
     """Check every source that lies in the destination's tensor; True when repeats must run one after another."""
     destination = operands["dst"]
     result = False
@@ -29,18 +30,17 @@ def feeds_itself(plan: Plan, operands: Dict[str, "Operand"], sources: Sequence[s
     return result
 
 
-def _distinct_starts(source: "Operand", destination: "Operand") -> Any:
+def _distinct_starts(source: Operand, destination: Operand) -> Any:
     pairs = np.stack(np.broadcast_arrays(np.atleast_1d(source.offset), np.atleast_1d(destination.offset)), axis=1)
     if len(pairs) > 1:
         difference = pairs[:, 0] - pairs[:, 1]
-        if (difference == difference[0]).all():
-            pairs = pairs[:1]
-        else:
-            pairs = np.unique(pairs, axis=0)
+        pairs = pairs[:1] if (difference == difference[0]).all() else np.unique(pairs, axis=0)
     return pairs.tolist()
 
 
-def _verdict(plan: Plan, source: "Operand", destination: "Operand", name: str, start_source: int, start_destination: int) -> bool:
+def _verdict(
+    plan: Plan, source: Operand, destination: Operand, name: str, start_source: int, start_destination: int
+) -> bool:
     sizes = [np.dtype(o.dtype).itemsize for o in (source, destination)]
     unit = min(sizes)
     read = byte_addresses(plan.patterns[name], sizes[0], unit, start_source)
@@ -60,7 +60,8 @@ def _verdict(plan: Plan, source: "Operand", destination: "Operand", name: str, s
     for r in range(repeats - 1):
         if np.intersect1d(written[r], read[r + 1]).size:
             raise instruction.fail(
-                OverlapError, f"repeat {r} writes what repeat {r + 1} reads through {name}; the hardware does not order them"
+                OverlapError,
+                f"repeat {r} writes what repeat {r + 1} reads through {name}; the hardware does not order them",
             )
     return _reads_earlier(read, written)
 

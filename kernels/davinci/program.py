@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
@@ -32,14 +32,14 @@ class Allocation:
 
     name: str
     dtype: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     scope: str
     location: Location
     copies: int = 1
     address: int = 0
     is_workspace: bool = False
     is_atomic_add: bool = False
-    initial: Optional[List[Any]] = None
+    initial: list[Any] | None = None
     granularity: int = 0
     scope_open: bool = True
     identifier: int = field(default_factory=lambda: next(_identifiers))
@@ -54,7 +54,7 @@ class Allocation:
 class Block:
     """Nodes in program order."""
 
-    nodes: List["Node"] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -91,14 +91,14 @@ class Loop:
     block_num: int
     location: Location
     body: Block = field(default_factory=Block)
-    summary: Optional[Any] = None
+    summary: Any | None = None
 
 
 @dataclass(eq=False)
 class Branch:
     """``if_scope`` with its ``elif_scope`` and ``else_scope`` (condition None)."""
 
-    arms: List[Tuple[Optional[Expression], Block]]
+    arms: list[tuple[Expression | None, Block]]
     location: Location
 
 
@@ -126,9 +126,9 @@ class KernelProgram:
 
     name: str
     body: Block
-    inputs: List[Allocation]
-    outputs: List[Allocation]
-    workspaces: List[Allocation]
+    inputs: list[Allocation]
+    outputs: list[Allocation]
+    workspaces: list[Allocation]
     block_num: int
-    peak_bytes: Dict[str, int]
-    arguments: List[Variable] = field(default_factory=list)
+    peak_bytes: dict[str, int]
+    arguments: list[Variable] = field(default_factory=list)

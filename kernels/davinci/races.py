@@ -31,7 +31,7 @@ def forget(storage: Storage) -> None:
         storage.last_reader[:] = NOBODY
 
 
-def items_touched(operand: "Operand", pattern: "Pattern") -> np.ndarray:
+def items_touched(operand: Operand, pattern: Pattern) -> np.ndarray:
     """Numbers of the map's items, shape (lanes or 1, items), within the tensor."""
     storage = operand.storage
     index = np.atleast_1d(operand.offset)[:, None] + pattern.index
@@ -41,7 +41,7 @@ def items_touched(operand: "Operand", pattern: "Pattern") -> np.ndarray:
     return np.minimum(index, storage.bytes // storage.allocation.granularity - 1)
 
 
-def note_write(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> None:
+def note_write(operand: Operand, pattern: Pattern, cores: np.ndarray) -> None:
     """Refuse a write to what another core wrote or read; remember the writer."""
     storage = operand.storage
     writer = storage.last_writer
@@ -62,7 +62,7 @@ def note_write(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> Non
             _fail(operand, index, core, readers, other, "writes", "read")
 
 
-def note_atomic(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> None:
+def note_atomic(operand: Operand, pattern: Pattern, cores: np.ndarray) -> None:
     """Atomic adds may meet each other, but not plain writes of another core."""
     writer = operand.storage.last_writer
     assert writer is not None
@@ -74,7 +74,7 @@ def note_atomic(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> No
     writer[index] = SEVERAL
 
 
-def note_read(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> None:
+def note_read(operand: Operand, pattern: Pattern, cores: np.ndarray) -> None:
     """Refuse a read of what another core wrote; remember the reader."""
     storage = operand.storage
     assert storage.last_writer is not None
@@ -89,7 +89,13 @@ def note_read(operand: "Operand", pattern: "Pattern", cores: np.ndarray) -> None
 
 
 def _fail(
-    operand: "Operand", index: np.ndarray, core: np.ndarray, other_core: np.ndarray, where: np.ndarray, does: str, did: str
+    operand: Operand,
+    index: np.ndarray,
+    core: np.ndarray,
+    other_core: np.ndarray,
+    where: np.ndarray,
+    does: str,
+    did: str,
 ) -> None:
     first = np.unravel_index(np.argmax(where), where.shape)
     other = int(other_core[first])

@@ -6,7 +6,7 @@ Records form a tree like the program's. An array in a record has one entry per l
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Optional, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Subset:
     """Records of some of the lanes: an arm of a branch, or the lanes for which an instruction has one plan."""
 
     index: np.ndarray
-    records: List["Record"]
+    records: list[Record]
 
 
 @dataclass(eq=False)
@@ -49,9 +49,9 @@ class Chunk:
     With ``starts`` None every lane has exactly one iteration here and keeps its row; ``index`` then restricts the lanes.
     """
 
-    records: List["Record"]
-    starts: Optional[np.ndarray] = None
-    index: Optional[np.ndarray] = None
+    records: list[Record]
+    starts: np.ndarray | None = None
+    index: np.ndarray | None = None
 
 
 @dataclass(eq=False)
@@ -59,7 +59,7 @@ class Iterations:
     """One run of a loop."""
 
     loop: Loop
-    chunks: List[Chunk] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
 
 
 @dataclass(eq=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import linecache
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,19 +36,19 @@ class CoreClass:
 class Timing:
     """The records of one run, and their cycles for any set of constants."""
 
-    def __init__(self, program: KernelProgram, execution: "Execution", machine: Machine) -> None:
+    def __init__(self, program: KernelProgram, execution: Execution, machine: Machine) -> None:
         self._program = program
         self._machine = machine
         self._records = execution.records
         self._reuse = execution.reuse()
         self._copies = copy_loops(program.body)
 
-    def report(self) -> "Report":
+    def report(self) -> Report:
         """The report for the machine's constants."""
         classes = self._classes(self._machine, True)
         return Report(self._program, self._machine, classes, _total(classes, self._program.block_num, self._machine))
 
-    def sensitivity(self) -> Dict[str, Tuple[int, int]]:
+    def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at either end of its range."""
         result = {}
         for name, bounds in uncertain_constants().items():
@@ -59,9 +60,9 @@ class Timing:
         machine = self._machine.with_constants(constants)
         return _total(self._classes(machine, False), self._program.block_num, machine)
 
-    def _classes(self, machine: Machine, with_events: bool) -> List[CoreClass]:
+    def _classes(self, machine: Machine, with_events: bool) -> list[CoreClass]:
         costs = Costs(machine, self._read_rates(machine), self._write_rate(machine))
-        found: List[CoreClass] = []
+        found: list[CoreClass] = []
         for numbers, records in self._records:
             marks = signature(records, numbers.size)
             for mark in np.unique(marks):
@@ -75,7 +76,7 @@ class Timing:
         cores = min(self._program.block_num, machine.cores)
         return machine["hbm.bytes_per_second"] / (machine.megahertz * 1e6) / cores
 
-    def _read_rates(self, machine: Machine) -> Dict[int, float]:
+    def _read_rates(self, machine: Machine) -> dict[int, float]:
         """Bytes per cycle and core per tensor: first touches come from HBM, others from L2 when everything fits there."""
         cold = min(machine["gm.read_cold"], self._bandwidth_share(machine))
         fits = sum(size for size, _ in self._reuse.values()) <= machine["l2.bytes"]
@@ -86,7 +87,7 @@ class Timing:
         return machine["gm.write"]
 
 
-def _total(classes: List[CoreClass], block_num: int, machine: Machine) -> int:
+def _total(classes: list[CoreClass], block_num: int, machine: Machine) -> int:
     """Cycles of the chip: waves of blocks over the cores; barriers wait for the slowest."""
     segments = max(len(c.time.segments) for c in classes)
     if segments > 1:
@@ -109,7 +110,7 @@ class Report:
         bytes_moved: bytes per path over all cores, such as {"GM->UB": 65536}.
     """
 
-    def __init__(self, program: KernelProgram, machine: Machine, classes: List[CoreClass], cycles: int) -> None:
+    def __init__(self, program: KernelProgram, machine: Machine, classes: list[CoreClass], cycles: int) -> None:
         self.name = program.name
         self.chip = machine.chip
         self.cycles = cycles
@@ -128,7 +129,7 @@ class Report:
         self.bytes_moved = {f"{NAMES[a]}->{NAMES[b]}": int(n) for (a, b), n in self.totals.bytes.items()}
         self.instructions = {name: int(n) for name, n in self.totals.instructions.items()}
 
-    def roofline(self) -> Dict[str, float]:
+    def roofline(self) -> dict[str, float]:
         """Cycles that each resource alone would need, per core in use; the largest is the bound."""
         machine, statistics = self._machine, self._slowest.time.statistics
         read = sum(n for (a, _), n in statistics.bytes.items() if a == GLOBAL)
@@ -137,29 +138,38 @@ class Report:
         bounds = {pipe: statistics.busy[pipe] for pipe in PIPES}
         bounds["cube arithmetic"] = statistics.flop / CUBE_FLOP_PER_CYCLE
         bounds["HBM"] = (read + written) / min(
-            machine["gm.read_cold"], machine["hbm.bytes_per_second"] / (machine.megahertz * 1e6) / min(self.block_num, machine.cores)
+            machine["gm.read_cold"],
+            machine["hbm.bytes_per_second"] / (machine.megahertz * 1e6) / min(self.block_num, machine.cores),
         )
         return {name: waves * value for name, value in bounds.items()}
 
-    def binding(self) -> Tuple[str, float]:
+    def binding(self) -> tuple[str, float]:
         """What binds: the resource with the largest share of the time, and that share in per cent."""
         bounds = self.roofline()
         name = max(bounds, key=lambda n: bounds[n])
         return name, 100 * bounds[name] / max(self.cycles, 1)
 
-    def hottest_lines(self) -> List[Tuple[str, int, float, str]]:
+    def hottest_lines(self) -> list[tuple[str, int, float, str]]:
         """The source lines whose instructions occupy pipes longest on the slowest core: (file, line, cycles, text)."""
         lines = sorted(self._slowest.time.statistics.lines.items(), key=lambda item: -item[1])[:HOTTEST_LINES]
         return [(file, line, cycles, linecache.getline(file, line).strip()) for (file, line), cycles in lines]
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything, in JSON's types."""
         name, share = self.binding()
         return {
-            "kernel": self.name, "chip": self.chip, "cycles": self.cycles, "microseconds": self.microseconds,
-            "block_num": self.block_num, "busy_percent": self.busy, "bytes_moved": self.bytes_moved,
-            "instructions": self.instructions, "flop": self.totals.flop, "roofline_cycles": self.roofline(),
-            "binding": {"resource": name, "percent": share}, "peak_bytes": self.peak_bytes,
+            "kernel": self.name,
+            "chip": self.chip,
+            "cycles": self.cycles,
+            "microseconds": self.microseconds,
+            "block_num": self.block_num,
+            "busy_percent": self.busy,
+            "bytes_moved": self.bytes_moved,
+            "instructions": self.instructions,
+            "flop": self.totals.flop,
+            "roofline_cycles": self.roofline(),
+            "binding": {"resource": name, "percent": share},
+            "peak_bytes": self.peak_bytes,
             "hottest_lines": [{"file": f, "line": n, "cycles": c, "source": t} for f, n, c, t in self.hottest_lines()],
             "core_cycles": {str(core): cycles for core, cycles in self.core_cycles.items()},
         }
@@ -178,27 +188,36 @@ class Report:
             "pipes busy     " + "  ".join(f"{p} {self.busy[p]:.0f} %" for p in PIPES),
             "bytes moved    " + "  ".join(f"{path} {n}" for path, n in sorted(self.bytes_moved.items())),
             "buffers        " + "  ".join(f"{b} {used}/{size}" for b, (used, size) in self.peak_bytes.items()),
-            "instructions   " + "  ".join(f"{n} {k}" for n, k in sorted(self.instructions.items(), key=lambda i: -i[1])),
+            "instructions   "
+            + "  ".join(f"{n} {k}" for n, k in sorted(self.instructions.items(), key=lambda i: -i[1])),
             "hottest lines  (cycles on the slowest block)",
         ]
         rows += [f"  {c:10.0f}  {os.path.basename(f)}:{n}  {t[:80]}" for f, n, c, t in self.hottest_lines()]
         return "\n".join(rows)
 
     @property
-    def events(self) -> List[Event]:
+    def events(self) -> list[Event]:
         """The slowest block's instructions with their start and end; repeated loop iterations appear once."""
         return self._slowest.time.events
 
     def save_trace(self, path: str) -> None:
         """Write the slowest block's timeline for Perfetto or chrome://tracing; one cycle is one microsecond there."""
         core = int(self._slowest.cores[0])
-        rows: List[Dict[str, Any]] = [
-            {"name": "thread_name", "ph": "M", "pid": core, "tid": i, "args": {"name": pipe}} for i, pipe in enumerate(PIPES)
+        rows: list[dict[str, Any]] = [
+            {"name": "thread_name", "ph": "M", "pid": core, "tid": i, "args": {"name": pipe}}
+            for i, pipe in enumerate(PIPES)
         ]
         for event in self.events:
-            rows.append({
-                "name": event.name, "ph": "X", "pid": core, "tid": PIPES.index(event.pipe), "ts": event.start,
-                "dur": event.end - event.start, "args": {"line": f"{os.path.basename(event.line[0])}:{event.line[1]}"},
-            })
+            rows.append(
+                {
+                    "name": event.name,
+                    "ph": "X",
+                    "pid": core,
+                    "tid": PIPES.index(event.pipe),
+                    "ts": event.start,
+                    "dur": event.end - event.start,
+                    "args": {"line": f"{os.path.basename(event.line[0])}:{event.line[1]}"},
+                }
+            )
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": rows, "otherData": {"kernel": self.name, "chip": self.chip}}, file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Union
 
 from .errors import CapacityError
 from .machine import Machine
@@ -27,7 +26,7 @@ class Scope:
     copies: int = 1
     is_core_loop: bool = False
     disable_sync: bool = False
-    declared: List[Union[Allocation, Scalar]] = field(default_factory=list)
+    declared: list[Allocation | Scalar] = field(default_factory=list)
 
 
 class Buffers:
@@ -35,9 +34,9 @@ class Buffers:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._used: Dict[str, int] = dict.fromkeys(ALIGNMENT, 0)
-        self.peak: Dict[str, int] = dict.fromkeys(ALIGNMENT, 0)
-        self._live: List[Allocation] = []
+        self._used: dict[str, int] = dict.fromkeys(ALIGNMENT, 0)
+        self.peak: dict[str, int] = dict.fromkeys(ALIGNMENT, 0)
+        self._live: list[Allocation] = []
 
     def place(self, allocation: Allocation) -> None:
         """Give a local tensor its address; refuse it when the buffer is full."""

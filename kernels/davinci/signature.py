@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import List
-
 import numpy as np
 
 from .records import Chunk, Iterations, Operation, Record, Subset
@@ -11,7 +9,7 @@ from .records import Chunk, Iterations, Operation, Record, Subset
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def signature(records: List[Record], lanes: int) -> np.ndarray:
+def signature(records: list[Record], lanes: int) -> np.ndarray:
     """One 64-bit number per lane; equal numbers mean equal costs in equal order."""
     total = np.zeros(lanes, np.uint64)
     for position, record in enumerate(records):
@@ -21,7 +19,7 @@ def signature(records: List[Record], lanes: int) -> np.ndarray:
     return total
 
 
-def _of(record: Record, lanes: int) -> "np.ndarray | None":
+def _of(record: Record, lanes: int) -> np.ndarray | None:
     if isinstance(record, Operation):
         return record.conflict.view(np.uint64) if isinstance(record.conflict, np.ndarray) else None
     if isinstance(record, Subset):

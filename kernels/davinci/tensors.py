@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Tensor:
     ``tensor[i, j]`` starts at that element, ``tensor[i]`` at flat element i, ``tensor[a:b]`` at a.
     """
 
-    def __init__(self, tik: "Tik", allocation: Allocation, dtype: str, shape: Sequence[int], offset: Any = 0) -> None:
+    def __init__(self, tik: Tik, allocation: Allocation, dtype: str, shape: Sequence[int], offset: Any = 0) -> None:
         self._tik = tik
         self.allocation = allocation
         self.dtype = dtype
@@ -30,7 +31,7 @@ class Tensor:
         self.offset = offset
 
     @property
-    def shape(self) -> Tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:
         """Extents in elements."""
         return self._shape
 
@@ -52,7 +53,7 @@ class Tensor:
     def __len__(self) -> int:
         return self._shape[0]
 
-    def __getitem__(self, index: Any) -> "Tensor":
+    def __getitem__(self, index: Any) -> Tensor:
         return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -64,13 +65,15 @@ class Tensor:
             value = value[src_offset]
         self._tik.store_element(self, value)
 
-    def reshape(self, new_shape: Sequence[int]) -> "Tensor":
+    def reshape(self, new_shape: Sequence[int]) -> Tensor:
         """The same memory under another shape with the same number of elements."""
         if int(np.prod(new_shape)) != self.size:
-            raise ArgumentError(f"cannot reshape {self.name} of shape {self._shape} to {tuple(new_shape)}", caller_location())
+            raise ArgumentError(
+                f"cannot reshape {self.name} of shape {self._shape} to {tuple(new_shape)}", caller_location()
+            )
         return Tensor(self._tik, self.allocation, self.dtype, new_shape, self.offset)
 
-    def reinterpret_cast_to(self, dtype: str) -> "Tensor":
+    def reinterpret_cast_to(self, dtype: str) -> Tensor:
         """The same bytes read as another type; the last extent scales with the item sizes."""
         _require_type(dtype)
         old, new = np.dtype(self.dtype).itemsize, np.dtype(dtype).itemsize
@@ -110,7 +113,9 @@ def _start(entry: Any) -> Any:
         return int(start)
     if isinstance(start, Expression):
         return start
-    raise ArgumentError(f"a tensor index is an integer or a scalar expression, not {type(start).__name__}", caller_location())
+    raise ArgumentError(
+        f"a tensor index is an integer or a scalar expression, not {type(start).__name__}", caller_location()
+    )
 
 
 class Scalar(Variable):
@@ -119,7 +124,7 @@ class Scalar(Variable):
     __slots__ = ("_tik", "scope_open")
     __hash__ = object.__hash__
 
-    def __init__(self, tik: "Tik", dtype: str, name: str) -> None:
+    def __init__(self, tik: Tik, dtype: str, name: str) -> None:
         super().__init__(name, dtype)
         self._tik = tik
         self.scope_open = True
@@ -134,9 +139,9 @@ class Scalar(Variable):
 class ScalarArray:
     """A fixed number of scalars of one type, indexed by Python integers."""
 
-    def __init__(self, tik: "Tik", dtype: str, length: int, name: str, init_value: Any) -> None:
+    def __init__(self, tik: Tik, dtype: str, length: int, name: str, init_value: Any) -> None:
         values = init_value if isinstance(init_value, (list, tuple)) else [init_value] * length
-        self._scalars: List[Scalar] = [tik.Scalar(dtype, f"{name}[{i}]", v) for i, v in zip(range(length), values)]
+        self._scalars: list[Scalar] = [tik.Scalar(dtype, f"{name}[{i}]", v) for i, v in zip(range(length), values)]
         self.dtype = dtype
         self.length = length
 
@@ -154,7 +159,9 @@ class ScalarArray:
 
 def UnavailableIndex(index: Any) -> StructureError:  # noqa: N802 - reads as an error class where it is raised
     """The error for a register array that is indexed by something known only at run time."""
-    return StructureError(f"registers cannot be indexed by {type(index).__name__}; use a Python integer", caller_location())
+    return StructureError(
+        f"registers cannot be indexed by {type(index).__name__}; use a Python integer", caller_location()
+    )
 
 
 def _require_type(dtype: Any) -> None:
@@ -171,7 +178,7 @@ def require_data_type(dtype: Any) -> str:
     return str(name)
 
 
-def require_open(item: Union[Allocation, Scalar], name: str) -> None:
+def require_open(item: Allocation | Scalar, name: str) -> None:
     """Refuse a tensor or scalar whose declaring ``with`` block has ended."""
     if not item.scope_open:
         raise ScopeError(f"{name} is used outside the scope that declared it", caller_location())
@@ -181,7 +188,8 @@ def make_assignment(scalar: Scalar, value: Any) -> Assign:
     """The node for ``scalar.set_as(value)``, its types checked."""
     if isinstance(value, Tensor) and value.dtype != scalar.dtype:
         raise DataTypeError(
-            f"scalar {scalar.name} is {scalar.dtype} and {value.name} is {value.dtype}; they must be the same", caller_location()
+            f"scalar {scalar.name} is {scalar.dtype} and {value.name} is {value.dtype}; they must be the same",
+            caller_location(),
         )
     if not isinstance(value, (Tensor, Expression, int, float, np.integer, np.floating)):
         raise ArgumentError(f"cannot assign {type(value).__name__} to scalar {scalar.name}", caller_location())

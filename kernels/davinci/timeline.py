@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, Iterable, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -32,24 +33,24 @@ SEARCH_ITERATIONS = 64
 MAX_EVENTS = 20000
 
 Key = Any
-LineKey = Tuple[str, int]
+LineKey = tuple[str, int]
 
 
 @dataclass
 class Statistics:
     """Sums over one core's run; all scale with the number of loop iterations."""
 
-    busy: Dict[str, float] = field(default_factory=lambda: dict.fromkeys(PIPES, 0.0))
-    lines: Dict[LineKey, float] = field(default_factory=dict)
-    bytes: Dict[Tuple[str, str], float] = field(default_factory=dict)
-    instructions: Dict[str, float] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PIPES, 0.0))
+    lines: dict[LineKey, float] = field(default_factory=dict)
+    bytes: dict[tuple[str, str], float] = field(default_factory=dict)
+    instructions: dict[str, float] = field(default_factory=dict)
     flop: float = 0.0
 
-    def copy(self) -> "Statistics":
+    def copy(self) -> Statistics:
         """An independent copy."""
         return Statistics(dict(self.busy), dict(self.lines), dict(self.bytes), dict(self.instructions), self.flop)
 
-    def add(self, other: "Statistics", factor: float, base: Optional["Statistics"] = None) -> None:
+    def add(self, other: Statistics, factor: float, base: Statistics | None = None) -> None:
         """Add factor x (other - base)."""
         for mine, theirs, old in (
             (self.busy, other.busy, base.busy if base else {}),
@@ -78,29 +79,29 @@ class CoreTime:
     """The timing of one core (or of all cores that time alike)."""
 
     cycles: float
-    segments: List[float]
+    segments: list[float]
     statistics: Statistics
-    events: List[Event]
+    events: list[Event]
     skipped_iterations: int
 
 
 class Costs:
     """Occupancy and latency of recorded operations, computed once each."""
 
-    def __init__(self, machine: Machine, read_rates: Dict[int, float], write_rate: float) -> None:
+    def __init__(self, machine: Machine, read_rates: dict[int, float], write_rate: float) -> None:
         self.machine = machine
         self._read_rates = read_rates
         self._write_rate = write_rate
-        self._known: Dict[Tuple[int, int], Tuple[float, float]] = {}
+        self._known: dict[tuple[int, int], tuple[float, float]] = {}
 
-    def of(self, operation: Operation) -> Tuple[float, float]:
+    def of(self, operation: Operation) -> tuple[float, float]:
         """Occupancy without bank conflicts, and latency, in cycles."""
         key = (id(operation.instruction), id(operation.plan))
         if key not in self._known:
             self._known[key] = self._compute(operation.instruction, operation)
         return self._known[key]
 
-    def _compute(self, instruction: Instruction, operation: Operation) -> Tuple[float, float]:
+    def _compute(self, instruction: Instruction, operation: Operation) -> tuple[float, float]:
         plan = operation.plan
         occupancy, latency = instruction.entry.cycles(self.machine, instruction, plan)
         source, destination = instruction.tensors.get("src"), instruction.tensors.get("dst")
@@ -116,21 +117,21 @@ class Costs:
 class CoreTimeline:
     """The pipes of one core while a lane's records are walked."""
 
-    def __init__(self, machine: Machine, costs: Costs, copies: Dict[int, Tuple[int, ...]], with_events: bool) -> None:
+    def __init__(self, machine: Machine, costs: Costs, copies: dict[int, tuple[int, ...]], with_events: bool) -> None:
         self._machine = machine
         self._costs = costs
         self._copies = copies
         self._with_events = with_events
         self._now = 0.0
         self._free = dict.fromkeys(PIPES, 0.0)
-        self._queues: Dict[str, Deque[float]] = {p: deque(maxlen=int(machine["queue.depth"])) for p in PIPES}
-        self._writes: Dict[Key, Tuple[float, str]] = {}
-        self._reads: Dict[Key, Dict[str, float]] = {}
-        self._parity: Dict[int, int] = {}
+        self._queues: dict[str, deque[float]] = {p: deque(maxlen=int(machine["queue.depth"])) for p in PIPES}
+        self._writes: dict[Key, tuple[float, str]] = {}
+        self._reads: dict[Key, dict[str, float]] = {}
+        self._parity: dict[int, int] = {}
         self._segment_start = 0.0
-        self.segments: List[float] = []
+        self.segments: list[float] = []
         self.statistics = Statistics()
-        self.events: List[Event] = []
+        self.events: list[Event] = []
         self.skipped_iterations = 0
         self._dispatch = machine["scalar.dispatch"]
         self._operation = machine["scalar.operation"]
@@ -141,7 +142,7 @@ class CoreTimeline:
         self._drain()
         return CoreTime(sum(self.segments), self.segments, self.statistics, self.events, self.skipped_iterations)
 
-    def walk(self, records: List[Record], lane: int) -> None:
+    def walk(self, records: list[Record], lane: int) -> None:
         """Issue the records of one lane."""
         for record in records:
             if isinstance(record, Operation):
@@ -181,7 +182,7 @@ class CoreTimeline:
         self._touch(instruction, pipe, end, end + math.ceil(latency))
         self._count(record, pipe, start, end, occupancy)
 
-    def _keys(self, instruction: Instruction) -> Iterable[Tuple[str, Key]]:
+    def _keys(self, instruction: Instruction) -> Iterable[tuple[str, Key]]:
         for name, tensor in instruction.operands.items():
             yield name, self._key(tensor)
 
@@ -276,7 +277,7 @@ class CoreTimeline:
         assert chunk.starts is not None
         first, last = int(chunk.starts[lane]), int(chunk.starts[lane + 1])
         alike = last - first >= SHORTEST_PERIODIC_LOOP and self._alike(chunk, first, last)
-        seen: List[Tuple[Any, float, Statistics]] = []
+        seen: list[tuple[Any, float, Statistics]] = []
         place, period = first, loop.thread_num
         while place < last:
             self._one(loop, chunk, place, iteration)
@@ -306,8 +307,11 @@ class CoreTimeline:
             tuple(max(t - now, 0.0) for t in self._free.values()),
             tuple(tuple(max(t - now, 0.0) for t in q) for q in self._queues.values()),
             {k: (t - now, p) for k, (t, p) in self._writes.items() if t + self._sync > now},
-            {k: {p: t - now for p, t in r.items() if t + self._sync > now} for k, r in self._reads.items()
-             if any(t + self._sync > now for t in r.values())},
+            {
+                k: {p: t - now for p, t in r.items() if t + self._sync > now}
+                for k, r in self._reads.items()
+                if any(t + self._sync > now for t in r.values())
+            },
         )
 
     def _skip(self, times: int, cycles: float, base: Statistics) -> None:
@@ -321,9 +325,9 @@ class CoreTimeline:
         self.statistics.add(self.statistics.copy(), times, base)
 
 
-def copy_loops(block: Block, around: Tuple[int, ...] = ()) -> Dict[int, Tuple[int, ...]]:
+def copy_loops(block: Block, around: tuple[int, ...] = ()) -> dict[int, tuple[int, ...]]:
     """For each tensor that exists in copies: the variables of the thread loops that select the copy."""
-    found: Dict[int, Tuple[int, ...]] = {}
+    found: dict[int, tuple[int, ...]] = {}
     for node in block.nodes:
         if isinstance(node, Declare) and around:
             found[node.allocation.identifier] = around

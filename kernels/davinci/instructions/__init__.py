@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Dict
-
-from . import compare, convert, cube, load3d, move, reduce, scalar, transpose, vector
+from . import compare, convert, cube, load3d, move, reduce, scalar, sort, transpose, vector
 from .table import Entry, Instruction, Plan, bind
 
-FAMILIES = (vector, convert, reduce, compare, transpose, move, cube, load3d, scalar)
+FAMILIES = (vector, convert, reduce, compare, transpose, move, cube, load3d, sort, scalar)
 
-TABLE: Dict[str, Entry] = {
-    entry.name: entry for family in FAMILIES for entry in family.entries()
-}
+TABLE: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.entries()}
 
 __all__ = ["TABLE", "Entry", "Instruction", "Plan", "bind"]

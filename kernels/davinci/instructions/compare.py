@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from .table import Entry, Instruction, Integers, Plan, check_scopes, check_types
 from .vector import MAX_REPEAT_STRIDE, mask_of, repeat_of, vector_cycles, widest
 
 if TYPE_CHECKING:
-    from ..machine import Machine
     from ..memory import Unit
 
-COMPARISONS: Dict[str, Callable[..., np.ndarray]] = {
-    "lt": np.less, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "le": np.less_equal,
+COMPARISONS: dict[str, Callable[..., np.ndarray]] = {
+    "lt": np.less,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "le": np.less_equal,
 }
 MASK_TYPES = ("uint8", "uint16", "uint32", "uint64")
 MASK_BYTES = 16
@@ -39,7 +43,7 @@ def _check_compare(instruction: Instruction) -> None:
     check_types(instruction, [(t,) for t in MASK_TYPES], ("dst",))
 
 
-def _plan_cmpv(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_cmpv(instruction: Instruction, integers: Integers) -> Plan | None:
     width = widest(instruction, ("src0",))
     repeat = repeat_of(instruction, integers)
     for name in ("src0_rep_stride", "src1_rep_stride"):
@@ -47,14 +51,16 @@ def _plan_cmpv(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     if repeat == 0:
         return None
     itemsize = np.dtype(instruction.tensors["src0"].dtype).itemsize
-    patterns = {n: vector_pattern((width,), width, itemsize, repeat, 1, integers[f"{n}_rep_stride"]) for n in ("src0", "src1")}
+    patterns = {
+        n: vector_pattern((width,), width, itemsize, repeat, 1, integers[f"{n}_rep_stride"]) for n in ("src0", "src1")
+    }
     per_repeat = _items(instruction, width)
     patterns["dst"] = result_pattern(repeat, per_repeat, per_repeat)
     return Plan(patterns, dict.fromkeys(patterns, BLOCK_BYTES), repeat, integers=integers)
 
 
 def _run_cmpv(function: Callable[..., np.ndarray]) -> Callable[..., None]:
-    def run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         packed = pack(function(*arrays), instruction.tensors["dst"].dtype)
         bad = None if poison is None else pack(poison, instruction.tensors["dst"].dtype) != 0
@@ -63,22 +69,32 @@ def _run_cmpv(function: Callable[..., np.ndarray]) -> Callable[..., None]:
     return run
 
 
-def _plan_cmp(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_cmp(instruction: Instruction, integers: Integers) -> Plan | None:
     width = widest(instruction, ("src0",))
     mask = mask_of(instruction, integers["mask"], width)
     itemsize = np.dtype(instruction.tensors["src0"].dtype).itemsize
     patterns = {n: vector_pattern(mask, width, itemsize, 1, integers[f"{n}_blk_stride"], 0) for n in ("src0", "src1")}
     patterns["dst"] = result_pattern(1, MASK_BYTES, MASK_BYTES)
-    return Plan(patterns, {"src0": BLOCK_BYTES, "src1": BLOCK_BYTES}, 1, integers=integers, detail={"mask": mask, "width": width})
+    return Plan(
+        patterns,
+        {"src0": BLOCK_BYTES, "src1": BLOCK_BYTES},
+        1,
+        integers=integers,
+        detail={"mask": mask, "width": width},
+    )
 
 
 def _run_cmp(function: Callable[..., np.ndarray]) -> Callable[..., None]:
-    def run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         chosen = function(*arrays)
         bits = np.zeros((chosen.shape[0], 1, MASK_BYTES * 8), bool)
         bits[..., active_elements(plan.detail["mask"], plan.detail["width"])] = chosen
-        bad = None if poison is None else np.broadcast_to(poison.any(axis=(1, 2), keepdims=True), (poison.shape[0], 1, MASK_BYTES))
+        bad = (
+            None
+            if poison is None
+            else np.broadcast_to(poison.any(axis=(1, 2), keepdims=True), (poison.shape[0], 1, MASK_BYTES))
+        )
         unit.write(operands["dst"], plan.patterns["dst"], pack(bits, "uint8"), bad)
 
     return run
@@ -92,7 +108,7 @@ def _check_select(instruction: Instruction) -> None:
         raise instruction.fail(LimitError, f"mode is {instruction.switches['mode']}; Ascend 910 has mode 0 only")
 
 
-def _plan_select(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_select(instruction: Instruction, integers: Integers) -> Plan | None:
     names = ("dst", "src0", "src1")
     width = widest(instruction, names)
     mask, repeat = mask_of(instruction, integers["mask"], width), repeat_of(instruction, integers)
@@ -110,7 +126,9 @@ def _plan_select(instruction: Instruction, integers: Integers) -> Optional[Plan]
     return Plan(patterns, dict.fromkeys(names, BLOCK_BYTES), repeat, integers=integers, detail=detail)
 
 
-def _run_select(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_select(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     words, bad_words = unit.read(operands["sel"], plan.patterns["sel"])
     bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
     chosen = bits[..., active_elements(plan.detail["mask"], plan.detail["width"])].astype(bool)
@@ -125,11 +143,11 @@ def _run_select(unit: "Unit", instruction: Instruction, plan: Plan, operands: Di
         unit.write(operands["dst"], patterns["dst"], np.where(chosen, first, second), poison)
 
 
-def _or_false(poison: Optional[np.ndarray]) -> Any:
+def _or_false(poison: np.ndarray | None) -> Any:
     return False if poison is None else poison
 
 
-def _plan_mask_move(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_mask_move(instruction: Instruction, integers: Integers) -> Plan | None:
     patterns = {}
     for name in ("dst", "src"):
         items = MASK_BYTES // np.dtype(instruction.tensors[name].dtype).itemsize
@@ -143,33 +161,69 @@ def _check_mask_move(instruction: Instruction) -> None:
         check_types(instruction, [(t,) for t in MASK_TYPES], (name,))
 
 
-def _run_mask_move(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_mask_move(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     words, poison = unit.read(operands["src"], plan.patterns["src"])
     bad = None if poison is None else np.ones((poison.shape[0], *plan.patterns["dst"].shape), bool)
-    unit.write(operands["dst"], plan.patterns["dst"], np.ascontiguousarray(words).view(instruction.tensors["dst"].dtype), bad)
+    unit.write(
+        operands["dst"], plan.patterns["dst"], np.ascontiguousarray(words).view(instruction.tensors["dst"].dtype), bad
+    )
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """vec_cmpv_*, vcmp_*, vsel, vec_sel, mov_cmpmask_to_tensor, mov_tensor_to_cmpmask."""
     pair = ("src0", "src1")
-    found: List[Entry] = []
+    found: list[Entry] = []
     for name, function in COMPARISONS.items():
         found.append(
-            Entry(f"vec_cmpv_{name}", "dst src0 src1 repeat_times src0_rep_stride src1_rep_stride", "V", _plan_cmpv,
-                  _run_cmpv(function), vector_cycles("vcmp"), reads=pair, check=_check_compare)
+            Entry(
+                f"vec_cmpv_{name}",
+                "dst src0 src1 repeat_times src0_rep_stride src1_rep_stride",
+                "V",
+                _plan_cmpv,
+                _run_cmpv(function),
+                vector_cycles("vcmp"),
+                reads=pair,
+                check=_check_compare,
+            )
         )
         found.append(
-            Entry(f"vcmp_{name}", "dst mask src0 src1 src0_blk_stride=1 src1_blk_stride=1", "V", _plan_cmp, _run_cmp(function),
-                  vector_cycles("vcmp"), reads=pair, check=_check_compare)
+            Entry(
+                f"vcmp_{name}",
+                "dst mask src0 src1 src0_blk_stride=1 src1_blk_stride=1",
+                "V",
+                _plan_cmp,
+                _run_cmp(function),
+                vector_cycles("vcmp"),
+                reads=pair,
+                check=_check_compare,
+            )
         )
     head, strides = "mask mode dst sel src0 src1 repeat_times", "dst_rep_stride=0 src0_rep_stride=0 src1_rep_stride=0"
     for name, parameters in (
-        ("vsel", f"{head} dst_blk_stride src0_blk_stride src1_blk_stride {strides}"), ("vec_sel", f"{head} {strides}")
+        ("vsel", f"{head} dst_blk_stride src0_blk_stride src1_blk_stride {strides}"),
+        ("vec_sel", f"{head} {strides}"),
     ):
         found.append(
-            Entry(name, parameters, "V", _plan_select, _run_select, vector_cycles("vsel"), reads=("sel", *pair), switches=("mode",),
-                  check=_check_select, overlap=True, banked=True)
+            Entry(
+                name,
+                parameters,
+                "V",
+                _plan_select,
+                _run_select,
+                vector_cycles("vsel"),
+                reads=("sel", *pair),
+                switches=("mode",),
+                check=_check_select,
+                overlap=True,
+                banked=True,
+            )
         )
     for name in ("mov_cmpmask_to_tensor", "mov_tensor_to_cmpmask"):
-        found.append(Entry(name, "dst src", "V", _plan_mask_move, _run_mask_move, vector_cycles("movemask"), check=_check_mask_move))
+        found.append(
+            Entry(
+                name, "dst src", "V", _plan_mask_move, _run_mask_move, vector_cycles("movemask"), check=_check_mask_move
+            )
+        )
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 MAX_REPEAT = 255
 F32_PER_REPEAT, F16_PER_REPEAT, BLOCK_BYTES = 64, 128, 32
 MAX_REDUCE_REPEAT = 4095
-SCALAR_ROUNDINGS = {"round": "round", "away-zero": "away-zero", "floor": "floor", "ceil": "ceil", "ceiling": "ceil", "to-zero": "to-zero"}
+SCALAR_ROUNDINGS = {
+    "round": "round",
+    "away-zero": "away-zero",
+    "floor": "floor",
+    "ceil": "ceil",
+    "ceiling": "ceil",
+    "to-zero": "to-zero",
+}
 
 
 def _per_repeat(dtype: str) -> int:
@@ -33,12 +41,14 @@ def _immediate(value: Any, what: str) -> int:
 
 
 def vec_reduce_add(
-    tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, src_rep_stride: int
+    tik: Tik, mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, src_rep_stride: int
 ) -> None:
     """Sum of everything into dst[0]: vcadd per repeat into the work tensor, then vcadd over that until one number is left."""
     repeats = _immediate(repeat_times, "repeat_times")
     if not 1 <= repeats <= MAX_REDUCE_REPEAT:
-        raise LimitError(f"vec_reduce_add: repeat_times is {repeats}; it is 1 to {MAX_REDUCE_REPEAT}", caller_location())
+        raise LimitError(
+            f"vec_reduce_add: repeat_times is {repeats}; it is 1 to {MAX_REDUCE_REPEAT}", caller_location()
+        )
     width = _per_repeat(src.dtype)
     per_block = BLOCK_BYTES // np.dtype(src.dtype).itemsize
     chunk = MAX_REPEAT + 1 - per_block
@@ -55,7 +65,7 @@ def vec_reduce_add(
     tik.vcadd(count, dst, work_tensor, 1, 1, 1, 8)
 
 
-def _halves(mask: Any) -> List[Tuple[int, Any]]:
+def _halves(mask: Any) -> list[tuple[int, Any]]:
     """A 128-element mask as masks of its two halves: (first element, mask) of each that is not empty."""
     if isinstance(mask, (list, tuple)):
         return [(start, [0, word]) for start, word in ((0, mask[1]), (F32_PER_REPEAT, mask[0])) if word]
@@ -76,11 +86,14 @@ def _require_work(name: str, work: Tensor, needed: int) -> None:
         raise DataTypeError(f"{name}: the work tensor is float32, not {work.dtype}", caller_location())
     if isinstance(work.offset, int) and work.allocation.size - work.offset < needed:
         raise LimitError(
-            f"{name}: the work tensor has {work.allocation.size - work.offset} elements; this call needs {needed}", caller_location()
+            f"{name}: the work tensor has {work.allocation.size - work.offset} elements; this call needs {needed}",
+            caller_location(),
         )
 
 
-def _newton_reciprocal(tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work: Sequence[Tensor], repeats: int, strides: Sequence[int]) -> None:
+def _newton_reciprocal(
+    tik: Tik, mask: Any, dst: Tensor, src: Tensor, work: Sequence[Tensor], repeats: int, strides: Sequence[int]
+) -> None:
     """dst = 1 / src by two Newton steps r = r (2 - src r) from the table's r; strides are of dst, src and work."""
     guess, step = work
     to, source, inner = strides
@@ -94,7 +107,13 @@ def _newton_reciprocal(tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work: Se
 
 
 def _in_single_precision(
-    tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work: Sequence[Tensor], repeats: int, strides: Tuple[int, int],
+    tik: Tik,
+    mask: Any,
+    dst: Tensor,
+    src: Tensor,
+    work: Sequence[Tensor],
+    repeats: int,
+    strides: tuple[int, int],
     compute: Callable[[Any, Tensor, Tensor, Sequence[Tensor]], None],
 ) -> None:
     """Cast float16 to float32 in halves of 64 lanes, compute there, and cast back."""
@@ -106,12 +125,23 @@ def _in_single_precision(
 
 
 def _high_precision(
-    tik: "Tik", name: str, mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, dst_rep_stride: int,
-    src_rep_stride: int, units: Tuple[int, int], with_root: bool,
+    tik: Tik,
+    name: str,
+    mask: Any,
+    dst: Tensor,
+    src: Tensor,
+    work_tensor: Tensor,
+    repeat_times: Any,
+    dst_rep_stride: int,
+    src_rep_stride: int,
+    units: tuple[int, int],
+    with_root: bool,
 ) -> None:
     repeats = _immediate(repeat_times, "repeat_times")
     if src.dtype != dst.dtype or src.dtype not in ("float16", "float32"):
-        raise DataTypeError(f"{name}: dst and src are both float16 or both float32, not {dst.dtype}, {src.dtype}", caller_location())
+        raise DataTypeError(
+            f"{name}: dst and src are both float16 or both float32, not {dst.dtype}, {src.dtype}", caller_location()
+        )
     unit = _work_unit(mask, repeats, src_rep_stride, src.dtype)
     needed = units[src.dtype == "float16"] * unit
     _require_work(name, work_tensor, needed)
@@ -136,59 +166,109 @@ def _high_precision(
 
 
 def vec_rec_high_preci(
-    tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, dst_rep_stride: int, src_rep_stride: int
+    tik: Tik,
+    mask: Any,
+    dst: Tensor,
+    src: Tensor,
+    work_tensor: Tensor,
+    repeat_times: Any,
+    dst_rep_stride: int,
+    src_rep_stride: int,
 ) -> None:
     """1 / src by vec_rec and two Newton steps; the work tensor holds 2 (float32) or 4 (float16) intermediates."""
-    _high_precision(tik, "vec_rec_high_preci", mask, dst, src, work_tensor, repeat_times, dst_rep_stride, src_rep_stride, (2, 4), False)
+    _high_precision(
+        tik,
+        "vec_rec_high_preci",
+        mask,
+        dst,
+        src,
+        work_tensor,
+        repeat_times,
+        dst_rep_stride,
+        src_rep_stride,
+        (2, 4),
+        False,
+    )
 
 
 def vec_rsqrt_high_preci(
-    tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, dst_rep_stride: int, src_rep_stride: int
+    tik: Tik,
+    mask: Any,
+    dst: Tensor,
+    src: Tensor,
+    work_tensor: Tensor,
+    repeat_times: Any,
+    dst_rep_stride: int,
+    src_rep_stride: int,
 ) -> None:
     """1 / sqrt(src): vsqrt, then vec_rec_high_preci; 3 (float32) or 5 (float16) intermediates."""
-    _high_precision(tik, "vec_rsqrt_high_preci", mask, dst, src, work_tensor, repeat_times, dst_rep_stride, src_rep_stride, (3, 5), True)
+    _high_precision(
+        tik,
+        "vec_rsqrt_high_preci",
+        mask,
+        dst,
+        src,
+        work_tensor,
+        repeat_times,
+        dst_rep_stride,
+        src_rep_stride,
+        (3, 5),
+        True,
+    )
 
 
 def vec_ln_high_preci(
-    tik: "Tik", mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, dst_rep_stride: int, src_rep_stride: int
+    tik: Tik,
+    mask: Any,
+    dst: Tensor,
+    src: Tensor,
+    work_tensor: Tensor,
+    repeat_times: Any,
+    dst_rep_stride: int,
+    src_rep_stride: int,
 ) -> None:
     """ln(src): on Ascend 910 the plain vln."""
     tik.vec_ln(mask, dst, src, repeat_times, dst_rep_stride, src_rep_stride)
 
 
 def _compare(name: str) -> Callable[..., Tensor]:
-    def compare(tik: "Tik", mask: Any, src0: Tensor, src1: Tensor, src0_blk_stride: int = 1, src1_blk_stride: int = 1) -> Tensor:
+    def compare(
+        tik: Tik, mask: Any, src0: Tensor, src1: Tensor, src0_blk_stride: int = 1, src1_blk_stride: int = 1
+    ) -> Tensor:
         tik._emit(f"vcmp_{name}", (tik.compare_mask, mask, src0, src1, src0_blk_stride, src1_blk_stride), {})
         return tik.compare_mask
 
     return compare
 
 
-def mov_tensor_to_cmpmask(tik: "Tik", src: Tensor) -> Tensor:
+def mov_tensor_to_cmpmask(tik: Tik, src: Tensor) -> Tensor:
     """Load the compare-mask register from UB; the result stands for it in vsel."""
     tik._emit("mov_tensor_to_cmpmask", (tik.compare_mask, src), {})
     return tik.compare_mask
 
 
-def vsel(tik: "Tik", *arguments: Any, **keywords: Any) -> None:
+def vsel(tik: Tik, *arguments: Any, **keywords: Any) -> None:
     """Select by mask; with block strides (13 arguments) or, as vec_sel, without."""
     full = len(arguments) + len(keywords) > 10 or any("blk_stride" in k for k in keywords)
     tik._emit("vsel" if full else "vec_sel", arguments, keywords)
 
 
-def scalar_conv(tik: "Tik", round_mode: str, dst: Scalar, src: Any) -> Any:
+def scalar_conv(tik: Tik, round_mode: str, dst: Scalar, src: Any) -> Any:
     """The expression for ``scalar_conv``: float to int rounds as named, everything else converts to the nearest."""
     source = src.dtype if isinstance(src, Expression) else "float32"
     if source == "float32" and dst.dtype == "int32":
         if round_mode not in SCALAR_ROUNDINGS:
-            raise ArgumentError(f"scalar_conv: float32 to int32 has the modes {', '.join(SCALAR_ROUNDINGS)}; not {round_mode!r}", caller_location())
+            raise ArgumentError(
+                f"scalar_conv: float32 to int32 has the modes {', '.join(SCALAR_ROUNDINGS)}; not {round_mode!r}",
+                caller_location(),
+            )
         return cast(call(SCALAR_ROUNDINGS[round_mode], src, dtype="float32"), "int32")
     if (source, dst.dtype) not in (("int32", "float32"), ("float16", "float32"), ("float32", "float16")):
         raise DataTypeError(f"scalar_conv does not convert {source} to {dst.dtype}", caller_location())
     return cast(src, dst.dtype)
 
 
-COMPOSITES: Dict[str, Callable[..., Any]] = {
+COMPOSITES: dict[str, Callable[..., Any]] = {
     "vec_reduce_add": vec_reduce_add,
     "vec_rec_high_preci": vec_rec_high_preci,
     "vec_rsqrt_high_preci": vec_rsqrt_high_preci,
@@ -202,8 +282,24 @@ COMPOSITES: Dict[str, Callable[..., Any]] = {
 }
 
 NOT_ON_ASCEND_910 = (
-    "load2dv2", "load3dv2", "vmaxs", "vmins", "vshl", "vshr", "vlrelu", "vci", "vgather", "vreduce", "vcopy", "vbrcb", "vaddrelu",
-    "vsubrelu", "vmulconv", "vaddreluconv", "data_move_pad", *(f"vcmpvs_{name}" for name in COMPARISONS),
+    "load2dv2",
+    "load3dv2",
+    "vmaxs",
+    "vmins",
+    "vshl",
+    "vshr",
+    "vlrelu",
+    "vci",
+    "vgather",
+    "vreduce",
+    "vcopy",
+    "vbrcb",
+    "vaddrelu",
+    "vsubrelu",
+    "vmulconv",
+    "vaddreluconv",
+    "data_move_pad",
+    *(f"vcmpvs_{name}" for name in COMPARISONS),
 )
 
 __all__ = ["COMPOSITES", "F16_PER_REPEAT", "L1", "NOT_ON_ASCEND_910", "UB", "Optional"]

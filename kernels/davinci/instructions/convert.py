@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def _half_away(x: np.ndarray) -> np.ndarray:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
-ROUNDINGS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
+ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": np.rint,
     "round": np.rint,
     "away-zero": _half_away,
@@ -31,7 +31,7 @@ ALIASES = {"": "none", "ceiling": "ceil"}
 TO_INTEGER = ("round", "away-zero", "floor", "ceil", "to-zero")
 
 # (source, destination): rounding modes on Ascend 910
-CONVERSIONS: Dict[Tuple[str, str], Tuple[str, ...]] = {
+CONVERSIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("float32", "float16"): ("none", "odd"),
     ("float16", "float32"): ("none",),
     ("float16", "int8"): ("none", "away-zero", "floor", "ceil", "to-zero"),
@@ -54,7 +54,9 @@ def round_to_odd(values: np.ndarray) -> np.ndarray:
     """float32 to float16: exact values stay; others go to the neighbour whose last mantissa bit is 1."""
     nearest = values.astype(np.float16)
     exact = nearest.astype(np.float32) == values
-    towards_zero = np.where(np.abs(nearest.astype(np.float32)) > np.abs(values), np.nextafter(nearest, np.float16(0)), nearest)
+    towards_zero = np.where(
+        np.abs(nearest.astype(np.float32)) > np.abs(values), np.nextafter(nearest, np.float16(0)), nearest
+    )
     odd = (towards_zero.view(np.uint16) | np.uint16(1)).view(np.float16)
     return np.where(exact | np.isnan(values), nearest, odd)
 
@@ -89,7 +91,7 @@ def _check(instruction: Instruction) -> None:
         raise instruction.fail(UnavailableError, "ldst_high_half is not modelled")
 
 
-def _run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
     dtype, mode = instruction.tensors["dst"].dtype, instruction.switches["round_mode"]
     for patterns in unit.steps(plan, operands, ("src",)):
         data, poison = unit.read(operands["src"], patterns["src"])
@@ -98,15 +100,32 @@ def _run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str,
         unit.write(operands["dst"], patterns["dst"], convert(data, dtype, mode), poison)
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """vconv and vec_conv."""
     forms = (
-        ("vconv", "mask round_mode dst src repeat_times dst_blk_stride src_blk_stride dst_rep_stride src_rep_stride "
-                  "deqscale=None ldst_high_half=False stride_unit=0"),
-        ("vec_conv", "mask round_mode dst src repeat_times dst_rep_stride src_rep_stride deqscale=None ldst_high_half=False"),
+        (
+            "vconv",
+            "mask round_mode dst src repeat_times dst_blk_stride src_blk_stride dst_rep_stride src_rep_stride "
+            "deqscale=None ldst_high_half=False stride_unit=0",
+        ),
+        (
+            "vec_conv",
+            "mask round_mode dst src repeat_times dst_rep_stride src_rep_stride deqscale=None ldst_high_half=False",
+        ),
     )
     return [
-        Entry(name, parameters, "V", vector_plan(("dst", "src"), 65535), _run, vector_cycles("vconv"), values=("deqscale",),
-              switches=("round_mode", "ldst_high_half"), check=_check, overlap=True, banked=True)
+        Entry(
+            name,
+            parameters,
+            "V",
+            vector_plan(("dst", "src"), 65535),
+            _run,
+            vector_cycles("vconv"),
+            values=("deqscale",),
+            switches=("round_mode", "ldst_high_half"),
+            check=_check,
+            overlap=True,
+            banked=True,
+        )
         for name, parameters in forms
     ]

@@ -6,7 +6,7 @@ Layouts, in fractals of 16 rows: L0A is zZ ``[M1][K1][m][k]``, L0B is nZ ``[K1][
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ MMAD_TYPES = [
 
 
 def _check_load2d(instruction: Instruction) -> None:
-    source, destination = instruction.tensors["src"], instruction.tensors["dst"]
+    source, _destination = instruction.tensors["src"], instruction.tensors["dst"]
     check_scopes(instruction, {"src": (GLOBAL, L1), "dst": (L0A, L0B) if source.scope == L1 else (L1, L0A, L0B)})
     check_types(instruction, [(t, t) for t in LOAD_TYPES], ("dst", "src"))
     instruction.switches["if_transpose"] = bool(instruction.switches["if_transpose"])
@@ -49,7 +49,7 @@ def _load2d_pipe(instruction: Instruction) -> str:
     return "MTE2" if instruction.tensors["src"].scope == GLOBAL else "MTE1"
 
 
-def _plan_load2d(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_load2d(instruction: Instruction, integers: Integers) -> Plan | None:
     repeat, index, stride = integers["repeat_times"], integers["index"], integers["src_stride"]
     instruction.require("repeat_times", repeat, 1 if instruction.fixed else 0, 255)
     instruction.require("index", index, 0, 65535)
@@ -64,7 +64,13 @@ def _plan_load2d(instruction: Instruction, integers: Integers) -> Optional[Plan]
         "dst": strided_pattern(repeat, items, items),
     }
     alignment = {n: _cube_alignment(instruction.tensors[n]) for n in ("src", "dst")}
-    return Plan(patterns, alignment, repeat * FRACTAL_BYTES, integers=integers, detail={"bursts": repeat, "bytes": repeat * FRACTAL_BYTES})
+    return Plan(
+        patterns,
+        alignment,
+        repeat * FRACTAL_BYTES,
+        integers=integers,
+        detail={"bursts": repeat, "bytes": repeat * FRACTAL_BYTES},
+    )
 
 
 def _cube_alignment(tensor: Any) -> int:
@@ -75,7 +81,9 @@ def _cube_alignment(tensor: Any) -> int:
     return 1 if tensor.scope == GLOBAL else BLOCK_BYTES
 
 
-def _run_load2d(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_load2d(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
     if instruction.switches["if_transpose"]:
         data = _transposed(data)
@@ -88,7 +96,7 @@ def _transposed(fractals: np.ndarray) -> np.ndarray:
     return fractals.reshape(lanes, repeat, 16, 16).swapaxes(2, 3).reshape(lanes, repeat, 256)
 
 
-def _load_cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+def _load_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     if instruction.tensors["src"].scope == GLOBAL:
         return machine["gm.burst_overhead"] * plan.detail["bursts"], machine["gm.read_latency"]
     rate = machine["path.l1_l0a" if instruction.tensors["dst"].scope == L0A else "path.l1_l0b"]
@@ -104,11 +112,15 @@ def _k_block(instruction: Instruction) -> int:
     return BLOCK_BYTES // np.dtype(instruction.tensors["src_fm"].dtype).itemsize
 
 
-def _blocks(integers: Integers, k_block: int) -> Tuple[int, int, int]:
-    return -(-integers["matrix_m"] // FRACTAL_ROWS), -(-integers["matrix_k"] // k_block), -(-integers["matrix_n"] // FRACTAL_ROWS)
+def _blocks(integers: Integers, k_block: int) -> tuple[int, int, int]:
+    return (
+        -(-integers["matrix_m"] // FRACTAL_ROWS),
+        -(-integers["matrix_k"] // k_block),
+        -(-integers["matrix_n"] // FRACTAL_ROWS),
+    )
 
 
-def _plan_mmad(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_mmad(instruction: Instruction, integers: Integers) -> Plan | None:
     for name in ("matrix_m", "matrix_k", "matrix_n"):
         instruction.require(name, integers[name], 1 if instruction.fixed else 0, MAX_EXTENT)
     instruction.require("is_bias", integers["is_bias"], 0, 1)
@@ -126,15 +138,19 @@ def _plan_mmad(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     return Plan(patterns, alignment, m1 * k1 * n1, integers=integers, detail=detail)
 
 
-def _run_mmad(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_mmad(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     integers, k_block = plan.integers, _k_block(instruction)
     m1, k1, n1 = plan.detail["blocks"]
     m, k, n = integers["matrix_m"], integers["matrix_k"], integers["matrix_n"]
     left = _matrix(unit, operands["src_fm"], plan.patterns["src_fm"], (m1, k1, FRACTAL_ROWS, k_block), m, k)
-    right = _matrix(unit, operands["src_filter"], plan.patterns["src_filter"], (k1, n1, FRACTAL_ROWS, k_block), n, k, swap=True)
+    right = _matrix(
+        unit, operands["src_filter"], plan.patterns["src_filter"], (k1, n1, FRACTAL_ROWS, k_block), n, k, swap=True
+    )
     dtype = np.dtype(instruction.tensors["dst_fm"].dtype)
     accumulator = np.float64 if dtype.kind in "iu" else np.float32  # integer sums stay far below 2^53
-    product = left[0].astype(accumulator) @ right[0].astype(accumulator).swapaxes(1, 2)
+    product = np.matmul(left[0].astype(accumulator), right[0].astype(accumulator).swapaxes(1, 2))
     poison = _product_poison(left[1], right[1])
     shape = (n1, m1, FRACTAL_ROWS, FRACTAL_ROWS)
     if integers["is_bias"]:
@@ -157,8 +173,14 @@ def _to_fractals(matrix: np.ndarray, n1: int, m1: int) -> np.ndarray:
 
 
 def _matrix(
-    unit: "Unit", operand: Any, pattern: Pattern, shape: Tuple[int, int, int, int], rows: int, columns: int, swap: bool = False
-) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    unit: Unit,
+    operand: Any,
+    pattern: Pattern,
+    shape: tuple[int, int, int, int],
+    rows: int,
+    columns: int,
+    swap: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """An L0A or L0B operand as (lanes, rows, k); the right one is stored K-major and comes back as (lanes, n, k)."""
     data, poison = unit.read(operand, _used_fractal_rows(shape, rows, columns, swap))
     lanes = data.shape[0]
@@ -166,7 +188,7 @@ def _matrix(
 
 
 @lru_cache(maxsize=512)
-def _used_fractal_rows(shape: Tuple[int, int, int, int], rows: int, columns: int, swap: bool) -> Pattern:
+def _used_fractal_rows(shape: tuple[int, int, int, int], rows: int, columns: int, swap: bool) -> Pattern:
     """The elements inside rows x columns of a fractal matrix, in row-major order of the matrix."""
     outer, inner, r, c = shape
     index = np.arange(outer * inner * r * c).reshape(shape)
@@ -176,20 +198,20 @@ def _used_fractal_rows(shape: Tuple[int, int, int, int], rows: int, columns: int
 
 
 @lru_cache(maxsize=512)
-def _used_result(shape: Tuple[int, int, int, int], m: int, n: int) -> Pattern:
+def _used_result(shape: tuple[int, int, int, int], m: int, n: int) -> Pattern:
     index = np.arange(int(np.prod(shape))).reshape(shape)
     n1, m1, r, c = shape
     return Pattern(np.ascontiguousarray(index.transpose(1, 2, 0, 3).reshape(m1 * r, n1 * c)[:m, :n]))
 
 
 def _accumulated(
-    unit: "Unit", operand: Any, pattern: Pattern, shape: Tuple[int, int, int, int], m: int, n: int
-) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    unit: Unit, operand: Any, pattern: Pattern, shape: tuple[int, int, int, int], m: int, n: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     data, poison = unit.read(operand, _used_result(shape, m, n))
     return data, poison
 
 
-def _product_poison(left: Optional[np.ndarray], right: Optional[np.ndarray]) -> Optional[np.ndarray]:
+def _product_poison(left: np.ndarray | None, right: np.ndarray | None) -> np.ndarray | None:
     rows = None if left is None else left.any(axis=2)[:, :, None]
     columns = None if right is None else right.any(axis=2)[:, None, :]
     if rows is None or columns is None:
@@ -197,17 +219,34 @@ def _product_poison(left: Optional[np.ndarray], right: Optional[np.ndarray]) -> 
     return np.asarray(rows | columns)
 
 
-def _mmad_cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+def _mmad_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     m1, k1, n1 = plan.detail["blocks"]
     penalty = k1 - 2 if k1 > 1 and (m1 % 2 or n1 % 2) else 0
     return m1 * k1 * n1 + penalty + machine["mmad.issue"], machine["mmad.latency"]
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """load2dv1 and mmad."""
     return [
-        Entry("load2dv1", "dst src index repeat_times src_stride sid if_transpose=False addr_mode=None", _load2d_pipe,
-              _plan_load2d, _run_load2d, _load_cycles, switches=("if_transpose", "addr_mode"), check=_check_load2d),
-        Entry("mmad", "dst_fm src_fm src_filter matrix_m matrix_k matrix_n is_bias", "M", _plan_mmad, _run_mmad, _mmad_cycles,
-              reads=("src_fm", "src_filter"), writes=("dst_fm",), check=_check_mmad),
+        Entry(
+            "load2dv1",
+            "dst src index repeat_times src_stride sid if_transpose=False addr_mode=None",
+            _load2d_pipe,
+            _plan_load2d,
+            _run_load2d,
+            _load_cycles,
+            switches=("if_transpose", "addr_mode"),
+            check=_check_load2d,
+        ),
+        Entry(
+            "mmad",
+            "dst_fm src_fm src_filter matrix_m matrix_k matrix_n is_bias",
+            "M",
+            _plan_mmad,
+            _run_mmad,
+            _mmad_cycles,
+            reads=("src_fm", "src_filter"),
+            writes=("dst_fm",),
+            check=_check_mmad,
+        ),
     ]

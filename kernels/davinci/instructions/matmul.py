@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,15 @@ QUANTIZE_MODES = {"fp322fp16": ("float32", "float16"), "int322fp16": ("int32", "
 
 
 def matmul(
-    tik: "Tik", dst: Tensor, a: Tensor, b: Tensor, m: int, k: int, n: int, init_l1out: bool = True, bias: Optional[Tensor] = None
+    tik: Tik,
+    dst: Tensor,
+    a: Tensor,
+    b: Tensor,
+    m: int,
+    k: int,
+    n: int,
+    init_l1out: bool = True,
+    bias: Tensor | None = None,
 ) -> None:
     """dst[N1, M, 16] = a[K1, M, K0] x b[K1, N, K0] (+ dst when init_l1out is False).
 
@@ -35,7 +43,10 @@ def matmul(
         if tensor.scope != scope:
             raise ScopeError(f"matmul: {tensor.name} is in {tensor.scope}; it must be in {scope}", where)
     if (a.dtype, dst.dtype) not in TYPES or a.dtype != b.dtype:
-        raise DataTypeError(f"matmul takes float16 x float16 to float32 or int8 x int8 to int32; not {a.dtype}, {b.dtype}, {dst.dtype}", where)
+        raise DataTypeError(
+            f"matmul takes float16 x float16 to float32 or int8 x int8 to int32; not {a.dtype}, {b.dtype}, {dst.dtype}",
+            where,
+        )
     for name, extent in (("m", m), ("k", k), ("n", n)):
         if not isinstance(extent, int) or not 1 <= extent <= MAX_EXTENT:
             raise LimitError(f"matmul: {name} is {extent!r}; it is a Python integer from 1 to {MAX_EXTENT}", where)
@@ -51,9 +62,11 @@ def matmul(
             _tile(tik, (dst, a, b), (m1, k, k0, n1), tile, k_tile, init_l1out)
 
 
-def _tile(tik: "Tik", tensors: Tuple[Tensor, Tensor, Tensor], sizes: Any, tile: Any, k_tile: int, overwrite: bool) -> None:
+def _tile(
+    tik: Tik, tensors: tuple[Tensor, Tensor, Tensor], sizes: Any, tile: Any, k_tile: int, overwrite: bool
+) -> None:
     """One tile of the result, accumulated over k."""
-    m1, k, k0, n1 = sizes
+    m1, k, k0, _n1 = sizes
     (i, _, _), (j, _, _) = tile
     start = (j * m1 + i) * ROWS * ROWS
     k1 = -(-k // k0)
@@ -67,13 +80,15 @@ def _tile(tik: "Tik", tensors: Tuple[Tensor, Tensor, Tensor], sizes: Any, tile: 
                 last = (step * k_tile, k_tile, k - (whole - 1) * k_tile * k0, start)
                 _first_or_later(tik, tensors, sizes, tile, last, step == 0, overwrite)
             with tik.else_scope():
-                _first_or_later(tik, tensors, sizes, tile, (step * k_tile, k_tile, k_tile * k0, start), step == 0, overwrite)
+                _first_or_later(
+                    tik, tensors, sizes, tile, (step * k_tile, k_tile, k_tile * k0, start), step == 0, overwrite
+                )
     if rest:
         first = k1 - rest
         _multiply(tik, tensors, sizes, tile, (first, rest, k - first * k0, start), int(whole > 0 or not overwrite))
 
 
-def _first_or_later(tik: "Tik", tensors: Any, sizes: Any, tile: Any, part: Any, is_first: Any, overwrite: bool) -> None:
+def _first_or_later(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, is_first: Any, overwrite: bool) -> None:
     if not overwrite:
         _multiply(tik, tensors, sizes, tile, part, 1)
         return
@@ -83,7 +98,7 @@ def _first_or_later(tik: "Tik", tensors: Any, sizes: Any, tile: Any, part: Any, 
         _multiply(tik, tensors, sizes, tile, part, 1)
 
 
-def _multiply(tik: "Tik", tensors: Any, sizes: Any, tile: Any, part: Any, accumulate: int) -> None:
+def _multiply(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, accumulate: int) -> None:
     """Load one slice of k and multiply."""
     dst, a, b = tensors
     m1, _, k0, n1 = sizes
@@ -100,8 +115,14 @@ def _multiply(tik: "Tik", tensors: Any, sizes: Any, tile: Any, part: Any, accumu
 
 
 def fixpipe(
-    tik: "Tik", dst: Tensor, src: Tensor, cburst_num: int, burst_len: int, dst_stride: int, src_stride: int,
-    extend_params: Optional[Dict[str, Any]] = None,
+    tik: Tik,
+    dst: Tensor,
+    src: Tensor,
+    cburst_num: int,
+    burst_len: int,
+    dst_stride: int,
+    src_stride: int,
+    extend_params: dict[str, Any] | None = None,
 ) -> None:
     """L0C[N1, M, 16] to global memory, burst by burst through UB, with bias, relu and conversion.
 
@@ -117,7 +138,11 @@ def fixpipe(
     """
     where = caller_location()
     options = dict(extend_params or {})
-    bias, relu, quantize = options.pop("bias", None), bool(options.pop("relu", False)), options.pop("quantize_params", None)
+    bias, relu, quantize = (
+        options.pop("bias", None),
+        bool(options.pop("relu", False)),
+        options.pop("quantize_params", None),
+    )
     if options:
         raise UnavailableError(f"fixpipe: extend_params {', '.join(options)} is not modelled", where)
     if src.scope != L0C or dst.scope != GLOBAL:
@@ -129,7 +154,7 @@ def fixpipe(
     _bursts(tik, (dst, src), cburst_num, elements, (dst_stride, src_stride), (bias, relu, mode, quantize))
 
 
-def _quantize_mode(src: Tensor, dst: Tensor, quantize: Optional[Dict[str, Any]]) -> Optional[str]:
+def _quantize_mode(src: Tensor, dst: Tensor, quantize: dict[str, Any] | None) -> str | None:
     mode = (quantize or {}).get("mode")
     if mode is None:
         if src.dtype != dst.dtype:
@@ -140,14 +165,16 @@ def _quantize_mode(src: Tensor, dst: Tensor, quantize: Optional[Dict[str, Any]])
     return str(mode)
 
 
-def _bursts(tik: "Tik", ends: Any, count: int, elements: int, strides: Tuple[int, int], options: Any) -> None:
+def _bursts(tik: Tik, ends: Any, count: int, elements: int, strides: tuple[int, int], options: Any) -> None:
     dst, src = ends
     bias, relu, mode, quantize = options
     fractals = -(-elements // (ROWS * ROWS))
     step_src = fractals * ROWS * ROWS + strides[1] * ROWS * ROWS
     per_block = 32 // np.dtype(dst.dtype).itemsize
     if elements % per_block:
-        raise ArgumentError(f"fixpipe: a burst of {elements} {dst.dtype} is not a whole number of 32 bytes", caller_location())
+        raise ArgumentError(
+            f"fixpipe: a burst of {elements} {dst.dtype} is not a whole number of 32 bytes", caller_location()
+        )
     with tik.new_stmt_scope():
         bias_ub = _bias(tik, bias, src.dtype)
         with tik.for_range(0, count, thread_num=2 if count > 1 else 1) as i:
@@ -161,11 +188,13 @@ def _bursts(tik: "Tik", ends: Any, count: int, elements: int, strides: Tuple[int
             tik.data_move(dst[i * (elements + strides[0] * per_block)], out, 0, 1, elements // per_block, 0, 0)
 
 
-def _bias(tik: "Tik", bias: Optional[Tensor], dtype: str) -> Optional[Tensor]:
+def _bias(tik: Tik, bias: Tensor | None, dtype: str) -> Tensor | None:
     if bias is None:
         return None
     if bias.scope != L1 or bias.dtype != dtype:
-        raise ScopeError(f"fixpipe: the bias is a {dtype} vector in L1, not {bias.dtype} in {bias.scope}", caller_location())
+        raise ScopeError(
+            f"fixpipe: the bias is a {dtype} vector in L1, not {bias.dtype} in {bias.scope}", caller_location()
+        )
     local = tik.Tensor(dtype, (bias.size,), scope=UB, name="fixpipe_bias")
     tik.data_move(local, bias, 0, 1, -(-bias.size * np.dtype(dtype).itemsize // 32), 0, 0)
     return local
@@ -176,12 +205,14 @@ def _in_repeats(total: int, width: int = 64, limit: int = 255) -> Any:
     return [(first * width, min(limit, total // width - first)) for first in range(0, total // width, limit)]
 
 
-def _add_bias(tik: "Tik", raw: Tensor, bias: Tensor, rows: int) -> None:
+def _add_bias(tik: Tik, raw: Tensor, bias: Tensor, rows: int) -> None:
     for start, repeats in _in_repeats(rows * ROWS, ROWS):
         tik.vadd(ROWS, raw[start], raw[start], bias, repeats, 1, 1, 1, 2, 2, 0)
 
 
-def _converted(tik: "Tik", raw: Tensor, dtype: str, total: int, mode: Optional[str], quantize: Optional[Dict[str, Any]]) -> Tensor:
+def _converted(
+    tik: Tik, raw: Tensor, dtype: str, total: int, mode: str | None, quantize: dict[str, Any] | None
+) -> Tensor:
     if mode is None:
         return raw
     out = tik.Tensor(dtype, (total,), scope=UB, name="fixpipe_out")
@@ -191,7 +222,7 @@ def _converted(tik: "Tik", raw: Tensor, dtype: str, total: int, mode: Optional[s
     return out
 
 
-def _clamp(tik: "Tik", out: Tensor, total: int) -> None:
+def _clamp(tik: Tik, out: Tensor, total: int) -> None:
     if out.dtype == "float16":
         for start, repeats in _in_repeats(total, 128):
             tik.vrelu(128, out[start], out[start], repeats, 1, 1, 8, 8)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
 from ..errors import DataTypeError, ScopeError, UnavailableError
-from ..program import GLOBAL, L0A, L0B, L0C, L1, UB
+from ..program import GLOBAL, L0C, L1, UB
 from .convert import round_to_type
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, burst_pattern
 from .table import Cost, Entry, Instruction, Integers, Plan
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_BURSTS, MAX_BURST, MAX_GAP, MAX_SID = 4095, 65535, 65535, 15
 
 # (source scope, destination scope): pipe
-ROUTES: Dict[Tuple[str, str], str] = {
+ROUTES: dict[tuple[str, str], str] = {
     (GLOBAL, UB): "MTE2",
     (GLOBAL, L1): "MTE2",
     (L1, UB): "MTE1",
@@ -31,7 +31,7 @@ ROUTES: Dict[Tuple[str, str], str] = {
 }
 
 # conversion mode between L0C and UB: (source type, destination type, relu)
-CONVERSIONS: Dict[int, Tuple[str, str, bool]] = {
+CONVERSIONS: dict[int, tuple[str, str, bool]] = {
     1: ("float32", "float16", False),
     2: ("float32", "float16", True),
     3: ("int32", "float16", False),
@@ -60,7 +60,9 @@ def _check_data_move(instruction: Instruction) -> None:
     elif mode != 0:
         raise instruction.fail(UnavailableError, f"padding mode {mode} is not modelled; only 0 is")
     elif source.dtype != destination.dtype:
-        raise instruction.fail(DataTypeError, f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing")
+        raise instruction.fail(
+            DataTypeError, f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing"
+        )
     if instruction.atomic and destination.scope == GLOBAL and destination.dtype != "float32":
         raise instruction.fail(DataTypeError, f"atomic add on Ascend 910 takes float32, not {destination.dtype}")
 
@@ -68,12 +70,15 @@ def _check_data_move(instruction: Instruction) -> None:
 def _check_conversion(instruction: Instruction, mode: int, source: str, destination: str) -> None:
     if mode in SAME_TYPE_MODES:
         if source != destination:
-            raise instruction.fail(DataTypeError, f"conversion mode {mode} keeps the type; src is {source}, dst is {destination}")
+            raise instruction.fail(
+                DataTypeError, f"conversion mode {mode} keeps the type; src is {source}, dst is {destination}"
+            )
     elif mode in CONVERSIONS:
         wanted = CONVERSIONS[mode][:2]
         if (source, destination) != wanted:
             raise instruction.fail(
-                DataTypeError, f"conversion mode {mode} is {wanted[0]} to {wanted[1]}; src is {source}, dst is {destination}"
+                DataTypeError,
+                f"conversion mode {mode} is {wanted[0]} to {wanted[1]}; src is {source}, dst is {destination}",
             )
         if mode in (3, 6) and instruction.values.get("deqscale") is None:
             raise instruction.fail(DataTypeError, f"conversion mode {mode} dequantises and needs deqscale")
@@ -81,7 +86,7 @@ def _check_conversion(instruction: Instruction, mode: int, source: str, destinat
         raise instruction.fail(UnavailableError, f"conversion mode {mode} is not modelled; 0 to 6 are")
 
 
-def _units(instruction: Instruction, name: str, vector: bool) -> Tuple[int, int]:
+def _units(instruction: Instruction, name: str, vector: bool) -> tuple[int, int]:
     """Elements per burst unit and per gap unit on one side of the move."""
     tensor = instruction.tensors[name]
     itemsize = np.dtype(tensor.dtype).itemsize
@@ -98,7 +103,7 @@ def _alignment(instruction: Instruction, name: str) -> int:
     return 1 if tensor.scope == GLOBAL else BLOCK_BYTES
 
 
-def plan_move(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def plan_move(instruction: Instruction, integers: Integers) -> Plan | None:
     """Patterns and bytes of ``nburst`` bursts, each followed by a gap on either side."""
     bursts, units = integers["nburst"], integers["burst"]
     low = 1 if instruction.fixed else 0
@@ -110,7 +115,7 @@ def plan_move(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     if bursts == 0 or units == 0:
         return None
     vector = instruction.switches.get("block_mode") == "v"
-    patterns: Dict[str, Pattern] = {}
+    patterns: dict[str, Pattern] = {}
     for name in ("src", "dst"):
         unit, gap = _units(instruction, name, vector)
         patterns[name] = burst_pattern(bursts, units, integers[f"{name}_stride"], unit, gap)
@@ -121,7 +126,9 @@ def plan_move(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     return Plan(patterns, alignment, count * size, whole_blocks=True, integers=integers, detail=detail)
 
 
-def run_move(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def run_move(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     """Copy, converting between L0C and UB, or adding atomically into global memory."""
     data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
     relu = False
@@ -140,7 +147,7 @@ def run_move(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[
     unit.write(operands["dst"], plan.patterns["dst"], round_to_type(data, instruction.tensors["dst"].dtype), poison)
 
 
-PATHS: Dict[Tuple[str, str], Tuple[str, str]] = {
+PATHS: dict[tuple[str, str], tuple[str, str]] = {
     (L1, UB): ("path.l1_ub", "latency.l1_path"),
     (UB, L1): ("path.ub_l1", "latency.l1_path"),
     (UB, UB): ("path.ub_ub", "latency.ub_ub"),
@@ -149,7 +156,7 @@ PATHS: Dict[Tuple[str, str], Tuple[str, str]] = {
 }
 
 
-def move_cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+def move_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     """Bytes over the path's rate plus one micro-operation per 512 bytes or per burst; then the path's latency.
 
     Moves to and from global memory are finished by the timeline, which knows how much of a tensor is warm in L2.
@@ -174,19 +181,21 @@ def _tensor_mov_mode(instruction: Instruction) -> None:
             raise instruction.fail(UnavailableError, f"{name} = {instruction.switches[name]!r} is not modelled")
     relu = bool(instruction.switches["relu"])
     types = (source.dtype, destination.dtype)
-    modes: Dict[Tuple[Tuple[str, str], bool], int] = {(c[:2], c[2]): m for m, c in CONVERSIONS.items() if m != 6}
+    modes: dict[tuple[tuple[str, str], bool], int] = {(c[:2], c[2]): m for m, c in CONVERSIONS.items() if m != 6}
     same = 5 if relu else 0
     if types == ("float16", "float16") and instruction.values["deqscale"] is not None:
         same = 6
     mode = same if types[0] == types[1] else modes.get((types, relu))
     if mode is None:
-        raise instruction.fail(DataTypeError, f"no conversion from {types[0]} to {types[1]}{' with relu' if relu else ''}")
+        raise instruction.fail(
+            DataTypeError, f"no conversion from {types[0]} to {types[1]}{' with relu' if relu else ''}"
+        )
     instruction.switches["mode"] = mode
     instruction.integers["sid"] = 0
     _check_data_move(instruction)
 
 
-def _broadcast_plan(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _broadcast_plan(instruction: Instruction, integers: Integers) -> Plan | None:
     bursts, units = integers["nburst"], integers["burst"]
     low = 1 if instruction.fixed else 0
     instruction.require("nburst", bursts, low, MAX_BURSTS)
@@ -203,25 +212,52 @@ def _broadcast_plan(instruction: Instruction, integers: Integers) -> Optional[Pl
     return Plan(patterns, alignment, patterns["dst"].count * 4, whole_blocks=True, integers=integers, detail=detail)
 
 
-def _run_broadcast(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_broadcast(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
     rows = [np.repeat(x.reshape(x.shape[0], -1, 1, 16), 16, axis=2) for x in (data, poison) if x is not None]
     unit.write(operands["dst"], plan.patterns["dst"], rows[0], rows[1] if poison is not None else None)
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """data_move, tensor_mov and broadcast_ub_to_l0c."""
-    common: Dict[str, Any] = {"pipe": _route, "run": run_move, "cycles": move_cycles, "values": ("deqscale",)}
+    common: dict[str, Any] = {"pipe": _route, "run": run_move, "cycles": move_cycles, "values": ("deqscale",)}
     return [
-        Entry("data_move", "dst src sid nburst burst src_stride dst_stride mode=0 deqscale=None", plan=plan_move,
-              switches=("mode",), check=_check_data_move, **common),
-        Entry("tensor_mov",
-              "dst src block_mode nburst burst dst_stride src_stride deqscale=None sid_store_mode=0 relu=False "
-              "pad_mode=None pad_value=None onthefly_mode=0 src_onthefly=None src_onthefly_stride=0",
-              plan=plan_move, check=_tensor_mov_mode,
-              switches=("block_mode", "sid_store_mode", "relu", "pad_mode", "pad_value", "onthefly_mode", "src_onthefly",
-                        "src_onthefly_stride"), **common),
-        Entry("broadcast_ub_to_l0c", "dst src nburst burst src_stride dst_stride", "V", _broadcast_plan, _run_broadcast, move_cycles),
+        Entry(
+            "data_move",
+            "dst src sid nburst burst src_stride dst_stride mode=0 deqscale=None",
+            plan=plan_move,
+            switches=("mode",),
+            check=_check_data_move,
+            **common,
+        ),
+        Entry(
+            "tensor_mov",
+            "dst src block_mode nburst burst dst_stride src_stride deqscale=None sid_store_mode=0 relu=False "
+            "pad_mode=None pad_value=None onthefly_mode=0 src_onthefly=None src_onthefly_stride=0",
+            plan=plan_move,
+            check=_tensor_mov_mode,
+            switches=(
+                "block_mode",
+                "sid_store_mode",
+                "relu",
+                "pad_mode",
+                "pad_value",
+                "onthefly_mode",
+                "src_onthefly",
+                "src_onthefly_stride",
+            ),
+            **common,
+        ),
+        Entry(
+            "broadcast_ub_to_l0c",
+            "dst src nburst burst src_stride dst_stride",
+            "V",
+            _broadcast_plan,
+            _run_broadcast,
+            move_cycles,
+        ),
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Optional, Tuple
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -25,20 +25,20 @@ class Pattern:
     __slots__ = ("contiguous", "count", "high", "index", "low", "shape")
 
     def __init__(self, index: np.ndarray) -> None:
-        self.shape: Tuple[int, ...] = index.shape
+        self.shape: tuple[int, ...] = index.shape
         self.index = np.ascontiguousarray(index.reshape(-1), dtype=np.int64)
         self.count = self.index.size
         self.low = int(self.index.min()) if self.count else 0
         self.high = int(self.index.max()) + 1 if self.count else 0
         self.contiguous = bool(self.count and self.high - self.low == self.count and (np.diff(self.index) == 1).all())
 
-    def part(self, selection: Any) -> "Pattern":
+    def part(self, selection: Any) -> Pattern:
         """The pattern of some rows of ``shape``."""
         return Pattern(self.index.reshape(self.shape)[selection])
 
 
-@lru_cache(maxsize=None)
-def active_elements(mask: Tuple[int, ...], width: int) -> np.ndarray:
+@cache
+def active_elements(mask: tuple[int, ...], width: int) -> np.ndarray:
     """Element numbers that a mask selects: ``(n,)`` is the first n, ``(high, low)`` are two 64-bit words."""
     if len(mask) == 1:
         return np.arange(mask[0])
@@ -49,7 +49,7 @@ def active_elements(mask: Tuple[int, ...], width: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def vector_pattern(
-    mask: Tuple[int, ...], width: int, itemsize: int, repeat: int, block_stride: int, repeat_stride: int
+    mask: tuple[int, ...], width: int, itemsize: int, repeat: int, block_stride: int, repeat_stride: int
 ) -> Pattern:
     """Operand of a vector instruction.
 
@@ -77,7 +77,7 @@ def result_pattern(repeat: int, per_repeat: int, stride: int) -> Pattern:
 
 
 @lru_cache(maxsize=4096)
-def burst_pattern(bursts: int, units: int, gap: int, unit_elements: int, gap_elements: Optional[int] = None) -> Pattern:
+def burst_pattern(bursts: int, units: int, gap: int, unit_elements: int, gap_elements: int | None = None) -> Pattern:
     """Operand of a data move: ``bursts`` runs of ``units`` units, ``gap`` units between the end of one and the next."""
     run = units * unit_elements
     step = run + gap * (unit_elements if gap_elements is None else gap_elements)
@@ -91,7 +91,7 @@ def strided_pattern(count: int, step: int, run: int, start: int = 0) -> Pattern:
 
 
 @lru_cache(maxsize=4096)
-def _byte_sets(index: bytes, shape: Tuple[int, ...], itemsize: int, unit: int, offset: int) -> np.ndarray:
+def _byte_sets(index: bytes, shape: tuple[int, ...], itemsize: int, unit: int, offset: int) -> np.ndarray:
     elements = np.frombuffer(index, dtype=np.int64).reshape(shape[0], -1)
     start = (elements + offset) * itemsize
     return (start[:, :, None] + np.arange(0, itemsize, unit)).reshape(shape[0], -1)

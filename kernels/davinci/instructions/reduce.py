@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -30,10 +30,10 @@ def tree_sum(values: np.ndarray) -> np.ndarray:
     return values[..., 0]
 
 
-def _plan(per_repeat: int, unit: int, alignment: int) -> Callable[[Instruction, Integers], Optional[Plan]]:
+def _plan(per_repeat: int, unit: int, alignment: int) -> Callable[[Instruction, Integers], Plan | None]:
     """Plan of a reduction that leaves ``per_repeat`` elements, its destination stride in units of ``unit`` elements."""
 
-    def plan(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+    def plan(instruction: Instruction, integers: Integers) -> Plan | None:
         if integers.get("stride_unit", 0) != 0:
             raise instruction.fail(LimitError, f"stride_unit is {integers['stride_unit']}; only 0 is modelled")
         width = widest(instruction, ("src",))
@@ -65,7 +65,7 @@ def _expanded(plan: Plan, array: np.ndarray, fill: Any) -> np.ndarray:
 def _run(reduce: Callable[[Instruction, np.ndarray], np.ndarray], fill: float, spread: int) -> Callable[..., None]:
     """The meaning of a reduction; ``spread`` elements (0 for all) feed each result."""
 
-    def run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         for patterns in unit.steps(plan, operands, ("src",)):
             array, poison = unit.read(operands["src"], patterns["src"])
             result = reduce(instruction, _expanded(plan, array, array.dtype.type(fill)))
@@ -76,8 +76,8 @@ def _run(reduce: Callable[[Instruction, np.ndarray], np.ndarray], fill: float, s
 
 
 def _undefined(
-    plan: Plan, poison: Optional[np.ndarray], shape: Tuple[int, ...], spread: int, empty_is_zero: bool
-) -> Optional[np.ndarray]:
+    plan: Plan, poison: np.ndarray | None, shape: tuple[int, ...], spread: int, empty_is_zero: bool
+) -> np.ndarray | None:
     """Which results are undefined: those fed by poison, and maxima of no elements."""
     full = None if poison is None else _expanded(plan, poison, False)
     groups = 1 if spread == 0 else plan.detail["width"] // spread
@@ -121,7 +121,7 @@ def _block_extreme(function: Callable[..., np.ndarray]) -> Callable[[Instruction
     return lambda instruction, full: function(full.reshape(*full.shape[:-1], BLOCKS, -1), axis=-1)
 
 
-def _check(types: Tuple[str, ...]) -> Callable[[Instruction], None]:
+def _check(types: tuple[str, ...]) -> Callable[[Instruction], None]:
     def check(instruction: Instruction) -> None:
         check_scopes(instruction, {"dst": (UB,), "src": (UB,)})
         check_types(instruction, [(t, t) for t in types], ("dst", "src"))
@@ -131,7 +131,7 @@ def _check(types: Tuple[str, ...]) -> Callable[[Instruction], None]:
     return check
 
 
-def _plan_whole(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_whole(instruction: Instruction, integers: Integers) -> Plan | None:
     """vec_reduce_max and vec_reduce_min: the work tensor takes a (value, index) pair per repeat."""
     indexed = bool(instruction.switches["cal_index"])
     mask = mask_of(instruction, integers["mask"], REPEAT_BYTES // 2)
@@ -139,7 +139,9 @@ def _plan_whole(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     stride = integers["src_rep_stride"]
     instruction.require("src_rep_stride", stride, 0, 65535)
     if indexed and stride != BLOCKS:
-        raise instruction.fail(UnavailableError, f"cal_index with src_rep_stride {stride} is not modelled; only 8 (contiguous) is")
+        raise instruction.fail(
+            UnavailableError, f"cal_index with src_rep_stride {stride} is not modelled; only 8 (contiguous) is"
+        )
     if repeat == 0:
         return None
     patterns = {
@@ -154,7 +156,7 @@ def _plan_whole(instruction: Instruction, integers: Integers) -> Optional[Plan]:
 def _run_whole(kind: str) -> Callable[..., None]:
     reduce = extreme(kind)
 
-    def run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         array, poison = unit.read(operands["src"], plan.patterns["src"])
         pairs = reduce(instruction, _expanded(plan, array, array.dtype.type(LAST_FOR_MAXIMUM[kind])))
         bad = None if poison is None else poison.any(axis=(1, 2), keepdims=True)
@@ -169,14 +171,14 @@ def _run_whole(kind: str) -> Callable[..., None]:
     return run
 
 
-def _spread(bad: Optional[np.ndarray], shape: Tuple[int, ...]) -> Optional[np.ndarray]:
+def _spread(bad: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
     return None if bad is None else np.broadcast_to(bad, (bad.shape[0], *shape[1:]))
 
 
-def _whole_cycles(kind: str) -> Callable[["Machine", Instruction, Plan], Cost]:
+def _whole_cycles(kind: str) -> Callable[[Machine, Instruction, Plan], Cost]:
     """vcmax over all repeats, then over the results, level by level."""
 
-    def cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+    def cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
         per_repeat, latency = machine.vector(f"vc{kind}", F16)
         total, count = 0.0, int(plan.amount)
         while count > 1:
@@ -187,14 +189,24 @@ def _whole_cycles(kind: str) -> Callable[["Machine", Instruction, Plan], Cost]:
     return cycles
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """vcadd, vcmax, vcmin, vcgadd, vcgmax, vcgmin, vcpadd, vec_cpadd, vec_reduce_max, vec_reduce_min."""
     full = "mask dst src repeat_times dst_rep_stride src_blk_stride src_rep_stride stride_unit=0"
-    found: List[Entry] = []
+    found: list[Entry] = []
 
-    def add(name: str, parameters: str, plan: Any, run: Any, types: Tuple[str, ...], cost: str) -> None:
-        found.append(Entry(name, parameters, "V", plan, run, vector_cycles(cost), check=_check(types),
-                           switches=("index_low", "max_cnt_index")))
+    def add(name: str, parameters: str, plan: Any, run: Any, types: tuple[str, ...], cost: str) -> None:
+        found.append(
+            Entry(
+                name,
+                parameters,
+                "V",
+                plan,
+                run,
+                vector_cycles(cost),
+                check=_check(types),
+                switches=("index_low", "max_cnt_index"),
+            )
+        )
 
     add("vcadd", full, _plan(1, 1, 0), _run(_sum, 0.0, 0), (F16, F32), "vcadd")
     for kind in ("max", "min"):
@@ -204,13 +216,28 @@ def entries() -> List[Entry]:
         block = _block_extreme(np.max if kind == "max" else np.min)
         add(f"vcg{kind}", full, _plan(BLOCKS, BLOCKS, 16), _run(block, worst, 16), (F16,), f"vcg{kind}")
         found.append(
-            Entry(f"vec_reduce_{kind}", "mask dst src work_tensor repeat_times src_rep_stride cal_index=False", "V", _plan_whole,
-                  _run_whole(kind), _whole_cycles(kind), writes=("dst", "work_tensor"), switches=("cal_index",), check=_check((F16,)))
+            Entry(
+                f"vec_reduce_{kind}",
+                "mask dst src work_tensor repeat_times src_rep_stride cal_index=False",
+                "V",
+                _plan_whole,
+                _run_whole(kind),
+                _whole_cycles(kind),
+                writes=("dst", "work_tensor"),
+                switches=("cal_index",),
+                check=_check((F16,)),
+            )
         )
     add("vcgadd", full, _plan(BLOCKS, BLOCKS, 16), _run(_block_sum, 0.0, 16), (F16,), "vcgadd")
     add("vcpadd", full, _plan(64, 64, BLOCK_BYTES), _run(_pair_sum, 0.0, 2), (F16,), "vcpadd")
-    add("vec_cpadd", "mask dst src repeat_times dst_rep_stride src_rep_stride", _plan(64, 64, BLOCK_BYTES),
-        _run(_pair_sum, 0.0, 2), (F16,), "vcpadd")
+    add(
+        "vec_cpadd",
+        "mask dst src repeat_times dst_rep_stride src_rep_stride",
+        _plan(64, 64, BLOCK_BYTES),
+        _run(_pair_sum, 0.0, 2),
+        (F16,),
+        "vcpadd",
+    )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from ..memory import Unit
 
 
-def _plan(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan(instruction: Instruction, integers: Integers) -> Plan | None:
     return Plan({"dst": result_pattern(1, 1, 1)}, {"dst": np.dtype(instruction.tensors["dst"].dtype).itemsize})
 
 
-def _run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
-    unit.write(operands["dst"], plan.patterns["dst"], unit.column(values["value"], instruction.tensors["dst"].dtype, 2), None)
+def _run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
+    unit.write(
+        operands["dst"], plan.patterns["dst"], unit.column(values["value"], instruction.tensors["dst"].dtype, 2), None
+    )
 
 
-def _cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+def _cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     return machine["scalar.store"], 0
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """``tensor[i] = scalar``."""
     return [Entry("set_element", "dst value", "S", _plan, _run, _cycles, reads=(), values=("value",))]

@@ -8,8 +8,9 @@ NumPy arrays with one row per lane; ``cycles`` is the cost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from ..machine import Machine
     from ..memory import Unit
 
-Cost = Tuple[float, float]
-Integers = Dict[str, Any]
+Cost = tuple[float, float]
+Integers = dict[str, Any]
 
 
 @dataclass
@@ -38,13 +39,13 @@ class Plan:
         integers: the checked integers.
     """
 
-    patterns: Dict[str, Pattern]
-    alignment: Dict[str, int] = field(default_factory=dict)
+    patterns: dict[str, Pattern]
+    alignment: dict[str, int] = field(default_factory=dict)
     amount: float = 1
     whole_blocks: bool = False
     integers: Integers = field(default_factory=dict)
-    sequential: Dict[Any, bool] = field(default_factory=dict)
-    detail: Dict[str, Any] = field(default_factory=dict)
+    sequential: dict[Any, bool] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class Entry:
     name: str
     parameters: str
     pipe: Any
-    plan: Callable[["Instruction", Integers], Optional[Plan]]
-    run: Callable[["Unit", "Instruction", Plan, Dict[str, Any], Dict[str, Any]], None]
-    cycles: Callable[["Machine", "Instruction", Plan], Cost]
-    reads: Tuple[str, ...] = ("src",)
-    writes: Tuple[str, ...] = ("dst",)
-    values: Tuple[str, ...] = ()
-    switches: Tuple[str, ...] = ()
-    check: Optional[Callable[["Instruction"], None]] = None
+    plan: Callable[[Instruction, Integers], Plan | None]
+    run: Callable[[Unit, Instruction, Plan, dict[str, Any], dict[str, Any]], None]
+    cycles: Callable[[Machine, Instruction, Plan], Cost]
+    reads: tuple[str, ...] = ("src",)
+    writes: tuple[str, ...] = ("dst",)
+    values: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    check: Callable[[Instruction], None] | None = None
     overlap: bool = False
     accumulates: bool = False
     banked: bool = False
@@ -84,19 +85,32 @@ class Entry:
 class Instruction:
     """One call of an instruction in a program."""
 
-    __slots__ = ("atomic", "entry", "fixed", "integers", "location", "operands", "operations", "pipe", "plans", "switches", "tensors", "values")
+    __slots__ = (
+        "atomic",
+        "entry",
+        "fixed",
+        "integers",
+        "location",
+        "operands",
+        "operations",
+        "pipe",
+        "plans",
+        "switches",
+        "tensors",
+        "values",
+    )
 
-    def __init__(self, entry: Entry, bound: Dict[str, Any], location: Location, atomic: bool = False) -> None:
+    def __init__(self, entry: Entry, bound: dict[str, Any], location: Location, atomic: bool = False) -> None:
         self.entry = entry
         self.location = location
         self.atomic = atomic
         names = (*entry.reads, *entry.writes)
-        self.tensors: Dict[str, Any] = {n: bound.pop(n) for n in dict.fromkeys(names) if n in bound}
-        self.values: Dict[str, Any] = {n: bound.pop(n) for n in entry.values if n in bound}
-        self.switches: Dict[str, Any] = {n: bound.pop(n) for n in entry.switches if n in bound}
+        self.tensors: dict[str, Any] = {n: bound.pop(n) for n in dict.fromkeys(names) if n in bound}
+        self.values: dict[str, Any] = {n: bound.pop(n) for n in entry.values if n in bound}
+        self.switches: dict[str, Any] = {n: bound.pop(n) for n in entry.switches if n in bound}
         self.integers: Integers = {n: _integer(self, n, v) for n, v in bound.items()}
         self.fixed = not any(_symbolic(v) for v in self.integers.values())
-        self.plans: Dict[Any, Optional[Plan]] = {}
+        self.plans: dict[Any, Plan | None] = {}
         self._check_tensors()
         self.operands = self._flat_operands()
         if entry.check:
@@ -110,18 +124,22 @@ class Instruction:
         for name, tensor in self.tensors.items():
             for item in tensor if isinstance(tensor, (list, tuple)) else (tensor,):
                 if not isinstance(item, Tensor):
-                    raise ArgumentError(f"{self.entry.name}: {name} must be a tensor, not {type(item).__name__}", self.location)
+                    raise ArgumentError(
+                        f"{self.entry.name}: {name} must be a tensor, not {type(item).__name__}", self.location
+                    )
                 if not item.allocation.scope_open:
-                    raise ScopeError(f"{self.entry.name}: {item.name} is used outside the scope that declared it", self.location)
+                    raise ScopeError(
+                        f"{self.entry.name}: {item.name} is used outside the scope that declared it", self.location
+                    )
 
     def _count_operations(self) -> int:
         symbols = [v for v in (*self.integers.values(), *self.values.values()) if isinstance(v, Expression)]
         symbols += [t.offset for t in self.operands.values() if isinstance(t.offset, Expression)]
         return sum(s.operations() for s in symbols)
 
-    def _flat_operands(self) -> Dict[str, Tensor]:
+    def _flat_operands(self) -> dict[str, Tensor]:
         """Every tensor by name; members of a list are ``name[0]``, ``name[1]``, ..."""
-        flat: Dict[str, Tensor] = {}
+        flat: dict[str, Tensor] = {}
         for name, tensor in self.tensors.items():
             if isinstance(tensor, (list, tuple)):
                 flat.update({f"{name}[{i}]": item for i, item in enumerate(tensor)})
@@ -137,7 +155,7 @@ class Instruction:
         """Whether the instruction reads the operand (a key of ``operands``)."""
         return operand.split("[")[0] in self.entry.reads
 
-    def plan(self, integers: Integers) -> Optional[Plan]:
+    def plan(self, integers: Integers) -> Plan | None:
         """The plan for concrete integers; None when the instruction does nothing (a scalar repeat of 0)."""
         key = tuple(integers.values())
         if key not in self.plans:
@@ -169,17 +187,19 @@ def _integer(instruction: Instruction, name: str, value: Any) -> Any:
     raise instruction.fail(ArgumentError, f"{name} must be an integer or a scalar, not {value!r}")
 
 
-def bind(entry: Entry, arguments: Sequence[Any], keywords: Dict[str, Any], location: Location) -> Dict[str, Any]:
+def bind(entry: Entry, arguments: Sequence[Any], keywords: dict[str, Any], location: Location) -> dict[str, Any]:
     """Arguments by parameter name, defaults filled in."""
-    names: List[str] = []
-    bound: Dict[str, Any] = {}
+    names: list[str] = []
+    bound: dict[str, Any] = {}
     for word in entry.parameters.split():
         name, _, default = word.partition("=")
         names.append(name)
         if default:
             bound[name] = _DEFAULTS.get(default, default) if not default.lstrip("-").isdigit() else int(default)
     if len(arguments) > len(names):
-        raise ArgumentError(f"{entry.name} takes {len(names)} arguments ({entry.parameters}); {len(arguments)} were given", location)
+        raise ArgumentError(
+            f"{entry.name} takes {len(names)} arguments ({entry.parameters}); {len(arguments)} were given", location
+        )
     unknown = [k for k in keywords if k not in names]
     if unknown:
         raise ArgumentError(f"{entry.name} has no parameter {unknown[0]}; it takes ({entry.parameters})", location)
@@ -191,10 +211,10 @@ def bind(entry: Entry, arguments: Sequence[Any], keywords: Dict[str, Any], locat
     return {n: bound[n] for n in names}
 
 
-_DEFAULTS: Dict[str, Any] = {"None": None, "False": False, "True": True, "''": ""}
+_DEFAULTS: dict[str, Any] = {"None": None, "False": False, "True": True, "''": ""}
 
 
-def check_types(instruction: Instruction, allowed: Sequence[Tuple[str, ...]], names: Sequence[str]) -> None:
+def check_types(instruction: Instruction, allowed: Sequence[tuple[str, ...]], names: Sequence[str]) -> None:
     """Refuse operand types that are not one of the allowed combinations, given in the order of names."""
     types = tuple(instruction.tensors[n].dtype for n in names)
     if types not in allowed:
@@ -202,16 +222,18 @@ def check_types(instruction: Instruction, allowed: Sequence[Tuple[str, ...]], na
         raise instruction.fail(DataTypeError, f"({', '.join(names)}) are {' '.join(types)}; Ascend 910 has {choices}")
 
 
-def check_scopes(instruction: Instruction, scopes: Dict[str, Tuple[str, ...]]) -> None:
+def check_scopes(instruction: Instruction, scopes: dict[str, tuple[str, ...]]) -> None:
     """Refuse operands in a buffer that the instruction cannot reach."""
     for name, allowed in scopes.items():
         tensor = instruction.tensors[name]
         for item in tensor if isinstance(tensor, (list, tuple)) else (tensor,):
             if item.scope not in allowed:
-                raise instruction.fail(ScopeError, f"{name} {item.name} is in {item.scope}; it must be in {' or '.join(allowed)}")
+                raise instruction.fail(
+                    ScopeError, f"{name} {item.name} is in {item.scope}; it must be in {' or '.join(allowed)}"
+                )
 
 
-def join(a: Optional[np.ndarray], b: Optional[np.ndarray]) -> Optional[np.ndarray]:
+def join(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
     """Poison of a combination: undefined where either part is; None means nowhere."""
     if a is None or b is None:
         return b if a is None else a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,10 +31,12 @@ def _check_lists(instruction: Instruction) -> None:
             raise instruction.fail(ArgumentError, f"{name} must be a list of {ROWS} tensors")
     types = {t.dtype for t in instruction.operands.values()}
     if len(types) != 1 or types & {*HALF_TYPES, *BYTE_TYPES} != types:
-        raise instruction.fail(ArgumentError, f"all rows have one 8- or 16-bit type on Ascend 910; got {', '.join(sorted(types))}")
+        raise instruction.fail(
+            ArgumentError, f"all rows have one 8- or 16-bit type on Ascend 910; got {', '.join(sorted(types))}"
+        )
 
 
-def _plan_lists(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_lists(instruction: Instruction, integers: Integers) -> Plan | None:
     repeat = repeat_of(instruction, integers)
     itemsize = np.dtype(instruction.operands["src_list[0]"].dtype).itemsize
     for name in ("dst_rep_stride", "src_rep_stride"):
@@ -49,10 +51,14 @@ def _plan_lists(instruction: Instruction, integers: Integers) -> Optional[Plan]:
         step = integers[f"{side}_rep_stride"] * BLOCK_BYTES // itemsize
         pattern = strided_pattern(repeat, step, TILE, TILE if high else 0)
         patterns.update({f"{side}_list[{i}]": pattern for i in range(ROWS)})
-    return Plan(patterns, dict.fromkeys(patterns, BLOCK_BYTES), repeat, integers=integers, detail={"itemsize": itemsize})
+    return Plan(
+        patterns, dict.fromkeys(patterns, BLOCK_BYTES), repeat, integers=integers, detail={"itemsize": itemsize}
+    )
 
 
-def _run_lists(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_lists(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     """dst_list[j][i] = src_list[i][j], repeat by repeat."""
     for r in range(int(plan.amount)):
         rows, poisons = [], None
@@ -69,7 +75,7 @@ def _run_lists(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dic
             unit.write(operands[name], pattern, np.ascontiguousarray(tile[:, None, :, j]), bad)
 
 
-def _list_cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+def _list_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     per_repeat, latency = machine.vector("vnchwconv", "float16")
     return plan.amount * per_repeat * (BYTE_COST if plan.detail["itemsize"] == 1 else 1), latency
 
@@ -79,7 +85,7 @@ def _check_tile(instruction: Instruction) -> None:
     check_types(instruction, [(t, t) for t in HALF_TYPES], ("dst", "src"))
 
 
-def _plan_tiles(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+def _plan_tiles(instruction: Instruction, integers: Integers) -> Plan | None:
     repeat = repeat_of(instruction, integers, MAX_TRANS_REPEAT) if "repeat_times" in integers else 1
     strides = {n: integers.get(f"{n}_rep_stride", 1) for n in ("dst", "src")}
     for name, stride in strides.items():
@@ -91,7 +97,9 @@ def _plan_tiles(instruction: Instruction, integers: Integers) -> Optional[Plan]:
     return Plan(patterns, dict.fromkeys(patterns, BLOCK_BYTES), repeat, integers=integers)
 
 
-def _run_tiles(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _run_tiles(
+    unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
+) -> None:
     for patterns in unit.steps(plan, operands, ("src",)):
         data, poison = unit.read(operands["src"], patterns["src"])
         unit.write(operands["dst"], patterns["dst"], _turned(data), None if poison is None else _turned(poison))
@@ -101,15 +109,32 @@ def _turned(tiles: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(tiles.reshape(*tiles.shape[:2], TILE, TILE).swapaxes(2, 3)).reshape(tiles.shape)
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """vnchwconv, vec_trans, vtranspose."""
     cycles = vector_cycles("vtranspose")
     return [
-        Entry("vnchwconv", "dst_high_half src_high_half dst_list src_list repeat_times dst_rep_stride src_rep_stride", "V",
-              _plan_lists, _run_lists, _list_cycles, reads=("src_list",), writes=("dst_list",),
-              switches=("dst_high_half", "src_high_half"), check=_check_lists),
-        Entry("vec_trans", "dst src repeat_times dst_rep_stride src_rep_stride", "V", _plan_tiles, _run_tiles, cycles,
-              check=_check_tile, overlap=True),
+        Entry(
+            "vnchwconv",
+            "dst_high_half src_high_half dst_list src_list repeat_times dst_rep_stride src_rep_stride",
+            "V",
+            _plan_lists,
+            _run_lists,
+            _list_cycles,
+            reads=("src_list",),
+            writes=("dst_list",),
+            switches=("dst_high_half", "src_high_half"),
+            check=_check_lists,
+        ),
+        Entry(
+            "vec_trans",
+            "dst src repeat_times dst_rep_stride src_rep_stride",
+            "V",
+            _plan_tiles,
+            _run_tiles,
+            cycles,
+            check=_check_tile,
+            overlap=True,
+        ),
         Entry("vtranspose", "dst src", "V", _plan_tiles, _run_tiles, cycles, check=_check_tile, overlap=True),
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -22,7 +23,7 @@ MAX_REPEAT_STRIDE = 255
 Function = Callable[..., np.ndarray]
 
 
-def mask_of(instruction: Instruction, mask: Any, width: int) -> Tuple[int, ...]:
+def mask_of(instruction: Instruction, mask: Any, width: int) -> tuple[int, ...]:
     """The checked mask: ``(n,)`` or ``(high, low)``."""
     if isinstance(mask, int):
         instruction.require("mask", mask, 1, width)
@@ -35,7 +36,9 @@ def mask_of(instruction: Instruction, mask: Any, width: int) -> Tuple[int, ...]:
     if high == 0 and low == 0:
         raise instruction.fail(LimitError, "both mask words are 0: no element would be selected")
     if width <= 64 and high:
-        raise instruction.fail(LimitError, f"the high mask word is {high:#x}; with {width} elements per repeat it must be 0")
+        raise instruction.fail(
+            LimitError, f"the high mask word is {high:#x}; with {width} elements per repeat it must be 0"
+        )
     return (high, low)
 
 
@@ -51,12 +54,14 @@ def widest(instruction: Instruction, names: Sequence[str]) -> int:
     return REPEAT_BYTES // max(np.dtype(instruction.tensors[n].dtype).itemsize for n in names)
 
 
-def vector_plan(names: Sequence[str], block_limit: int) -> Callable[[Instruction, Integers], Optional[Plan]]:
+def vector_plan(names: Sequence[str], block_limit: int) -> Callable[[Instruction, Integers], Plan | None]:
     """The plan of an element-wise instruction over the tensor operands ``names``."""
 
-    def plan(instruction: Instruction, integers: Integers) -> Optional[Plan]:
+    def plan(instruction: Instruction, integers: Integers) -> Plan | None:
         if integers.get("stride_unit", 0) != 0:
-            raise instruction.fail(LimitError, f"stride_unit is {integers['stride_unit']}; only 0 (32-byte blocks) is modelled")
+            raise instruction.fail(
+                LimitError, f"stride_unit is {integers['stride_unit']}; only 0 (32-byte blocks) is modelled"
+            )
         width = widest(instruction, names)
         mask = mask_of(instruction, integers["mask"], width)
         repeat = repeat_of(instruction, integers)
@@ -64,7 +69,8 @@ def vector_plan(names: Sequence[str], block_limit: int) -> Callable[[Instruction
         if repeat == 0:
             return None
         patterns = {
-            n: vector_pattern(mask, width, np.dtype(instruction.tensors[n].dtype).itemsize, repeat, *strides[n]) for n in names
+            n: vector_pattern(mask, width, np.dtype(instruction.tensors[n].dtype).itemsize, repeat, *strides[n])
+            for n in names
         }
         detail = {"strides": strides, "repeat": repeat}
         return Plan(patterns, {n: BLOCK_BYTES for n in names}, repeat, integers=integers, detail=detail)
@@ -72,7 +78,7 @@ def vector_plan(names: Sequence[str], block_limit: int) -> Callable[[Instruction
     return plan
 
 
-def _strides(instruction: Instruction, integers: Integers, name: str, block_limit: int) -> Tuple[int, int]:
+def _strides(instruction: Instruction, integers: Integers, name: str, block_limit: int) -> tuple[int, int]:
     block = integers.get(f"{name}_blk_stride", 1)
     repeat = integers.get(f"{name}_rep_stride", 0)
     instruction.require(f"{name}_blk_stride", block, 0, block_limit)
@@ -80,10 +86,10 @@ def _strides(instruction: Instruction, integers: Integers, name: str, block_limi
     return block, repeat
 
 
-def elementwise(function: Function, sources: Sequence[str], value: Optional[str] = None) -> Callable[..., None]:
+def elementwise(function: Function, sources: Sequence[str], value: str | None = None) -> Callable[..., None]:
     """The meaning of ``dst = function(*sources[, value])``, rounded to dst's type."""
 
-    def run(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+    def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         for patterns in unit.steps(plan, operands, sources):
             arrays, poison = unit.read_all(operands, patterns, sources)
             if value is not None:
@@ -93,10 +99,10 @@ def elementwise(function: Function, sources: Sequence[str], value: Optional[str]
     return run
 
 
-def vector_cycles(operation: str) -> Callable[["Machine", Instruction, Plan], Cost]:
+def vector_cycles(operation: str) -> Callable[[Machine, Instruction, Plan], Cost]:
     """Occupancy = repeats x cycles per repeat; latency after the last repeat."""
 
-    def cycles(machine: "Machine", instruction: Instruction, plan: Plan) -> Cost:
+    def cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
         tensors = instruction.tensors
         source = tensors.get("src", tensors.get("src0", tensors["dst"]))
         per_repeat, latency = machine.vector(operation, source.dtype)
@@ -105,11 +111,11 @@ def vector_cycles(operation: str) -> Callable[["Machine", Instruction, Plan], Co
     return cycles
 
 
-def _all_in_ub(names: Sequence[str]) -> Dict[str, Tuple[str, ...]]:
+def _all_in_ub(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {n: (UB,) for n in names}
 
 
-def _check(allowed: Sequence[Tuple[str, ...]], names: Sequence[str]) -> Callable[[Instruction], None]:
+def _check(allowed: Sequence[tuple[str, ...]], names: Sequence[str]) -> Callable[[Instruction], None]:
     def check(instruction: Instruction) -> None:
         check_scopes(instruction, _all_in_ub(names))
         check_types(instruction, allowed, names)
@@ -117,7 +123,7 @@ def _check(allowed: Sequence[Tuple[str, ...]], names: Sequence[str]) -> Callable
     return check
 
 
-def _same(types: Sequence[str], count: int) -> List[Tuple[str, ...]]:
+def _same(types: Sequence[str], count: int) -> list[tuple[str, ...]]:
     return [(t,) * count for t in types]
 
 
@@ -146,7 +152,7 @@ def _multiply_accumulate(a: np.ndarray, b: np.ndarray, dst: np.ndarray) -> np.nd
 
 
 # name: (meaning, types of (dst, src0, src1), reads dst)
-TWO_SOURCES: Dict[str, Tuple[Function, List[Tuple[str, ...]], bool]] = {
+TWO_SOURCES: dict[str, tuple[Function, list[tuple[str, ...]], bool]] = {
     "vadd": (np.add, _same((F16, F32, I32), 3), False),
     "vsub": (np.subtract, _same((F16, F32, I32), 3), False),
     "vmul": (np.multiply, _same((F16, F32, I32), 3), False),
@@ -162,7 +168,7 @@ TWO_SOURCES: Dict[str, Tuple[Function, List[Tuple[str, ...]], bool]] = {
 ACCUMULATING = ("vadd", "vsub", "vmul", "vmax", "vmin", "vand", "vor")
 OPEN_TWO_SOURCES = ("add", "sub", "mul", "max", "min", "and", "or")
 
-ONE_SOURCE: Dict[str, Tuple[Function, Tuple[str, ...]]] = {
+ONE_SOURCE: dict[str, tuple[Function, tuple[str, ...]]] = {
     "vrelu": (relu, (F16,)),
     "vabs": (np.abs, FLOATS),
     "vexp": (_wide(np.exp), FLOATS),
@@ -174,10 +180,10 @@ ONE_SOURCE: Dict[str, Tuple[Function, Tuple[str, ...]]] = {
 }
 OPEN_ONE_SOURCE = ("relu", "abs", "exp", "ln", "rec", "rsqrt", "not")
 
-WITH_SCALAR: Dict[str, Function] = {"vadds": np.add, "vmuls": np.multiply}
+WITH_SCALAR: dict[str, Function] = {"vadds": np.add, "vmuls": np.multiply}
 
 
-def two_source_entries() -> List[Entry]:
+def two_source_entries() -> list[Entry]:
     """vadd ... vmaddrelu and vec_add ... vec_or."""
     names = ("dst", "src0", "src1")
     tail = "dst_blk_stride src0_blk_stride src1_blk_stride dst_rep_stride src0_rep_stride src1_rep_stride stride_unit=0"
@@ -186,60 +192,108 @@ def two_source_entries() -> List[Entry]:
         sources = ("src0", "src1", "dst") if reads_dst else ("src0", "src1")
         forms = [(name, f"mask dst src0 src1 repeat_times {tail}")]
         if name[1:] in OPEN_TWO_SOURCES:
-            forms.append((f"vec_{name[1:]}", "mask dst src0 src1 repeat_times dst_rep_stride src0_rep_stride src1_rep_stride"))
+            forms.append(
+                (f"vec_{name[1:]}", "mask dst src0 src1 repeat_times dst_rep_stride src0_rep_stride src1_rep_stride")
+            )
         for form, parameters in forms:
             entries.append(
-                Entry(form, parameters, "V", vector_plan(names, 255), elementwise(function, sources), vector_cycles(name),
-                      reads=sources, check=_check(types, names), overlap=True, accumulates=name in ACCUMULATING, banked=True)
+                Entry(
+                    form,
+                    parameters,
+                    "V",
+                    vector_plan(names, 255),
+                    elementwise(function, sources),
+                    vector_cycles(name),
+                    reads=sources,
+                    check=_check(types, names),
+                    overlap=True,
+                    accumulates=name in ACCUMULATING,
+                    banked=True,
+                )
             )
     return entries
 
 
-def one_source_entries() -> List[Entry]:
+def one_source_entries() -> list[Entry]:
     """vrelu ... vnot and vec_relu ... vec_not."""
     names = ("dst", "src")
     entries = []
     for name, (function, types) in ONE_SOURCE.items():
-        forms = [(name, "mask dst src repeat_times dst_blk_stride src_blk_stride dst_rep_stride src_rep_stride stride_unit=0")]
+        forms = [
+            (
+                name,
+                "mask dst src repeat_times dst_blk_stride src_blk_stride dst_rep_stride src_rep_stride stride_unit=0",
+            )
+        ]
         if name[1:] in OPEN_ONE_SOURCE:
             forms.append((f"vec_{name[1:]}", "mask dst src repeat_times dst_rep_stride src_rep_stride"))
         for form, parameters in forms:
             entries.append(
-                Entry(form, parameters, "V", vector_plan(names, 65535), elementwise(function, ("src",)), vector_cycles(name),
-                      check=_check(_same(types, 2), names), overlap=True, banked=True)
+                Entry(
+                    form,
+                    parameters,
+                    "V",
+                    vector_plan(names, 65535),
+                    elementwise(function, ("src",)),
+                    vector_cycles(name),
+                    check=_check(_same(types, 2), names),
+                    overlap=True,
+                    banked=True,
+                )
             )
     return entries
 
 
-def scalar_entries() -> List[Entry]:
+def scalar_entries() -> list[Entry]:
     """vadds, vmuls, vaxpy, their vec_ forms, vector_dup and vec_dup."""
     names = ("dst", "src")
     full = "mask dst src scalar repeat_times dst_blk_stride src_blk_stride dst_rep_stride src_rep_stride stride_unit=0"
     opened = "mask dst src scalar repeat_times dst_rep_stride src_rep_stride mask_mode=normal"
     entries = []
 
-    def add(name: str, form: str, parameters: str, run: Callable[..., None], types: List[Tuple[str, ...]], reads: Tuple[str, ...]) -> None:
+    def add(
+        name: str,
+        form: str,
+        parameters: str,
+        run: Callable[..., None],
+        types: list[tuple[str, ...]],
+        reads: tuple[str, ...],
+    ) -> None:
         entries.append(
-            Entry(form, parameters, "V", vector_plan(names, 65535), run, vector_cycles(name), reads=reads, values=("scalar",),
-                  switches=("mask_mode",), check=_check(types, names), overlap=True, banked=True)
+            Entry(
+                form,
+                parameters,
+                "V",
+                vector_plan(names, 65535),
+                run,
+                vector_cycles(name),
+                reads=reads,
+                values=("scalar",),
+                switches=("mask_mode",),
+                check=_check(types, names),
+                overlap=True,
+                banked=True,
+            )
         )
 
     for name, function in WITH_SCALAR.items():
         for form, parameters in ((name, full), (f"vec_{name[1:]}", opened)):
             add(name, form, parameters, elementwise(function, ("src",), "scalar"), _same(FLOATS, 2), ("src",))
-    axpy = elementwise(lambda src, dst, scalar: src.astype(dst.dtype) * scalar.astype(dst.dtype) + dst, ("src", "dst"), "scalar")
+    axpy = elementwise(
+        lambda src, dst, scalar: src.astype(dst.dtype) * scalar.astype(dst.dtype) + dst, ("src", "dst"), "scalar"
+    )
     for form, parameters in (("vaxpy", full), ("vec_axpy", opened)):
         add("vaxpy", form, parameters, axpy, [*_same(FLOATS, 2), (F32, F16)], ("src", "dst"))
     return entries
 
 
-def _fill(unit: "Unit", instruction: Instruction, plan: Plan, operands: Dict[str, Any], values: Dict[str, Any]) -> None:
+def _fill(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
     column = unit.column(values["scalar"], instruction.tensors["dst"].dtype, 2)
     pattern = plan.patterns["dst"]
     unit.write(operands["dst"], pattern, np.broadcast_to(column, (column.shape[0], *pattern.shape)), None)
 
 
-def fill_entries() -> List[Entry]:
+def fill_entries() -> list[Entry]:
     """vector_dup and vec_dup."""
     check = _check(_same((U16, I16, F16, U32, I32, F32), 1), ("dst",))
     forms = (
@@ -247,13 +301,23 @@ def fill_entries() -> List[Entry]:
         ("vec_dup", "mask dst scalar repeat_times dst_rep_stride"),
     )
     return [
-        Entry(form, parameters, "V", vector_plan(("dst",), 65535), _fill, vector_cycles("vector_dup"), reads=(),
-              values=("scalar",), check=check, banked=True)
+        Entry(
+            form,
+            parameters,
+            "V",
+            vector_plan(("dst",), 65535),
+            _fill,
+            vector_cycles("vector_dup"),
+            reads=(),
+            values=("scalar",),
+            check=check,
+            banked=True,
+        )
         for form, parameters in forms
     ]
 
 
-def entries() -> List[Entry]:
+def entries() -> list[Entry]:
     """All element-wise instructions."""
     return [*two_source_entries(), *one_source_entries(), *scalar_entries(), *fill_entries()]
 
