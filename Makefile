@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long lint format clean
+.PHONY: help venv kernels demo test test-long fuzz lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,14 @@ test: venv  ## the whole default suite
 
 test-long: venv  ## what takes minutes: every shape, long interpreter runs
 	$(BIN)/python -m pytest -m long
+
+$(VENV)/.fuzz: $(VENV)/.packages
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]' --no-build-isolation
+	@touch $@
+
+fuzz: $(VENV)/.fuzz  ## a minute of random and mutated files against the readers of data folders
+	@mkdir -p build
+	$(BIN)/python tests/fuzz/fuzz_tfrecord.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/
 
 $(VENV)/.lint: $(VENV)/.packages
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]' --no-build-isolation

@@ -25,10 +25,11 @@ from bert_thor.data.vocabulary import SPECIAL_TOKENS
 Prepared = tuple[Path, Manifest]
 
 RUN = """
-import resource, sys
+import resource, signal, sys
 from pathlib import Path
 from bert_thor.data.errors import DataError
 from bert_thor.data.prepare import PrepareConfig, prepare
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
 output, source, dupe_factor, workers, largest_file = sys.argv[1:]
 if int(largest_file):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file),) * 2)
