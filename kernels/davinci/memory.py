@@ -8,6 +8,7 @@ cell per item: 0 nothing wrote it, 1 defined, 2 poison (the hardware leaves the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -49,9 +50,10 @@ class Lanes:
             return None
         key = id(ancestor)
         if key not in self._rows:
-            if ancestor is None or self.parent is None:
+            if ancestor is None:
                 self._rows[key] = np.zeros(self.count, np.int64)
             else:
+                assert self.parent is not None, "the lanes do not descend from where the memory was declared"
                 above = self.parent.rows(ancestor)
                 self._rows[key] = self.index if above is None else above[self.index]
         return self._rows[key]
@@ -120,14 +122,23 @@ class Storage:
             blocks = pattern.index[:: per_block // 2 or 1]
             self.touched[(np.atleast_1d(operand.offset)[:, None] + blocks) // per_block] = True
 
-    def reuse(self) -> tuple[int, float]:
-        """Bytes of the tensor, and first-touched bytes over bytes read (at most 1)."""
+    def reuse(self) -> Reuse:
+        """How much of the tensor was read, and how much of that for the first time."""
         assert self.touched is not None
-        return self.bytes, min(1.0, float(self.touched.sum()) * BLOCK_BYTES / self.bytes_read)
+        return Reuse(self.bytes, self.bytes_read, min(self.bytes_read, int(self.touched.sum()) * BLOCK_BYTES))
 
     def limit(self, dtype: str, padded: bool) -> int:
         """Number of items: of the tensor, or with the padding to whole blocks."""
         return (self.bytes if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Reads of one tensor in global memory, in bytes: its size, all reads, and first reads (which come from HBM)."""
+
+    size: int
+    read: int
+    first_read: int
 
 
 class Operand:

@@ -21,13 +21,25 @@ def feeds_itself(plan: Plan, operands: dict[str, Operand], sources: Sequence[str
     result = False
     for name in sources:
         source = operands[name]
-        if name != "dst" and source.storage is destination.storage:
+        if name == "dst":
+            result |= _accumulates_in_place(plan)
+        elif source.storage is destination.storage:
             for start_source, start_destination in _distinct_starts(source, destination):
                 key = (name, start_source - start_destination, start_destination % 32)
                 if key not in plan.sequential:
                     plan.sequential[key] = _verdict(plan, source, destination, name, start_source, start_destination)
                 result |= plan.sequential[key]
     return result
+
+
+def _accumulates_in_place(plan: Plan) -> bool:
+    """Whether the destination, which is also read, comes back in a later repeat."""
+    key = "dst read and written"
+    if key not in plan.sequential:
+        repeats = plan.patterns["dst"].index.reshape(plan.patterns["dst"].shape)
+        distinct = sum(len(np.unique(row)) for row in repeats)
+        plan.sequential[key] = len(np.unique(repeats)) < distinct
+    return plan.sequential[key]
 
 
 def _distinct_starts(source: Operand, destination: Operand) -> Any:

@@ -46,7 +46,8 @@ class Timing:
     def report(self) -> Report:
         """The report for the machine's constants."""
         classes = self._classes(self._machine, True)
-        return Report(self._program, self._machine, classes, _total(classes, self._program.block_num, self._machine))
+        cycles = _total(classes, self._program.block_num, self._machine)
+        return Report(self._program, self._machine, classes, cycles, sum(r.first_read for r in self._reuse.values()))
 
     def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at either end of its range."""
@@ -79,9 +80,9 @@ class Timing:
     def _read_rates(self, machine: Machine) -> dict[int, float]:
         """Bytes per cycle and core per tensor: first touches come from HBM, others from L2 when everything fits there."""
         cold = min(machine["gm.read_cold"], self._bandwidth_share(machine))
-        fits = sum(size for size, _ in self._reuse.values()) <= machine["l2.bytes"]
+        fits = sum(r.size for r in self._reuse.values()) <= machine["l2.bytes"]
         warm = machine["gm.read_warm"] if fits else cold
-        return {key: 1 / (fraction / cold + (1 - fraction) / warm) for key, (_, fraction) in self._reuse.items()}
+        return {key: r.read / (r.first_read / cold + (r.read - r.first_read) / warm) for key, r in self._reuse.items()}
 
     def _write_rate(self, machine: Machine) -> float:
         return machine["gm.write"]
@@ -107,10 +108,13 @@ class Report:
         cycles: estimated cycles of the whole kernel.
         microseconds: the same at the chip's clock.
         busy: per cent of the slowest core's time that each pipe works.
+        hbm_bytes: bytes read from global memory for the first time, and bytes written to it.
         bytes_moved: bytes per path over all cores, such as {"GM->UB": 65536}.
     """
 
-    def __init__(self, program: KernelProgram, machine: Machine, classes: list[CoreClass], cycles: int) -> None:
+    def __init__(
+        self, program: KernelProgram, machine: Machine, classes: list[CoreClass], cycles: int, hbm_reads: float
+    ) -> None:
         self.name = program.name
         self.chip = machine.chip
         self.cycles = cycles
@@ -127,21 +131,18 @@ class Report:
         for group in classes:
             self.totals.add(group.time.statistics, len(group.cores))
         self.bytes_moved = {f"{NAMES[a]}->{NAMES[b]}": int(n) for (a, b), n in self.totals.bytes.items()}
+        self.hbm_bytes = hbm_reads + sum(n for (_, b), n in self.totals.bytes.items() if b == GLOBAL)
         self.instructions = {name: int(n) for name, n in self.totals.instructions.items()}
 
     def roofline(self) -> dict[str, float]:
-        """Cycles that each resource alone would need, per core in use; the largest is the bound."""
+        """Cycles that each resource alone would need: the slowest core's pipes and arithmetic, and the chip's HBM."""
         machine, statistics = self._machine, self._slowest.time.statistics
-        read = sum(n for (a, _), n in statistics.bytes.items() if a == GLOBAL)
-        written = sum(n for (_, b), n in statistics.bytes.items() if b == GLOBAL)
         waves = -(-self.block_num // machine.cores)
         bounds = {pipe: statistics.busy[pipe] for pipe in PIPES}
         bounds["cube arithmetic"] = statistics.flop / CUBE_FLOP_PER_CYCLE
-        bounds["HBM"] = (read + written) / min(
-            machine["gm.read_cold"],
-            machine["hbm.bytes_per_second"] / (machine.megahertz * 1e6) / min(self.block_num, machine.cores),
-        )
-        return {name: waves * value for name, value in bounds.items()}
+        result = {name: waves * value for name, value in bounds.items()}
+        result["HBM"] = self.hbm_bytes / machine["hbm.bytes_per_second"] * machine.megahertz * 1e6
+        return result
 
     def binding(self) -> tuple[str, float]:
         """What binds: the resource with the largest share of the time, and that share in per cent."""

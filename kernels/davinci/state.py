@@ -11,7 +11,7 @@ from . import races
 from .errors import Location, PoisonError, ScopeError, UninitialisedError
 from .expressions import FLOAT_TYPES, Expression
 from .instructions.patterns import Pattern, result_pattern
-from .memory import DEFINED, Lanes, Operand, Storage, Unit
+from .memory import DEFINED, Lanes, Operand, Reuse, Storage, Unit
 from .program import Allocation, Assign, KernelProgram
 from .tensors import Tensor
 
@@ -69,8 +69,8 @@ class State:
                 location,
             ) from None
 
-    def reuse(self) -> dict[int, tuple[int, float]]:
-        """Per global tensor that was read: its bytes, and the part of all bytes read that were read for the first time."""
+    def reuse(self) -> dict[int, Reuse]:
+        """Per global tensor that was read, how much of it for the first time."""
         return {key: s.reuse() for key, s in self._storages.items() if s.lanes is None and s.bytes_read}
 
     def note_read(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .expressions import Expression
-from .instructions.table import Instruction
+from .instructions.table import Instruction, Plan
 from .machine import Machine
 from .program import GLOBAL, Block, Branch, Declare, Loop
 from .records import Chunk, Iterations, Operation, Record, ScalarOperation, Subset, Wait
@@ -102,16 +102,22 @@ class Costs:
         return self._known[key]
 
     def _compute(self, instruction: Instruction, operation: Operation) -> tuple[float, float]:
-        plan = operation.plan
-        occupancy, latency = instruction.entry.cycles(self.machine, instruction, plan)
-        source, destination = instruction.tensors.get("src"), instruction.tensors.get("dst")
-        if instruction.pipe.startswith("MTE") and isinstance(source, Tensor) and isinstance(destination, Tensor):
-            if source.scope == GLOBAL:
-                rate = self._read_rates.get(source.allocation.identifier, self.machine["gm.read_cold"])
-                occupancy = self.machine["gm.move_overhead"] + max(occupancy, plan.detail["bytes"] / rate)
-            elif destination.scope == GLOBAL:
-                occupancy = self.machine["gm.move_overhead"] + max(occupancy, plan.detail["bytes"] / self._write_rate)
+        plan, machine = operation.plan, self.machine
+        occupancy, latency = instruction.entry.cycles(machine, instruction, plan)
+        source = instruction.tensors.get("src")
+        scopes = {t.scope for t in instruction.operands.values()}
+        if instruction.pipe.startswith("MTE") and GLOBAL in scopes:
+            occupancy += machine["gm.move_overhead"] + self._transfer(plan, source)
         return occupancy, latency
+
+    def _transfer(self, plan: Plan, source: Any) -> float:
+        """Cycles on the way to or from global memory, burst by burst."""
+        if source.scope == GLOBAL:
+            rate = self._read_rates.get(source.allocation.identifier, self.machine["gm.read_cold"])
+        else:
+            rate = self._write_rate
+        bursts: int = plan.detail["bursts"]
+        return bursts * math.ceil(plan.detail["bytes"] / bursts / rate)
 
 
 class CoreTimeline:
