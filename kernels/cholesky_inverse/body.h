@@ -35,40 +35,45 @@ struct Pivots {
   float scale[kLanes];
 };
 
-// The upper triangle of c + damping I, and an identity where u is larger than c.
+// Row i of an identity tile.
+inline Floats UnitRow(int i) { return DropFirst(Keep(Set(1), First{i + 1}), i); }
+
+// The upper triangle of c + damping I, and an identity where u is larger than c; false if an element is not finite.
 inline bool PackUpper(const float* c, float damping, int64_t n, Panels u) {
   FiniteCheck check;
-  for (int64_t j = 0; j < u.n; j += kLanes) {
-    const First lanes = {static_cast<int>(Smaller(kLanes, n - j))};
-    for (int64_t i = 0; i < j + kLanes; ++i) Store(u.At(i, j), i < n ? Load(c + i * n + j, lanes) : Set(0), All{});
-    for (int64_t i = 0; i < kLanes; ++i) {
-      float* const row = u.At(j + i, j);
-      for (int64_t k = 0; k < i; ++k) row[k] = 0;
-      row[i] = j + i < n ? row[i] + damping : 1.0f;
+  ForEachVector(n, [&](int64_t j, auto lanes) {
+    for (int64_t i = 0; i < j; ++i) {
+      const Floats row = Load(c + i * n + j, lanes);
+      check.Add(row);
+      Store(u.At(i, j), row, All{});
     }
-    for (int64_t i = 0; i < j + kLanes; ++i) check.Add(Load(u.At(i, j), All{}));
-  }
+    for (int i = 0; i < kLanes; ++i) {
+      const float* const source = c + (j + i) * n + j;
+      const Floats row = j + i < n ? DropFirst(Load(source, lanes), i) + UnitRow(i) * Set(damping) : UnitRow(i);
+      check.Add(row);
+      Store(u.At(j + i, j), row, All{});
+    }
+  });
   return check.Passed();
 }
 
-// Factors a diagonal tile, which is lost; returns the number of its first pivot that is not positive, counted from 1,
-// or 0.
-inline int32_t FactorTile(float* tile, Pivots* pivots) {
-  Floats row[kLanes];
+// Factors a diagonal tile; returns the number of its first pivot that is not positive, counted from 1, or 0.
+inline int32_t FactorTile(const float* tile, Pivots* pivots) {
+  Floats row[kLanes], pivot = Set(0);
   for (int i = 0; i < kLanes; ++i) row[i] = Load(tile + i * kLanes, All{});
 #pragma GCC unroll 16
   for (int k = 0; k < kLanes; ++k) {
     const Floats multiplier = row[k] / Lane(row[k], k);
     Store(pivots->multiplier[k], multiplier, All{});
-    Store(tile + k * kLanes, row[k], All{});
+    pivot = pivot + DropFirst(Keep(row[k], First{k + 1}), k);
 #pragma GCC unroll 16
-    for (int i = k + 1; i < kLanes; ++i) row[i] = SubtractProduct(Lane(multiplier, i), row[k], row[i]);
+    for (int i = k + 1; i < kLanes; ++i) row[i] = SubtractProduct(Lane(row[k], i), multiplier, row[i]);
   }
-  for (int k = 0; k < kLanes; ++k) {
-    const float pivot = tile[k * kLanes + k];
-    if (!(pivot > 0)) return k + 1;
-    pivots->scale[k] = 1.0f / __builtin_sqrtf(pivot);
-  }
+  float value[kLanes];
+  Store(value, pivot, All{});
+  Store(pivots->scale, Set(1) / Sqrt(pivot), All{});
+  for (int k = 0; k < kLanes; ++k)
+    if (!(value[k] > 0)) return k + 1;
   return 0;
 }
 
@@ -84,65 +89,87 @@ inline void SolveTile(const Pivots& pivots, float* tile) {
   }
 }
 
-// For the tile columns [begin, end) of the tile row k:
-//   target(k, j) = start(k, j) - sum over rows r of U(r, k) * right(r, j), from `from(j)` to k.
-template <typename From>
-void SubtractRows(Panels u, Panels right, int64_t k, int64_t begin, int64_t end, bool add_target, From from) {
-  ForEachTileColumn(begin, end, [&](int64_t j, auto vectors) {
-    const int64_t first = from(j);
+// sum = rows of left^T times tile columns of m from its column j on; m is lower triangular, so the sums over rows start
+// at the diagonal of each tile column and end before row `end`. `left` is a tile column, taken from its column `first`.
+template <int kVectors>
+THOR_INLINE void MultiplyLower(Panels left, int64_t left_column, int64_t first, Panels m, int64_t j, int64_t end,
+                               Floats (&sum)[kTileRows][kVectors]) {
+  static_assert(kVectors <= 2, "one step for the second tile column");
+  Clear(sum);
+  int64_t row = j;
+  if (kVectors == 2) {
+    AddProduct<1>(kLanes, PanelColumns(left.At(row, left_column), first), m.At(row, j), m.Size(), sum);
+    row += kLanes;
+  }
+  AddProduct<kVectors>(end - row, PanelColumns(left.At(row, left_column), first), m.At(row, j), m.Size(), sum);
+}
+
+// Tile row k of U, before the division by its diagonal tile: u(k, j) -= sum over rows r < k of u(r, k) u(r, j), j >= k.
+inline void SubtractRowsOfFactor(Panels u, int64_t k) {
+  ForEachTileColumn(k, u.n, [&](int64_t j, auto vectors) {
     for (int64_t i = 0; i < kLanes; i += kTileRows) {
       Floats sum[kTileRows][vectors()];
-      const LeftFactor a = PanelColumns(u.At(first, k), i);
-      MultiplyTile<vectors()>(k - first, a, right.At(first, j), right.Size(), sum);
+      Clear(sum);
+      AddProduct<vectors()>(k, PanelColumns(u.At(0, k), i), u.At(0, j), u.Size(), sum);
       for (int r = 0; r < kTileRows; ++r)
         for (int v = 0; v < vectors(); ++v) {
-          float* const target = right.At(k + i + r, j + v * kLanes);
-          Store(target, (add_target ? Load(target, All{}) : Set(0)) - sum[r][v], All{});
+          float* const target = u.At(k + i + r, j + v * kLanes);
+          Store(target, Load(target, All{}) - sum[r][v], All{});
         }
     }
   });
 }
 
-inline void StoreIdentity(float* tile) {
-  for (int i = 0; i < kLanes; ++i)
-    for (int j = 0; j < kLanes; ++j) tile[i * kLanes + j] = i == j ? 1.0f : 0.0f;
-}
-
-inline void StoreZeros(float* tile) {
-  for (int i = 0; i < kLanes; ++i) Store(tile + i * kLanes, Set(0), All{});
+// Tile row k of M left of its diagonal, likewise: m(k, j) = -sum over rows j <= r < k of u(r, k) m(r, j).
+inline void SubtractRowsOfInverse(Panels u, Panels m, int64_t k) {
+  ForEachTileColumn(0, k, [&](int64_t j, auto vectors) {
+    for (int64_t i = 0; i < kLanes; i += kTileRows) {
+      Floats sum[kTileRows][vectors()];
+      MultiplyLower(u, k, i, m, j, k, sum);
+      for (int r = 0; r < kTileRows; ++r)
+        for (int v = 0; v < vectors(); ++v) Store(m.At(k + i + r, j + v * kLanes), Set(0) - sum[r][v], All{});
+    }
+  });
 }
 
 // Turns u from C + damping I into U, and m into U^-T; returns the number of the first pivot that is not positive, or 0.
 inline int32_t FactorAndInvert(Panels u, Panels m) {
   Pivots pivots;
   for (int64_t k = 0; k < u.n; k += kLanes) {
-    SubtractRows(u, u, k, k, u.n, true, [](int64_t) { return int64_t{0}; });
+    SubtractRowsOfFactor(u, k);
     if (const int32_t failed = FactorTile(u.At(k, k), &pivots)) return static_cast<int32_t>(k) + failed;
-    SubtractRows(u, m, k, 0, k, false, [](int64_t j) { return j; });
-    StoreIdentity(m.At(k, k));
+    SubtractRowsOfInverse(u, m, k);
+    for (int i = 0; i < kLanes; ++i) Store(m.At(k + i, k), UnitRow(i), All{});
     for (int64_t j = k + kLanes; j < u.n; j += kLanes) SolveTile(pivots, u.At(k, j));
     for (int64_t j = 0; j <= k; j += kLanes) SolveTile(pivots, m.At(k, j));
-    // Products take up to kTileVectors tile columns at once, from the first row of the leftmost.
-    for (int64_t v = 1; v < kTileVectors && k + v * kLanes < m.n; ++v) StoreZeros(m.At(k, k + v * kLanes));
   }
   return 0;
 }
 
-// inverse = m^T m, by tiles on and above the diagonal and their mirror images.
+// products(i, j) = (m^T m)(i, j) for the tile row i.
+template <int kVectors>
+THOR_INLINE void MultiplyInverse(Panels m, int64_t i, int64_t j, Panels products) {
+  for (int64_t first = 0; first < kLanes; first += kTileRows) {
+    Floats sum[kTileRows][kVectors];
+    MultiplyLower(m, i, first, m, j, m.n, sum);
+    for (int r = 0; r < kTileRows; ++r)
+      for (int v = 0; v < kVectors; ++v) Store(products.At(i + first + r, j + v * kLanes), sum[r][v], All{});
+  }
+}
+
+// inverse = m^T m, by tiles on and above the diagonal and their mirror images; false if it overflows. An element is
+// bounded by those on the diagonal (sums of squares), so the diagonal tiles tell.
 inline bool StoreInverse(Panels m, int64_t n, Panels products, float* inverse) {
   FiniteCheck check;
   ForEachTileColumn(0, m.n, [&](int64_t j, auto vectors) {
-    for (int64_t i = 0; i < j + vectors() * kLanes; i += kTileRows) {
-      Floats sum[kTileRows][vectors()];
-      const LeftFactor a = PanelColumns(m.At(j, i / kLanes * kLanes), i % kLanes);
-      MultiplyTile<vectors()>(m.n - j, a, m.At(j, j), m.Size(), sum);
-      for (int r = 0; r < kTileRows; ++r)
-        for (int v = 0; v < vectors(); ++v) Store(products.At(i + r, j + v * kLanes), sum[r][v], All{});
-    }
+    for (int64_t i = 0; i <= j; i += kLanes) MultiplyInverse<vectors()>(m, i, j, products);
+    for (int64_t i = j + kLanes; i < j + vectors() * kLanes; i += kLanes) MultiplyInverse<1>(m, i, i, products);
     for (int64_t column = j; column < j + vectors() * kLanes; column += kLanes)
       for (int64_t i = 0; i <= column; i += kLanes) {
         Floats rows[kLanes];
-        for (int r = 0; r < kLanes; ++r) check.Add(rows[r] = Load(products.At(i + r, column), All{}));
+        for (int r = 0; r < kLanes; ++r) rows[r] = Load(products.At(i + r, column), All{});
+        if (i == column)
+          for (int r = 0; r < kLanes; ++r) check.Add(rows[r]);
         StoreSymmetric(rows, i, column, n, n, inverse);
       }
   });

@@ -38,20 +38,24 @@ struct LeftFactor {
 // Rows of a panel: left factor a^T, as in a^T b.
 inline LeftFactor PanelColumns(const float* panel, int64_t first) { return {panel + first, 1, kLanes}; }
 
-// sum[i][v] = sum over k < depth of a(i, k) * b_v(k, :), b_v being the panel at b + v * panel.
-template <int kVectors, class Product = MultiplyAddF32>
-THOR_INLINE void MultiplyTile(int64_t depth, LeftFactor a, const float* b, int64_t panel,
-                              Floats (&sum)[kTileRows][kVectors]) {
+template <int kVectors>
+THOR_INLINE void Clear(Floats (&sum)[kTileRows][kVectors]) {
   for (int i = 0; i < kTileRows; ++i)
     for (int v = 0; v < kVectors; ++v) sum[i][v] = Set(0);
+}
+
+// sum[i][v] += sum over k < depth of a(i, k) * b_v(k, :) for v < kUsed, b_v being the panel at b + v * panel.
+template <int kUsed, class Product = MultiplyAddF32, int kVectors>
+THOR_INLINE void AddProduct(int64_t depth, LeftFactor a, const float* b, int64_t panel,
+                            Floats (&sum)[kTileRows][kVectors]) {
   for (int64_t k = 0; k < depth; ++k) {
-    Floats right[kVectors];
-    for (int v = 0; v < kVectors; ++v) right[v] = Load(b + k * kLanes + v * panel, All{});
+    Floats right[kUsed];
+    for (int v = 0; v < kUsed; ++v) right[v] = Load(b + k * kLanes + v * panel, All{});
 #pragma GCC unroll 16
     for (int i = 0; i < kTileRows; ++i) {
       const Floats left = Set(a.data[i * a.row + k * a.depth]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[i][v] = Product::Apply(left, right[v], sum[i][v]);
+      for (int v = 0; v < kUsed; ++v) sum[i][v] = Product::Apply(left, right[v], sum[i][v]);
     }
   }
 }
@@ -75,13 +79,20 @@ void PackPanels(const T* source, int64_t stride, int64_t rows, int64_t columns, 
   });
 }
 
+// The leading height x width part of a square tile.
+inline void StoreRows(const Floats (&rows)[kLanes], int64_t height, int64_t width, int64_t stride, float* target) {
+  if (height == kLanes && width == kLanes)
+    for (int r = 0; r < kLanes; ++r) Store(target + r * stride, rows[r], All{});
+  else
+    for (int r = 0; r < height; ++r) Store(target + r * stride, rows[r], First{static_cast<int>(width)});
+}
+
 // The tile `rows`, whose corner is (i, j), and its mirror image go into a symmetric matrix of n valid rows and columns.
 inline void StoreSymmetric(Floats (&rows)[kLanes], int64_t i, int64_t j, int64_t n, int64_t stride, float* matrix) {
-  const int height = static_cast<int>(Smaller(kLanes, n - i)), width = static_cast<int>(Smaller(kLanes, n - j));
-  for (int r = 0; r < height; ++r) Store(matrix + (i + r) * stride + j, rows[r], First{width});
+  StoreRows(rows, Smaller(kLanes, n - i), Smaller(kLanes, n - j), stride, matrix + i * stride + j);
   if (i == j) return;
   Transpose(rows);
-  for (int r = 0; r < width; ++r) Store(matrix + (j + r) * stride + i, rows[r], First{height});
+  StoreRows(rows, Smaller(kLanes, n - j), Smaller(kLanes, n - i), stride, matrix + j * stride + i);
 }
 
 }  // namespace

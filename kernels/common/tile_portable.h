@@ -10,6 +10,17 @@ constexpr int kTileVectors = 1;
 inline Floats operator/(Floats a, Floats b) {
   return {a.v[0] / b.v[0], a.v[1] / b.v[1], a.v[2] / b.v[2], a.v[3] / b.v[3]};
 }
+inline Floats Sqrt(Floats a) {
+  for (int i = 0; i < kLanes; ++i) a.v[i / 4][i % 4] = __builtin_sqrtf(a.v[i / 4][i % 4]);
+  return a;
+}
+// Zero in the first lanes.
+inline Floats DropFirst(Floats a, int count) {
+  float lanes[kLanes];
+  Store(lanes, a, All{});
+  for (int i = 0; i < count; ++i) lanes[i] = 0;
+  return Load(lanes, All{});
+}
 inline Floats SubtractProduct(Floats a, Floats b, Floats from) { return from - a * b; }
 inline Floats Lane(Floats a, int i) {
   float lanes[kLanes];

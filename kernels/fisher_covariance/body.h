@@ -34,7 +34,8 @@ void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const fl
     for (int64_t i = tile.Diagonal() ? j : 0; i < tile.height; i += kTileRows) {
       Floats sum[kTileRows][vectors()];
       const LeftFactor a = PanelColumns(left + i / kLanes * kLanes * depth, i % kLanes);
-      MultiplyTile<vectors(), typename Input::Product>(depth, a, right + j * depth, kLanes * depth, sum);
+      Clear(sum);
+      AddProduct<vectors(), typename Input::Product>(depth, a, right + j * depth, kLanes * depth, sum);
       for (int r = 0; r < kTileRows; ++r)
         for (int v = 0; v < vectors(); ++v) {
           float* const target = sums + (i + r) * kStride + j + v * kLanes;

@@ -44,7 +44,8 @@ inline void Multiply(Matrix left, int64_t rows, int64_t depth, const float* righ
     for (int64_t i = 0; i < rows; i += kTileRows) {
       Floats sum[kTileRows][vectors()];
       const LeftFactor a = {left.data + i * left.stride, left.stride, 1};
-      MultiplyTile<vectors()>(depth, a, right + j * depth, kLanes * depth, sum);
+      Clear(sum);
+      AddProduct<vectors()>(depth, a, right + j * depth, kLanes * depth, sum);
       StoreTile<vectors()>(sum, rows - i, columns - j, {target.data + i * target.stride + j, target.stride});
     }
   });
