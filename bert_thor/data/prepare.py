@@ -47,8 +47,8 @@ class PrepareConfig:
     """Folder to create; must not exist or be empty."""
 
     source: tuple[str, ...] = ("docstrings",)
-    """Text files or folders of text files (UTF-8, one sentence per line, a blank line between documents), or the word
-    docstrings: the docstrings of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
+    """Text files or folders of text files, UTF-8 with one sentence per line and a blank line between documents; or `docstrings`: the
+    docstrings of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
 
     prose: bool = False
     """The text files are ordinary text, one document each, with blank lines between paragraphs; cut them into
@@ -64,12 +64,10 @@ class PrepareConfig:
     """Tokens in a row, with [CLS] and two [SEP]."""
 
     max_predictions_per_seq: Optional[int] = None
-    """Most tokens to predict in a row; default: masked_lm_prob x max_seq_length to the nearest multiple of 4 (128: 20,
-    512: 76)."""
+    """Most tokens to predict in a row; default: masked_lm_prob x max_seq_length to the nearest multiple of 4, as MLPerf's 20 and 76."""
 
     masked_lm_prob: float = 0.15
-    """Share of the tokens of a row that are to be predicted: of these 80 % become [MASK], 10 % a random token, 10 %
-    stay."""
+    """Share of the tokens of a row to predict; of these, 80 % are shown as [MASK], 10 % as a random token, 10 % as they are."""
 
     short_seq_prob: float = 0.1
     """Share of the documents that are cut to a random shorter row length."""
