@@ -39,8 +39,8 @@ def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
     from bert_thor.recipes import PretrainConfig, recipe
 
-    name = _value_of("--recipe", arguments) or "demo"
-    config = _parse(PretrainConfig, arguments, "pretrain", recipe(name))
+    default = recipe(_value_of("--recipe", arguments) or "demo", _value_of("--optimizer", arguments))
+    config = _parse(PretrainConfig, arguments, "pretrain", default)
     config.check()
     from bert_thor.training import Trainer
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Optional
 
 from bert_thor.config import BERT_SIZES, BertConfig, ConfigError
 from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.presets import preset
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ RECIPES = {
 """Recipes by name. `demo` is what `make demo` runs."""
 
 
-def recipe(name: str) -> PretrainConfig:
-    """The recipe called `name`; raises `ConfigError` with the list when there is none."""
+def recipe(name: str, optimizer: Optional[str] = None) -> PretrainConfig:
+    """The recipe called `name`, with the defaults of another `optimizer` if one is named; raises `ConfigError` for unknown names."""
     if name not in RECIPES:
         raise ConfigError(f"recipe {name!r} is not known: use one of {', '.join(RECIPES)}")
-    return RECIPES[name]
+    return replace(RECIPES[name], optimizer=preset(optimizer)) if optimizer else RECIPES[name]

@@ -120,10 +120,16 @@ def resolved(config: PretrainConfig) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in asdict(config).items():
         if isinstance(value, dict):
-            flat.update({f"{name}.{inner}": content for inner, content in value.items()})
+            flat.update({f"{name}.{inner}": _as_json(content) for inner, content in value.items()})
         else:
-            flat[name] = str(value) if isinstance(value, Path) else value
+            flat[name] = _as_json(value)
     return flat
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _step_of(line: str) -> float:

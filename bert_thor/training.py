@@ -66,7 +66,7 @@ class Trainer:
         if self.world.writes:
             self.folder.open(config)
         self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed, self.world.ranks)
-        self.optimizer = Optimizer(self.model, config.optimizer, self.world)
+        self.optimizer = Optimizer(self.model, config.optimizer, self.world, failures=config.run)
         self.progress = Progress()
         self._stop_signal: int | None = None
 
@@ -149,11 +149,10 @@ class Trainer:
 
     def _metrics(self, result: StepResult) -> dict[str, Any]:
         progress = self.progress
-        damping = self.config.optimizer.damping if self.config.optimizer.name == "thor" else 0.0
         values = asdict(result)
-        values.update(samples_per_second=self.config.batch_size / result.step_seconds, damping=damping)
-        values.update(skipped_steps=progress.skipped)
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
+        values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
+        lost = {name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)}
+        finite = {name: None if name in lost else value for name, value in values.items()}  # JSON has no NaN
         return {"step": progress.step, "samples": progress.samples, **finite}
 
     def save(self) -> None:

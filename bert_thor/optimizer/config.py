@@ -1,71 +1,144 @@
-"""Every knob of the optimizer, with unit and default."""
+"""Every knob of the optimizer, with unit and default. The defaults are THOR's; `presets.py` has the values of the other names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Union
 
 import tyro
-from typing_extensions import Annotated
+from typing_extensions import Literal
 
 from bert_thor.config import ConfigError
 
-OPTIMIZERS = ("thor", "adamw")
+OPTIMIZERS = ("thor", "thor-2020", "thor-2021", "sgd", "adamw", "lamb", "muon", "soap")
+MAX_BLOCK = 1024
+"""Largest block edge that the inversion kernel takes."""
+
+Choices = {
+    "decay": ("decoupled", "l2"),
+    "clip": ("global", "tensor", "direction"),
+    "momentum_order": ("before", "after"),
+    "damping_rule": ("relative", "absolute", "pi"),
+}
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """THOR for dense layers, Adam for the rest; or AdamW for everything."""
+    """One update loop; the name chooses the rule of the dense layers' weights, the fields choose the rest."""
 
     name: Annotated[str, tyro.conf.arg(name="optimizer")] = "thor"
-    """thor or adamw."""
+    """thor, thor-2020, thor-2021, sgd, adamw, lamb, muon or soap; each name has its own defaults for the other options."""
     learning_rate: float = 6e-3
     """Peak step of the dense layers' weights: with thor the RMS of one step is learning_rate times update_rms."""
+    learning_rate_end: float = 0.0
+    """Step at the end of the horizon."""
+    learning_rate_power: float = 1.0
+    """Power of the polynomial that falls from the peak to the end; 1 is linear."""
     first_order_learning_rate: float = 8e-3
-    """Peak step of embeddings, norms and biases (Adam)."""
+    """Peak step of the parameters listed in first_order; it follows the same curve."""
     warmup: float = 0.06
-    """Fraction of the steps over which both rates grow linearly from 0; then they fall linearly to 0."""
+    """Fraction of the horizon over which the rates grow linearly from 0."""
+    horizon: int = 0
+    """Steps over which the rates and the damping fall; 0: the steps of the run."""
     weight_decay: float = 0.01
-    """Decoupled decay of matrices and tables per unit of learning rate; norms and biases have none."""
+    """Decay of matrices and tables; norms and biases have none."""
+    decay: Literal["decoupled", "l2"] = "decoupled"
+    """decoupled: weights shrink by rate times weight_decay; l2: weight_decay times the weight is added to the preconditioned gradient."""
+    clip: Literal["global", "tensor", "direction"] = "global"
+    """What is scaled down to clip_norm: the gradient of all parameters, of each tensor, or each tensor's preconditioned gradient."""
     clip_norm: float = 1.0
-    """Gradients are scaled down to this global L2 norm; 0 turns clipping off."""
+    """Largest L2 norm that clip lets through; 0 turns clipping off."""
     beta1: float = 0.9
-    """Adam's decay of the first moment."""
+    """Adam, LAMB, SOAP: decay of the first moment."""
     beta2: float = 0.98
-    """Adam's decay of the second moment."""
+    """Adam, LAMB, SOAP: decay of the second moment (soap: of L and R too)."""
     epsilon: float = 1e-8
-    """Adam's term beside the root of the second moment."""
+    """Adam, LAMB, SOAP: term beside the root of the second moment."""
+    first_order: tuple[str, ...] = ("*bias", "*.gamma", "*.beta", "*_table", "next_sentence.*")
+    """thor, muon, soap: name patterns of the parameters that have no curvature; a parameter neither listed nor covered is an error."""
     momentum: float = 0.95
-    """thor: decay of the gradient average that is preconditioned (Nesterov form)."""
+    """Decay of the average of gradients (thor, muon, sgd)."""
+    momentum_order: Literal["before", "after"] = "before"
+    """thor: before: m = momentum m + (1 - momentum) g is preconditioned, in Nesterov's form; after: m = momentum m + direction."""
     damping: float = 0.1
-    """thor: added to the diagonal of each factor, relative to the factor's mean diagonal."""
+    """thor: λ, added to the diagonal of the factors as damping_rule says."""
+    damping_end: float = 0.0
+    """thor: λ at the end of the horizon."""
+    damping_power: float = 0.0
+    """thor: power of the polynomial that falls from damping to damping_end; 0 keeps λ constant."""
+    damping_rule: Literal["relative", "absolute", "pi"] = "relative"
+    """thor: relative: F / mean(diag F) + λ I; absolute: F + √λ I; pi: A + π√λ I and G + √λ/π I, π² = mean(diag A) / mean(diag G)."""
     factor_decay: float = 0.6
-    """thor: weight of the old factors in their average, per refresh."""
+    """thor: weight of the old factors in their average, per refresh; 0: each refresh takes its own batch's factors alone."""
     refresh_interval: int = 10
-    """thor: steps from one refresh of factors and inverses to the next."""
-    block: int = 128
-    """thor: edge of the factors' diagonal blocks; 0 keeps whole matrices."""
+    """thor, soap: steps from one refresh of the curvature to the next."""
+    refresh_schedule: tuple[str, ...] = ()
+    """thor, soap: STEP:INTERVAL pairs, from that step on the interval is this one, e.g. 200:25 1000:100."""
+    trace_recompute: float = 0.0
+    """thor: ω₁: a layer whose tr(F + λI) changed by less (relative, since its last inversion) keeps its inverses."""
+    trace_freeze: float = 0.0
+    """thor: ω₂, at most ω₁: a layer whose trace changed by less is never refreshed again; 0: none is."""
+    block: Annotated[Union[int, Literal["auto"]], tyro.conf.arg(metavar="INT|auto")] = 128
+    """thor: edge of the factors' diagonal blocks; 0 keeps whole matrices, auto measures information and time on this machine."""
     update_rms: float = 0.2
-    """thor: root mean square that each tensor's direction is scaled to."""
+    """thor: root mean square that each tensor's direction is scaled to; 0 leaves it as it is."""
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
         if self.name not in OPTIMIZERS:
             raise ConfigError(f"optimizer {self.name!r} is not known: use one of {', '.join(OPTIMIZERS)}")
-        if self.refresh_interval < 1:
-            raise ConfigError(f"refresh_interval is {self.refresh_interval}: it must be 1 step or more")
-        if self.block < 0 or self.block > 1024:
-            raise ConfigError(f"block is {self.block}: block edges go from 1 to 1024 (0: whole matrices)")
+        for name, allowed in Choices.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}")
+        if self.block != "auto" and not 0 <= int(self.block) <= MAX_BLOCK:
+            raise ConfigError(
+                f"block is {self.block}: block edges go from 1 to {MAX_BLOCK} (0: whole matrices, auto: measured)"
+            )
+        self._check_numbers()
+        self.refresh_intervals()
+
+    def _check_numbers(self) -> None:
         for name in ("momentum", "beta1", "beta2", "factor_decay", "warmup"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
-        for name in ("learning_rate", "first_order_learning_rate", "weight_decay", "clip_norm", "damping"):
-            if not getattr(self, name) >= 0.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        for name in _NOT_NEGATIVE:
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be finite and 0 or more")
+        for end, start in (
+            ("learning_rate_end", "learning_rate"),
+            ("damping_end", "damping"),
+            ("trace_freeze", "trace_recompute"),
+        ):
+            if getattr(self, end) > getattr(self, start):
+                raise ConfigError(
+                    f"{end} is {getattr(self, end)}, above {start} {getattr(self, start)}: it must be at most that"
+                )
+
+    def refresh_intervals(self) -> list[tuple[int, int]]:
+        """(first step, interval) in order of steps, beginning with (0, refresh_interval)."""
+        pairs = [(0, self.refresh_interval)]
+        for item in self.refresh_schedule:
+            start, _, interval = item.partition(":")
+            if not (start.isdecimal() and interval.isdecimal()) or int(start) <= pairs[-1][0]:
+                raise ConfigError(
+                    f"refresh_schedule has {item!r}: write STEP:INTERVAL with growing steps, such as 200:25 1000:100"
+                )
+            pairs.append((int(start), int(interval)))
+        for _, interval in pairs:
+            if interval < 1:
+                raise ConfigError(f"refresh_interval is {interval}: it must be 1 step or more")
+        return pairs
 
 
-def rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Linear warm-up over `warmup`·`steps` steps, then linear decay: the factor on the peak rate at `step` (from 0)."""
-    rising = max(1, int(warmup * steps))
-    if step < rising:
-        return (step + 1) / rising
-    return max(0.0, (steps - step) / max(1, steps - rising))
+_NOT_NEGATIVE = (
+    *(
+        "learning_rate",
+        "learning_rate_end",
+        "learning_rate_power",
+        "first_order_learning_rate",
+        "horizon",
+        "weight_decay",
+        "clip_norm",
+    ),
+    *("epsilon", "damping", "damping_end", "damping_power", "trace_recompute", "trace_freeze", "update_rms"),
+)

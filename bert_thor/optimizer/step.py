@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.collectives import Exchange
+from bert_thor.config import ConfigError
 from bert_thor.distributed import World
 from bert_thor.ops._custom import kernel_errors
-from bert_thor.ops.cholesky_inverse import cholesky_inverse
-from bert_thor.optimizer.config import OptimizerConfig, rate_factor
-from bert_thor.optimizer.registration import Registration, register
-from bert_thor.optimizer.rules import AdamRule, KroneckerRule, Refresh
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.curvature import Curvatures, LayerCurvature, RefreshReport
+from bert_thor.optimizer.directions import Kronecker
+from bert_thor.optimizer.registration import register
+from bert_thor.optimizer.rules import PreconditionedRule, Rule, SoapRule, make_rule
+from bert_thor.optimizer.schedule import damping, rate_factor, refreshes_at
+from bert_thor.optimizer.soap import refresh_bases, start_bases
+
+ALONE = World()
+"""One process."""
 
 
 class Gradients(nn.Cell):
@@ -48,34 +56,21 @@ class Gradients(nn.Cell):
 
 
 class Update(nn.Cell):
-    """Applies every rule to its gradient, scaled by `scale` (the clipping factor)."""
+    """Applies every rule to its gradient, scaled by `scale` (the global clipping factor)."""
 
-    def __init__(self, rules: Sequence[nn.Cell]) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
         super().__init__(auto_prefix=False)
         self.rules = nn.CellList(list(rules), auto_prefix=False)
 
     def construct(
-        self, scale: Tensor, rate: Tensor, first_rate: Tensor, power1: Tensor, power2: Tensor, *gradients: Tensor
-    ) -> Tensor:
+        self, scale: Tensor, rate: Tensor, first_rate: Tensor, power1: Tensor, power2: Tensor,
+        root_damping: Tensor, sequences: Tensor, *gradients: Tensor
+    ) -> Tensor:  # fmt: skip
         """Change all parameters; returns `scale`, so that the caller can wait for it."""
+        scalars = (rate, first_rate, power1, power2, root_damping, sequences)
         for rule, gradient in zip(self.rules, gradients):
-            rule(gradient * scale, rate, first_rate, power1, power2)
+            rule(gradient * scale, scalars)
         return scale
-
-
-class RefreshAll(nn.Cell):
-    """Refreshes the factors and inverses of every layer; returns the status of all blocks, A and G of each layer in turn."""
-
-    def __init__(self, refreshes: Sequence[Refresh]) -> None:
-        super().__init__(auto_prefix=False)
-        self.refreshes = nn.CellList(list(refreshes), auto_prefix=False)
-
-    def construct(self, keep: Tensor, *factors: Tensor) -> Tensor:
-        """`factors` are A and G of each layer in turn."""
-        statuses = ()
-        for index, refresh in enumerate(self.refreshes):
-            statuses = statuses + refresh(factors[2 * index], factors[2 * index + 1], keep)
-        return ops.concat(statuses)
 
 
 @dataclass(frozen=True)
@@ -87,43 +82,50 @@ class StepResult:
     next_sentence_loss: float
     gradient_norm: float
     learning_rate: float
+    damping: float
     refreshed: bool
     applied: bool
     failed_blocks: int
     step_seconds: float
     refresh_seconds: float
+    curvature: Optional[RefreshReport]
+    """What the refresh did; None in other steps."""
 
 
 class Optimizer:
-    """Owns the state of the rules and runs the steps of one model."""
+    """Owns the state of the rules and runs the steps of one model. Blocks that end a run are saved in `failures`."""
 
-    def __init__(self, model: nn.Cell, config: OptimizerConfig, world: World = World()) -> None:
+    def __init__(self, model: nn.Cell, config: OptimizerConfig, world: World = ALONE, failures: Path = Path()) -> None:
         config.check()
-        self.config = config
-        self.table = register(model, config.name)
+        if config.block == "auto":
+            raise ConfigError("block is auto: choose an edge first, the model's factors have their shapes from it")
+        self.config, self.world = config, world
+        self.table = register(model, config)
+        self.rules = [make_rule(entry, config) for entry in self.table]
+        self.soap = [rule for rule in self.rules if isinstance(rule, SoapRule)]
+        layers = [
+            LayerCurvature(entry, rule.precondition)
+            for entry, rule in zip(self.table, self.rules)
+            if isinstance(rule, PreconditionedRule) and isinstance(rule.precondition, Kronecker)
+        ]
         weights = [entry.parameter for entry in self.table]
-        rules = [(KroneckerRule if entry.rule == "kronecker" else AdamRule)(entry, config) for entry in self.table]
-        kronecker = [(entry, rule) for entry, rule in zip(self.table, rules) if isinstance(rule, KroneckerRule)]
-        self.preconditioned: list[Registration] = [entry for entry, _ in kronecker]
-        probes = [probe for entry, _ in kronecker for probe in (entry.layer.probe_a, entry.layer.probe_g)]
+        probes = [probe for layer in layers for probe in layer.entry.probes()]
         model.set_train()
         self.exchange = Exchange(world, [weight.shape for weight in weights], [probe.shape for probe in probes])
         self.gradients = Gradients(model, weights, [], self.exchange)
-        self.update = Update(rules)
-        self.refreshes = [Refresh(rule, entry, config, cholesky_inverse()) for entry, rule in kronecker]
-        self.gradients_and_factors = Gradients(model, weights, probes, self.exchange) if probes else None
-        self.refresh_all = RefreshAll(self.refreshes) if probes else None
+        self.gradients_and_factors = Gradients(model, weights, probes, self.exchange)
+        self.update = Update(self.rules)
+        self.curvatures = Curvatures(layers, config, world, failures) if layers else None
 
     def state(self) -> list[Parameter]:
         """Every parameter of the optimizer's own: moments, factors, inverses."""
-        cells = [self.update, *self.refreshes]
         weights = {id(entry.parameter) for entry in self.table}
-        found = {id(p): p for cell in cells for p in cell.get_parameters() if id(p) not in weights}
-        return list(found.values())
+        own = [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
+        return own + (self.curvatures.state() if self.curvatures else [])
 
     def refreshes_at(self, step: int) -> bool:
         """Whether step `step` (from 0) captures factors and refreshes the inverses."""
-        return self.refresh_all is not None and step % self.config.refresh_interval == 0
+        return self.curvatures is not None and refreshes_at(step, self.config) and not self.curvatures.all_frozen()
 
     def step(self, batch: Sequence[Tensor], step: int, steps: int) -> StepResult:
         """Run step `step` of `steps` on one batch. A loss or gradient that is not finite leaves everything as it was."""
@@ -135,39 +137,61 @@ class Optimizer:
             )
             loss, masked_lm_loss, next_sentence_loss, norm = (float(x.asnumpy()) for x in (*losses, norm_tensor))
             finite = bool(np.isfinite(loss) and np.isfinite(norm))
-            refresh_seconds, failed = 0.0, 0
+            strength = damping(step, steps, self.config)
+            sequences = int(batch[0].shape[0]), int(batch[0].shape[0]) * self.world.ranks
+            report, refresh_seconds = None, 0.0
             if finite and refreshing:
-                refresh_seconds, failed = self._refresh(factors, first=step == 0)
-            factor = rate_factor(step, steps, self.config.warmup)
+                report, refresh_seconds = self._refresh(factors, step == 0, sequences, strength)
+            factor = rate_factor(step, steps, self.config)
             if finite:
-                self._update(gradients, norm, step, factor)
-        seconds = perf_counter() - started
-        rate = self.config.learning_rate * factor
+                refresh_seconds += self._update(gradients, norm, step, factor, (strength, sequences[1]))
         return StepResult(
-            loss,
-            masked_lm_loss,
-            next_sentence_loss,
-            norm,
-            rate,
-            refreshing and finite,
-            finite,
-            failed,
-            seconds,
-            refresh_seconds,
+            loss=loss,
+            masked_lm_loss=masked_lm_loss,
+            next_sentence_loss=next_sentence_loss,
+            gradient_norm=norm,
+            learning_rate=self.config.learning_rate * factor,
+            damping=strength if self.curvatures else 0.0,
+            refreshed=report is not None,
+            applied=finite,
+            failed_blocks=report.failed if report else 0,
+            step_seconds=perf_counter() - started,
+            refresh_seconds=refresh_seconds,
+            curvature=report,
         )
 
-    def _refresh(self, factors: Sequence[Tensor], first: bool) -> tuple[float, int]:
-        assert self.refresh_all is not None
+    def _refresh(
+        self, factors: Sequence[Tensor], first: bool, sequences: tuple[int, int], strength: float
+    ) -> tuple[RefreshReport, float]:
+        assert self.curvatures is not None
         started = perf_counter()
-        status = self.refresh_all(_scalar(0.0 if first else self.config.factor_decay), *factors).asnumpy()
-        return perf_counter() - started, int(np.count_nonzero(status))
+        report = self.curvatures.refresh(factors, first, sequences, strength)
+        return report, perf_counter() - started
 
-    def _update(self, gradients: Sequence[Tensor], norm: float, step: int, factor: float) -> None:
+    def _update(
+        self, gradients: Sequence[Tensor], norm: float, step: int, factor: float, context: tuple[float, int]
+    ) -> float:
+        """Change the parameters; returns the seconds that SOAP's bases took."""
         config = self.config
-        clip = min(1.0, config.clip_norm / norm) if config.clip_norm > 0 and norm > 0 else 1.0
-        rates = config.learning_rate * factor, config.first_order_learning_rate * factor
+        seconds = self._start_soap(gradients) if step == 0 else 0.0
+        rate = 0.0 if step == 0 and self.soap else config.learning_rate * factor
+        rates = rate, config.first_order_learning_rate * factor
         powers = config.beta1 ** (step + 1), config.beta2 ** (step + 1)
-        self.update(*(_scalar(value) for value in (clip, *rates, *powers)), *gradients).asnumpy()
+        scalars = (_scalar(value) for value in (*rates, *powers, context[0] ** 0.5, context[1]))
+        clipped = config.clip == "global" and config.clip_norm > 0 and norm > config.clip_norm
+        self.update(_scalar(config.clip_norm / norm if clipped else 1.0), *scalars, *gradients).asnumpy()
+        if self.soap and step > 0 and refreshes_at(step, config):
+            started = perf_counter()
+            refresh_bases(self.soap)
+            seconds += perf_counter() - started
+        return seconds
+
+    def _start_soap(self, gradients: Sequence[Tensor]) -> float:
+        """SOAP's first step sets its bases and leaves the matrices: in a basis made from this very gradient every sign would be noise."""
+        started = perf_counter()
+        chosen = [gradient for rule, gradient in zip(self.rules, gradients) if isinstance(rule, SoapRule)]
+        start_bases(self.soap, chosen)
+        return perf_counter() - started
 
 
 def _scalar(value: float) -> Tensor:

@@ -41,7 +41,7 @@ def pretrain(data: Path, run: Path, *more: str) -> list[str]:
     ("more", "fragments"),
     [
         (("--steps", "0"), ("steps is 0", "1 or more")),
-        (("--optimizer", "adam"), ("'adam'", "thor, adamw")),
+        (("--optimizer", "adam"), ("'adam'", "thor, thor-2020")),
         (("--recipe", "huge"), ("'huge'", "demo")),
         (("--vocab-size", "99"), ("99", "100")),
         (("--max-position", "16"), ("32 tokens", "16 rows")),

@@ -1,0 +1,313 @@
+"""Factors and their inverses: averaged over time, damped, inverted, and kept safe.
+
+Letters: n blocks of edge b. A refresh is two graphs, `AverageAll` and `Invert`. Between them the host decides by the trace rule which
+layers to invert (then each layer has a graph of its own); after them it treats the blocks whose inverse cannot be trusted, before anything
+uses them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+
+from bert_thor.collectives import SharedInverse
+from bert_thor.distributed import World
+from bert_thor.layers import FactoredTable
+from bert_thor.ops.cholesky_inverse import cholesky_inverse
+from bert_thor.optimizer import safe_inverse, trace_rule
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.directions import Kronecker
+from bert_thor.optimizer.registration import Registration
+
+TINY = 1e-30
+"""Keeps the division by the trace of an all-zero factor finite."""
+
+
+class Average(nn.Cell):
+    """Averages one layer's captured factors over time: F ← βF + (1 − β)F_new; a block that is not finite is left out."""
+
+    def __init__(self, entry: Registration) -> None:
+        super().__init__(auto_prefix=False)
+        name = entry.parameter.name
+        self.factors = ParameterTuple(
+            Parameter(np.zeros(probe.shape, np.float32), f"factor_{side.lower()}.{name}", requires_grad=False)
+            for side, probe in zip(entry.sides, entry.probes())
+        )
+        self.both = entry.sides == "AG"
+        self.counted = isinstance(entry.layer, FactoredTable)
+
+    def construct(self, captured: tuple[Tensor, ...], keep: Tensor, scale_counts: Tensor, scale_g: Tensor) -> Tensor:
+        """Return (tr A, tr G, number of blocks left out); `keep` is β, 0 at the first refresh."""
+        captured_a = captured[0] * scale_counts if self.counted else captured[0]
+        trace_a, lost = self.one(self.factors[0], captured_a, keep)
+        if not self.both:
+            return ops.stack((trace_a, ops.ones_like(trace_a), lost))
+        trace_g, lost_g = self.one(self.factors[1], captured[1] * scale_g, keep)
+        return ops.stack((trace_a, trace_g, lost + lost_g))
+
+    def one(self, factor: Parameter, captured: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """Average one factor; returns its trace and how many captured blocks were not finite."""
+        sound = ops.isfinite(captured.sum((1, 2)))
+        chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), captured.shape)
+        new = ops.select(chosen, keep * factor + (1.0 - keep) * captured, factor)
+        ops.assign(factor, new)
+        eye = ops.eye(new.shape[1], new.shape[2], ms.float32)
+        return (new * eye).sum(), (1.0 - sound.astype(ms.float32)).sum()
+
+
+class AverageAll(nn.Cell):
+    """`Average` of every layer in one graph."""
+
+    def __init__(self, averages: Sequence[Average]) -> None:
+        super().__init__(auto_prefix=False)
+        self.averages = nn.CellList(list(averages), auto_prefix=False)
+        self.widths = [len(average.factors) for average in averages]
+
+    def construct(self, keep: Tensor, scale_counts: Tensor, scale_g: Tensor, *factors: Tensor) -> Tensor:
+        """`factors` of each layer in turn; returns [layers, 3]."""
+        rows, start = [], 0
+        for average, width in zip(self.averages, self.widths):
+            rows.append(average(factors[start : start + width], keep, scale_counts, scale_g))
+            start = start + width
+        return ops.stack(rows)
+
+
+class LocalInverses(nn.Cell):
+    """Inverts lists of packed blocks on this process."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.cholesky_inverse = cholesky_inverse()
+
+    def construct(self, blocks: tuple[Tensor, ...], dampings: tuple[Tensor, ...]) -> Any:
+        """Return (inverses, statuses), one of each per list."""
+        inverses, statuses = [], []
+        for one, damping in zip(blocks, dampings):
+            inverse, status = self.cholesky_inverse(one, damping)
+            inverses.append(inverse)
+            statuses.append(status)
+        return inverses, statuses
+
+
+class Invert(nn.Cell):
+    """Damps and inverts the factors of some layers, as `damping_rule` says; a doubtful block keeps its previous inverse.
+
+    With a = mean(diag A), g = mean(diag G) and the damping λ: relative (A/a + λI)⁻¹, (G/g + λI)⁻¹, free of the scale of loss and batch;
+    absolute (A + √λI)⁻¹, (G + √λI)⁻¹; pi (A + π√λI)⁻¹, (G + √λ/π I)⁻¹ with π = √(a/g) (Martens & Grosse, 2015, §6.3).
+    """
+
+    def __init__(self, layers: Sequence[LayerCurvature], rule: str, world: World) -> None:
+        super().__init__(auto_prefix=False)
+        self.rule = rule
+        self.sizes = [(float(layer.entry.layer.inputs), float(layer.entry.layer.outputs)) for layer in layers]
+        self.widths = [len(layer.factors) for layer in layers]
+        self.factors = ParameterTuple(factor for layer in layers for factor in layer.factors)
+        self.inverses = ParameterTuple(inverse for layer in layers for inverse in layer.inverses)
+        shapes = [factor.shape for factor in self.factors]
+        shared = world.ranks > 1
+        self.invert = SharedInverse(shapes, world.rank, world.ranks, cholesky_inverse()) if shared else LocalInverses()
+
+    def construct(self, traces: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return status and condition number of every block (A's, then G's, of each layer in turn), and the scales used [layers, 4]."""
+        blocks, dampings, rows = [], [], []
+        for index, width in enumerate(self.widths):
+            scales = self.scales(traces[index], self.sizes[index], damping)
+            rows.append(ops.stack(scales))
+            for side in range(width):
+                factor = self.factors[len(blocks)]
+                dampings.append(ops.broadcast_to(scales[2 * side + 1].reshape(1), (factor.shape[0],)))
+                blocks.append(factor * scales[2 * side])
+        candidates, statuses = self.invert(blocks, dampings)
+        conditions = []
+        for index in range(len(blocks)):
+            condition = self.accept(index, blocks[index], dampings[index], candidates[index], statuses[index])
+            conditions.append(condition)
+        return ops.concat(statuses), ops.concat(conditions), ops.stack(rows)
+
+    def scales(self, traces: Tensor, sizes: tuple[float, float], damping: Tensor) -> tuple[Tensor, ...]:
+        """(factor on A, damping of A, factor on G, damping of G)."""
+        mean_a, mean_g = traces[0] / sizes[0] + TINY, traces[1] / sizes[1] + TINY
+        if self.rule == "relative":
+            return 1.0 / mean_a, damping, 1.0 / mean_g, damping
+        one, root = ops.ones_like(damping), ops.sqrt(damping)
+        if self.rule == "absolute":
+            return one, root, one, root
+        pi = ops.sqrt(mean_a / mean_g)
+        return one, pi * root, one, root / pi
+
+    def accept(self, index: int, block: Tensor, damping: Tensor, candidate: Tensor, status: Tensor) -> Tensor:
+        """Take the inverses that can be trusted; returns the 1-norm condition numbers [n]."""
+        eye = ops.eye(block.shape[1], block.shape[1], ms.float32)
+        condition = norm1(block + damping.reshape(-1, 1, 1) * eye) * norm1(candidate)
+        sound = ops.logical_and(ops.equal(status, 0), condition <= safe_inverse.CONDITION_LIMIT)
+        chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), block.shape)
+        ops.assign(self.inverses[index], ops.select(chosen, candidate, self.inverses[index]))
+        return condition
+
+
+def norm1(blocks: Tensor) -> Tensor:
+    """Largest column sum of absolute values of each block, [n]."""
+    return ops.abs(blocks).sum(1).max(1)
+
+
+@dataclass
+class RefreshReport:
+    """What one refresh did; goes into the metrics as it is."""
+
+    recomputed: int = 0
+    """Layers whose inverses were computed."""
+    reused: int = 0
+    """Layers that kept them by the trace rule."""
+    frozen: int = 0
+    """Layers that are never refreshed again."""
+    blocks: int = 0
+    """Blocks inverted."""
+    not_finite: int = 0
+    """Captured blocks that were not finite and left out of the average."""
+    rungs: dict[str, int] = field(default_factory=dict)
+    """Blocks that needed more than float32, by the rung that served."""
+    condition_max: float = 0.0
+    """Largest condition number of the damped blocks that have a float32 inverse."""
+    decisions: dict[str, tuple[Optional[float], str]] = field(default_factory=dict)
+    """With the trace rule: (Δ, decision) by layer; no Δ before there was a trace to compare with."""
+
+    @property
+    def failed(self) -> int:
+        """Blocks whose float32 inverse was not taken."""
+        return sum(self.rungs.values())
+
+
+class LayerCurvature:
+    """The curvature of one layer: factors, inverses, and the host's own state, kept as parameters so that a checkpoint holds it."""
+
+    def __init__(self, entry: Registration, kronecker: Kronecker) -> None:
+        self.entry = entry
+        self.average = Average(entry)
+        self.factors = self.average.factors
+        self.inverses = (kronecker.inverse_a, kronecker.inverse_g)[: len(self.factors)]
+        blocks = sum(factor.shape[0] for factor in self.factors)
+        name = entry.parameter.name
+        self.kept = Parameter(np.zeros(blocks, np.int32), f"kept_inverses.{name}", requires_grad=False)
+        self.trace = Parameter(np.zeros(2, np.float32), f"trace.{name}", requires_grad=False)
+
+    def state(self) -> list[Parameter]:
+        """Factors, counts of kept inverses, (trace in use, 1 if frozen)."""
+        return [*self.factors, self.kept, self.trace]
+
+    def frozen(self) -> bool:
+        """Whether the trace rule has taken the layer out of all refreshes."""
+        return bool(self.trace.asnumpy()[1] > 0)
+
+
+class Curvatures:
+    """All layers' curvature and the host's part of a refresh."""
+
+    def __init__(self, layers: Sequence[LayerCurvature], config: OptimizerConfig, world: World, failures: Path) -> None:
+        self.layers, self.config, self.failures = list(layers), config, failures
+        self.traced = config.trace_recompute > 0.0
+        self.average_all = AverageAll([layer.average for layer in self.layers])
+        parts = [[layer] for layer in self.layers] if self.traced else [self.layers]
+        self.inverts = [Invert(part, config.damping_rule, world) for part in parts]
+
+    def state(self) -> list[Parameter]:
+        """Every parameter of all layers."""
+        return [parameter for layer in self.layers for parameter in layer.state()]
+
+    def all_frozen(self) -> bool:
+        """Whether no refresh will ever be needed again."""
+        return self.traced and all(layer.frozen() for layer in self.layers)
+
+    def refresh(
+        self, captured: Sequence[Tensor], first: bool, sequences: tuple[int, int], damping: float
+    ) -> RefreshReport:
+        """Average the captured factors and renew the inverses; raises `TrainingError` when a block stays without one.
+
+        `sequences` are those of this process's batch and of the global one. A table's counts are divided by the first; G is multiplied by
+        the square of the second, so that the gradients of the mean loss become those of one sequence.
+        """
+        report = RefreshReport()
+        scalars = (0.0 if first else self.config.factor_decay, 1.0 / sequences[0], float(sequences[1] ** 2))
+        traces = self.average_all(*(_scalar(value) for value in scalars), *captured).asnumpy()
+        report.not_finite = int(traces[:, 2].sum())
+        if not self.traced:
+            self._invert(self.inverts[0], self.layers, traces, damping, report)
+            return report
+        for index, layer in enumerate(self.layers):
+            if self._due(layer, traces[index], damping, report):
+                self._invert(self.inverts[index], [layer], traces[index : index + 1], damping, report)
+        return report
+
+    def _invert(
+        self, cell: Invert, layers: Sequence[LayerCurvature], traces: Any, damping: float, report: RefreshReport
+    ) -> None:
+        outputs = cell(Tensor(traces), _scalar(damping))
+        self._examine(layers, [output.asnumpy() for output in outputs], report)
+
+    def _due(self, layer: LayerCurvature, row: Any, damping: float, report: RefreshReport) -> bool:
+        """Decide by the trace rule, remember and count the decision."""
+        before, frozen = layer.trace.asnumpy().tolist()
+        absolute = damping if self.config.damping_rule != "relative" else 0.0
+        trace = float(np.float32(trace_rule.damped_trace(row[0], row[1], float(layer.entry.parameter.size), absolute)))
+        change = trace_rule.relative_change(trace, before)
+        decision = trace_rule.FROZEN
+        if not frozen:
+            decision = trace_rule.decide(change, self.config.trace_recompute, self.config.trace_freeze)
+        if decision == trace_rule.RECOMPUTE:
+            before = trace
+        frozen = float(decision in (trace_rule.FREEZE, trace_rule.FROZEN))
+        layer.trace.set_data(Tensor(np.float32([before, frozen])))
+        report.decisions[layer.entry.parameter.name] = (change if np.isfinite(change) else None, decision)
+        report.frozen += int(frozen)
+        report.reused += decision == trace_rule.REUSE
+        return decision == trace_rule.RECOMPUTE
+
+    def _examine(self, layers: Sequence[LayerCurvature], outputs: Sequence[Any], report: RefreshReport) -> None:
+        status, condition, scales = outputs
+        report.recomputed += len(layers)
+        report.blocks += len(status)
+        report.condition_max = max(report.condition_max, float(np.where(status == 0, condition, 0.0).max()))
+        sound = (status == 0) & (condition <= safe_inverse.CONDITION_LIMIT)
+        rungs: Counter[str] = Counter(report.rungs)
+        start = 0
+        for layer, scale in zip(layers, scales):
+            here = slice(start, start + layer.kept.shape[0])
+            start = here.stop
+            kept = layer.kept.asnumpy().copy()
+            if not sound[here].all() or kept.any():
+                kept[sound[here]] = 0
+                rungs.update(self._repair(layer, kept, status[here], ~sound[here], scale))
+                layer.kept.set_data(Tensor(kept))
+        report.rungs = dict(rungs)
+
+    def _repair(self, layer: LayerCurvature, kept: Any, status: Any, doubtful: Any, scale: Any) -> list[str]:
+        """Take every doubtful block of a layer up the ladder; changes `kept`, returns the rungs."""
+        rungs, offset = [], 0
+        for side, (factor, inverse) in enumerate(zip(layer.factors, layer.inverses)):
+            blocks, values = factor.asnumpy(), inverse.asnumpy().copy()
+            factor_scale, damping = (float(value) for value in scale[2 * side : 2 * side + 2])
+            for block in np.flatnonzero(doubtful[offset : offset + len(blocks)]):
+                matrix = np.float64(blocks[block]) * factor_scale
+                found = safe_inverse.repair(matrix, damping)
+                rungs.append(found.rung)
+                if found.inverse is not None:
+                    values[block] = found.inverse
+                    kept[offset + block] = 0
+                    continue
+                kept[offset + block] += 1
+                if kept[offset + block] > safe_inverse.MAX_KEPT:
+                    pivot = int(status[offset + block])
+                    raise safe_inverse.stop(self.failures, factor.name, int(block), pivot, matrix, damping)
+            inverse.set_data(Tensor(values))
+            offset += len(blocks)
+        return rungs
+
+
+def _scalar(value: float) -> Tensor:
+    return Tensor(np.float32(value))
