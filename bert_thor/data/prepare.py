@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -47,8 +48,8 @@ class PrepareConfig:
     """Folder to create; must not exist or be empty."""
 
     source: tuple[str, ...] = ("docstrings",)
-    """Text files or folders of text files, UTF-8 with one sentence per line and a blank line between documents; or `docstrings`: the
-    docstrings of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
+    """Text files or folders of text files, UTF-8 with one sentence per line and a blank line between documents.
+    Or the word `docstrings`: those of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
 
     prose: bool = False
     """The text files are ordinary text, one document each, with blank lines between paragraphs; cut them into
@@ -140,6 +141,10 @@ def prepare(config: PrepareConfig) -> Manifest:
             return _Preparation(config, folder, pool, progress).run()
     except OSError as error:
         raise DataError(f"cannot write {config.output}: {error.strerror or error}; nothing was left there.") from error
+    except BrokenProcessPool:
+        raise DataError(
+            "a worker process was killed, probably for lack of memory; set fewer workers, or more shards."
+        ) from None
 
 
 def _progress() -> Progress:

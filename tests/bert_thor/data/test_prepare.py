@@ -263,6 +263,17 @@ def test_a_killed_run_leaves_no_output_and_no_process(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_a_worker_that_dies_is_one_sentence_and_leaves_nothing(tmp_path: Path, text_folder: Path) -> None:
+    """As the kernel kills a process when memory runs out."""
+    output = tmp_path / "data"
+    run = start(output, text_folder, dupe_factor=100_000)
+    wait_until((tmp_path / ".data.partial" / "vocab.txt").exists)
+    os.kill(max(process for process in processes_of(str(output)) if process != run.pid), signal.SIGKILL)
+    _, message = run.communicate(timeout=60)
+    assert message.decode().startswith("a worker process was killed, probably for lack of memory")
+    assert run.returncode == 1 and list(tmp_path.iterdir()) == []
+
+
 def wait_until(condition: Any) -> None:
     deadline = time.monotonic() + 60
     while not condition():
