@@ -16,6 +16,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.ops.dropout import dropout
+from bert_thor.ops.embedding import embedding, embedding_grad
 from bert_thor.ops.fisher_covariance import fisher_covariance
 from bert_thor.ops.layer_norm import layer_norm
 from bert_thor.ops.residual_dropout_layer_norm import residual_dropout_layer_norm
@@ -103,7 +104,7 @@ class TableLookup(nn.Cell):
 
     def construct(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor) -> Tensor:
         """Return the rows [N, H]."""
-        return ops.gather(table_VH, ids_N, 0)
+        return embedding(table_VH, ids_N)
 
     def bprop(
         self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor
@@ -111,7 +112,7 @@ class TableLookup(nn.Cell):
         """Return one gradient per input; those of the probes are the factors."""
         ones = ops.ones_like(dout[:, :1])
         return (
-            self.sum_by_id(dout, ids_N, self.rows),
+            embedding_grad(dout, ids_N, table_VH),
             ops.zeros_like(ids_N),
             self.sum_by_id(ones, ids_N, self.rows).reshape(self.rows, 1, 1),
             self.covariance_g(dout),
@@ -124,7 +125,7 @@ class FactoredTable(nn.Cell):
     def __init__(self, table: Parameter, block: int) -> None:
         super().__init__(auto_prefix=False)
         rows, features = table.shape
-        self.inputs, self.outputs, self.groups = features, rows, 1
+        self.inputs, self.outputs, self.groups = rows, features, 1
         self.weight = table
         self.probe_a = Parameter(np.zeros((rows, 1, 1), np.float32), f"{table.name}.probe_a")
         self.probe_g = _probe(features, block_edge(features, block))

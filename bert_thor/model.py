@@ -7,7 +7,6 @@ Post-norm encoder of Devlin et al. (2018). Rows stay a matrix [N, H] from the em
 
 from __future__ import annotations
 
-import math
 import zlib
 
 import mindspore as ms
@@ -16,6 +15,9 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.config import BertConfig
 from bert_thor.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
+from bert_thor.ops.attention import attention
+from bert_thor.ops.bias_gelu import bias_gelu
+from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""
@@ -45,25 +47,20 @@ class Embedding(nn.Cell):
 
 
 class SelfAttention(nn.Cell):
-    """softmax(QKᵀ/√D + mask) V with one fused projection for query, key and value."""
+    """dropout(softmax(QKᵀ/√D + mask)) V with one fused projection for query, key and value; the scores never reach memory."""
 
     def __init__(self, config: BertConfig, block: int, site: int) -> None:
         super().__init__()
-        hidden = config.hidden_size
-        self.heads, self.head_size = config.num_heads, hidden // config.num_heads
-        self.scale = 1.0 / math.sqrt(self.head_size)
-        self.qkv = FactoredLinear(hidden, 3 * hidden, block, groups=3)
-        self.scores = ops.BatchMatMul(transpose_b=True)
-        self.mix = ops.BatchMatMul()
-        self.dropout = Dropout(config.attention_dropout, site)
+        self.qkv = FactoredLinear(config.hidden_size, 3 * config.hidden_size, block, groups=3)
+        self.attention = attention(config.num_heads)
+        self.training_probability = Tensor(np.float32([config.attention_dropout]))
+        self.probability = Tensor(np.float32([0.0]))
+        self.site = Tensor(np.int32([site]))
 
-    def construct(self, x_NH: Tensor, mask_B11S: Tensor, seed: Tensor) -> Tensor:
-        """Return the mixed values [N, H], before the output projection."""
-        batch, length = mask_B11S.shape[0], mask_B11S.shape[3]
-        qkv = (self.qkv(x_NH) + self.qkv.bias).reshape(batch, length, 3, self.heads, self.head_size)
-        q, k, v = ops.unstack(qkv.transpose(2, 0, 3, 1, 4), 0)
-        weights = self.dropout(ops.softmax(self.scores(q, k) * self.scale + mask_B11S, -1), seed)
-        return self.mix(weights, v).transpose(0, 2, 1, 3).reshape(-1, self.heads * self.head_size)
+    def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
+        """Return the mixed values [N, H], before the output projection; `mask_BS` is added to the scores."""
+        probability = self.training_probability if self.training else self.probability
+        return self.attention(self.qkv(x_NH), self.qkv.bias, mask_BS, probability, seed, self.site)[0]
 
 
 class EncoderLayer(nn.Cell):
@@ -79,11 +76,11 @@ class EncoderLayer(nn.Cell):
         self.output = FactoredLinear(config.intermediate_size, hidden, block)
         self.output_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 3)
 
-    def construct(self, x_NH: Tensor, mask_B11S: Tensor, seed: Tensor) -> Tensor:
+    def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the layer's output rows [N, H]."""
-        mixed = self.attention(x_NH, mask_B11S, seed)
+        mixed = self.attention(x_NH, mask_BS, seed)
         x_NH = self.attention_norm(self.attention_output(mixed), self.attention_output.bias, x_NH, seed)
-        inner = gelu(self.intermediate(x_NH) + self.intermediate.bias)
+        inner = bias_gelu(self.intermediate(x_NH), self.intermediate.bias)
         return self.output_norm(self.output(inner), self.output.bias, x_NH, seed)
 
 
@@ -98,9 +95,9 @@ class Bert(nn.Cell):
     def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the last layer's rows [N, H]."""
         x_NH = self.embedding(ids_BS, segments_BS, seed)
-        mask_B11S = ((1.0 - mask_BS.astype(ms.float32)) * MASKED).reshape(mask_BS.shape[0], 1, 1, mask_BS.shape[1])
+        added_BS = (1.0 - mask_BS.astype(ms.float32)) * MASKED
         for layer in self.layers:
-            x_NH = layer(x_NH, mask_B11S, seed)
+            x_NH = layer(x_NH, added_BS, seed)
         return x_NH
 
 
@@ -128,19 +125,26 @@ class BertForPreTraining(nn.Cell):
         self.update_parameters_name()
         initialise(self, config.initializer_range, seed)
 
-    def logits(
+    def heads(
         self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the masked positions' logits over the vocabulary [B·P, V] and the next-sentence logits [B, 2]."""
+        """Return the masked positions' scores over the vocabulary [B·P, V], before the bias, and the next-sentence logits [B, 2]."""
         batch, length = ids_BS.shape
         x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
         masked = ops.gather(x_NH, (positions_BP + starts).reshape(-1), 0)
-        masked = self.transform_norm(gelu(self.transform(masked) + self.transform.bias))
-        token_logits = self.decode(masked, self.bert.embedding.token_table) + self.decoder_bias
+        masked = self.transform_norm(bias_gelu(self.transform(masked), self.transform.bias))
         first = ops.gather(x_NH, starts.reshape(-1), 0)
         pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
-        return token_logits, self.next_sentence(pooled) + self.next_sentence.bias
+        scores = self.decode(masked, self.bert.embedding.token_table)
+        return scores, self.next_sentence(pooled) + self.next_sentence.bias
+
+    def logits(
+        self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the masked positions' logits over the vocabulary [B·P, V] and the next-sentence logits [B, 2]."""
+        scores, sentence = self.heads(ids_BS, mask_BS, segments_BS, positions_BP, seed)
+        return scores + self.decoder_bias, sentence
 
     def construct(
         self,
@@ -157,12 +161,12 @@ class BertForPreTraining(nn.Cell):
 
         loss = Σ w·nll / (Σ w + 1e-5) over the masked positions + mean nll over the sentence pairs, as MLPerf's reference.
         """
-        tokens, sentence = self.logits(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
+        scores, sentence = self.heads(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
         weights = masked_lm_weights.reshape(-1)
-        total_weight = weights.sum().reshape(1)
+        masked_lm_loss = softmax_cross_entropy(scores, self.decoder_bias, masked_lm_ids.reshape(-1), weights)[0][0]
         if self.sum_over_ranks is not None:
-            total_weight = self.sum_over_ranks(total_weight)
-        masked_lm_loss = (negative_log_likelihood(tokens, masked_lm_ids.reshape(-1)) * weights).sum() / (total_weight[0] + 1e-5)
+            own = weights.sum().reshape(1)
+            masked_lm_loss = masked_lm_loss * ((own + 1e-5) / (self.sum_over_ranks(own) + 1e-5))[0]
         next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean() / self.ranks
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 
@@ -170,11 +174,6 @@ class BertForPreTraining(nn.Cell):
 def dropout_seed(seed: int, step: int) -> Tensor:
     """The random-number key of one step: (seed low, seed high, step), the same on every device."""
     return Tensor(np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step], np.uint32).astype(np.int32))
-
-
-def gelu(x: Tensor) -> Tensor:
-    """x·Φ(x) with the exact normal distribution function (Hendrycks & Gimpel, 2016)."""
-    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
