@@ -14,7 +14,7 @@ from .execute import Execution, walk
 from .instructions.table import Instruction
 from .load import stand_ins
 from .machine import Machine
-from .memory import DEFINED, Storage
+from .memory import UNWRITTEN, Storage
 from .program import GLOBAL, Allocation, KernelProgram
 from .report import Report, Timing
 from .tik import collecting
@@ -148,8 +148,8 @@ class Program:
 
     def _output(self, storage: Storage, unchecked: bool) -> np.ndarray:
         allocation = storage.allocation
-        cells, defined = storage.cells(allocation.dtype)
-        written = cells[0, : allocation.size] == defined
+        state = storage.state[0, : allocation.bytes // allocation.granularity]
+        written = (state != UNWRITTEN).reshape(allocation.size, -1).all(axis=1)
         if not written.all() and not unchecked:
             missing = int(np.argmin(written))
             raise UnwrittenOutputError(
@@ -190,4 +190,4 @@ class Result:
         return self._timing.sensitivity()
 
 
-__all__ = ["DEFINED", "Program", "Result", "describe", "trace"]
+__all__ = ["Program", "Result", "describe", "trace"]

@@ -189,7 +189,9 @@ def test_scalar_and_vector(name: str, data: st.DataObject) -> None:
         before = expected.copy()
         for e in active(case["mask"], case["width"]):
             x, old = arrays["src"][at(case, "src", e, r)], before[at(case, "dst", e, r)]
-            expected[at(case, "dst", e, r)] = {"vadds": x + typed, "vmuls": x * typed, "vaxpy": fused(x, typed, old)}[name]
+            expected[at(case, "dst", e, r)] = {"vadds": x + typed, "vmuls": x * typed, "vaxpy": fused(x, typed, old)}[
+                name
+            ]
     assert same(found["dst"], expected)
 
 
@@ -301,6 +303,8 @@ def test_the_tables_have_eight_bits_and_are_low(name: str, dtype: str) -> None:
 
 def test_float16_overflow_and_subnormals_follow_ieee() -> None:
     big, tiny = np.full(128, 60000, F16), np.full(128, 2.0**-24, F16)
-    assert np.isinf(in_ub(lambda t, dst, src: t.vadd(128, dst, src, src, 1, 1, 1, 1, 8, 8, 8), dst=big, src=big)["dst"]).all()
+    assert np.isinf(
+        in_ub(lambda t, dst, src: t.vadd(128, dst, src, src, 1, 1, 1, 1, 8, 8, 8), dst=big, src=big)["dst"]
+    ).all()
     found = in_ub(lambda t, dst, src: t.vadd(128, dst, src, src, 1, 1, 1, 1, 8, 8, 8), dst=big, src=tiny)["dst"]
     assert same(found, np.full(128, 2.0**-23, F16))

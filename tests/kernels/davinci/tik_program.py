@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import numpy as np
+
 from bert_thor.kernels import davinci
 from bert_thor.kernels.davinci import tik
 
@@ -20,7 +21,8 @@ def program(
         t = tik.Tik()
         ins = [t.Tensor(dtype, shape, name=n, scope=tik.scope_gm) for n, (shape, dtype) in inputs.items()]
         outs = [
-            t.Tensor(dtype, shape, name=n, scope=tik.scope_gm, **tensor_options) for n, (shape, dtype) in outputs.items()
+            t.Tensor(dtype, shape, name=n, scope=tik.scope_gm, **tensor_options)
+            for n, (shape, dtype) in outputs.items()
         ]
         body(t, *ins, *outs)
         t.BuildCCE(kernel_name=kernel_name, inputs=ins, outputs=outs)
