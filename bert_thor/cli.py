@@ -1,7 +1,8 @@
-"""The command `bert-thor`: prepare, pretrain, evaluate."""
+"""The command `bert-thor`: prepare, pretrain, evaluate, doctor."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
@@ -25,7 +26,8 @@ class Command:
     """One subcommand: what it is for and what runs it."""
 
     summary: str
-    run: Callable[[Sequence[str]], None]
+    run: Callable[[Sequence[str]], int | None]
+    """Takes the options; returns the exit status (None: 0)."""
 
 
 def prepare(arguments: Sequence[str]) -> None:
@@ -60,10 +62,36 @@ def evaluate(arguments: Sequence[str]) -> None:
         )
 
 
+def ranktable(arguments: Sequence[str]) -> None:
+    """Which process runs on which Ascend device."""
+    from bert_thor.ranktable import RankTableConfig, rank_table
+
+    rank_table(_parse(RankTableConfig, arguments, "ranktable", None))
+
+
+def doctor(arguments: Sequence[str]) -> int:
+    """What this installation is made of, and whether its kernels compute what they should."""
+    from pathlib import Path
+
+    from bert_thor.doctor import doctor
+
+    parser = argparse.ArgumentParser(prog="bert-thor doctor", description=doctor.__doc__)
+    parser.add_argument(
+        "--run", type=Path, default=Path(), help="folder where runs will be written (its disk is looked at)"
+    )
+    report = doctor(parser.parse_args(list(arguments)).run)
+    print(report.text())
+    return 1 if report.problems else 0
+
+
 COMMANDS = {
     "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
+    "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
+    "doctor": Command(
+        "check this installation: versions, processor, kernels; one block to paste into a report", doctor
+    ),
 }
 
 
@@ -81,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: Command, arguments: Sequence[str]) -> int:
     try:
-        command.run(arguments)
+        return command.run(arguments) or 0
     except (ConfigError, DataError, CheckpointError, TrainingError, KernelError, ImportError) as error:
         return _fail(str(error), 1)
     except Interrupted as error:
@@ -100,7 +128,6 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
                 1,
             )
         return _fail(str(error), 1)
-    return 0
 
 
 def _fail(sentence: str, status: int) -> int:

@@ -2,10 +2,11 @@
 
 Letters: R ranks, n blocks of edge b.
 
-Every collective works on one flat buffer, because a message has a fixed cost (about 2 ms with MindSpore's CPU collectives) and small tensors
-are many: BERT-Large has 300 gradients.
+Every collective works on one flat buffer, because a message has a fixed cost (about 2 ms with MindSpore's CPU collectives) and small
+tensors are many: BERT-Large has 300 gradients.
 """
 
+# ruff: noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -71,8 +72,8 @@ class SumOverRanks(nn.Cell):
 class Exchange(nn.Cell):
     """What the ranks exchange after a backward pass: losses and gradients summed, factors averaged. With one rank it changes nothing.
 
-    Every rank differentiates its share of the global mean loss, so the shares are summed; a rank's factor is the mean over its own rows, and
-    all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same step.
+    Every rank differentiates its share of the global mean loss, so the shares are summed; a rank's factor is the mean over its own rows,
+    and all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same step.
     """
 
     def __init__(self, world: World, weights: Sequence[tuple[int, ...]], probes: Sequence[tuple[int, ...]]) -> None:
@@ -109,13 +110,15 @@ class Exchange(nn.Cell):
 class SharedInverse(nn.Cell):
     """Inverts lists of packed blocks [n, b, b], every rank its share, and gathers the results.
 
-    Blocks of one edge cost the same (b³), so the blocks of all layers with that edge are dealt out in R equal runs: no rank has more than one
-    block of an edge above the others. The padding of the last run is inverted as the identity.
+    Blocks of one edge cost the same (b³), so the blocks of all layers with that edge are dealt out in R equal runs: no rank has more than
+    one block of an edge above the others. The padding of the last run is inverted as the identity.
     """
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], rank: int, ranks: int, inverse: Any) -> None:
         super().__init__(auto_prefix=False)
-        self.groups = [[index for index, shape in enumerate(shapes) if shape[1] == edge] for edge in sorted({s[1] for s in shapes})]
+        self.groups = [
+            [index for index, shape in enumerate(shapes) if shape[1] == edge] for edge in sorted({s[1] for s in shapes})
+        ]
         self.counts = [shape[0] for shape in shapes]
         self.edges = [shape[1] for shape in shapes]
         self.rank, self.ranks = rank, ranks
@@ -147,7 +150,9 @@ class SharedInverse(nn.Cell):
             parts = parts + (ops.zeros((padding, edge, edge), ms.float32),)
             damping_parts = damping_parts + (ops.ones((padding,), ms.float32),)
         start = self.rank * share
-        inverse, status = self.inverse(ops.concat(parts)[start : start + share], ops.concat(damping_parts)[start : start + share])
+        inverse, status = self.inverse(
+            ops.concat(parts)[start : start + share], ops.concat(damping_parts)[start : start + share]
+        )
         return self.all_gather(inverse), self.all_gather(status.astype(ms.float32)).astype(ms.int32)
 
     def in_order(self, values: tuple[Tensor, ...]) -> Any:

@@ -1,6 +1,7 @@
 """The processes that train together: who they are, that they agree, and that none of them is left waiting for a dead one.
 
-Started by msrun (`MS_ROLE`, `MS_WORKER_NUM`, ...) or by a rank table (`RANK_TABLE_FILE`, `RANK_SIZE`, `RANK_ID`, `DEVICE_ID`), one process per device.
+One process per device, started by msrun (`MS_ROLE`, `MS_WORKER_NUM`, ...) or with a rank table (`RANK_TABLE_FILE`, `RANK_SIZE`, `RANK_ID`,
+`DEVICE_ID`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def launched_ranks(environment: Mapping[str, str] = os.environ) -> int:
         return 1
     value = environment.get(name, "1")
     if not value.isdigit() or int(value) < 1:
-        raise ConfigError(f"the environment variable {name} is {value!r}: it must be the number of processes, 1 or more")
+        raise ConfigError(
+            f"the environment variable {name} is {value!r}: it must be the number of processes, 1 or more"
+        )
     return int(value)
 
 
@@ -125,7 +128,8 @@ class RankWatch:
             fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(
-                f"{self._files[self.world.rank]} is locked: other processes are training in {self.folder.parent}; wait for them, or choose another folder"
+                f"{self._files[self.world.rank]} is locked: other processes are training in {self.folder.parent}, "
+                "wait for them or choose another folder"
             ) from None
         os.truncate(self._own, 0)
         wait_for_all()

@@ -46,7 +46,14 @@ class PretrainConfig:
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
-        for name in ("steps", "batch_size", "checkpoint_interval", "keep_checkpoints", "log_interval", "checksum_interval"):
+        for name in (
+            "steps",
+            "batch_size",
+            "checkpoint_interval",
+            "keep_checkpoints",
+            "log_interval",
+            "checksum_interval",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.seed < 0:

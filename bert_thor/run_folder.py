@@ -15,7 +15,15 @@ from bert_thor.checkpoint import checkpoint_steps, make_folder, read_json_object
 from bert_thor.config import BertConfig, ConfigError
 from bert_thor.recipes import PretrainConfig
 
-RESUMABLE_CHANGES = ("resume", "data", "run", "log_interval", "checkpoint_interval", "keep_checkpoints", "checksum_interval")
+RESUMABLE_CHANGES = (
+    "resume",
+    "data",
+    "run",
+    "log_interval",
+    "checkpoint_interval",
+    "keep_checkpoints",
+    "checksum_interval",
+)
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 
 

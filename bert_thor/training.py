@@ -121,7 +121,9 @@ class Trainer:
     def _batches(self, position: int, world: World, ahead: int = 4) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
         rank = {"rank": world.rank, "ranks": world.ranks}
-        return TrainingBatches(self.rows, self.config.batch_size, self.config.seed, position=position, ahead=ahead, **rank)
+        return TrainingBatches(
+            self.rows, self.config.batch_size, self.config.seed, position=position, ahead=ahead, **rank
+        )
 
     @contextmanager
     def _saved_on_failure(self) -> Iterator[None]:
