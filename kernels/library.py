@@ -36,7 +36,7 @@ def load_native() -> ModuleType:
     request = os.environ.get("THOR_MAX_ISA")
     names = [isa.name.lower() for isa in InstructionSet]
     if request is not None and request not in names:
-        raise ValueError(f"THOR_MAX_ISA={request} is not an instruction set; use one of {', '.join(names)}")
+        raise ImportError(f"THOR_MAX_ISA={request} is not an instruction set; use one of {', '.join(names)}")
     from bert_thor.kernels import _native
 
     if _native.abi_version() != ABI_VERSION:
