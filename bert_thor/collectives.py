@@ -73,7 +73,8 @@ class Exchange(nn.Cell):
     """What the ranks exchange after a backward pass: losses and gradients summed, factors averaged. With one rank it changes nothing.
 
     Every rank differentiates its share of the global mean loss, so the shares are summed; a rank's factor is the mean over its own rows,
-    and all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same step.
+    and all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same
+    step.
     """
 
     def __init__(self, world: World, weights: Sequence[tuple[int, ...]], probes: Sequence[tuple[int, ...]]) -> None:
