@@ -76,8 +76,7 @@ def _prose_document(path: Path) -> Iterator[Document]:
 
 
 def text_parts(source: Sequence[str], shards: Optional[int], prose: bool, scratch: Path, pool: Executor) -> list[Part]:
-    """The parts of a source: text files dealt to `shards` parts in turn (None: one part per file, 8 for the
-    docstrings).
+    """The parts of a source: text files dealt to `shards` parts in turn (None: one part per file, 8 for the docstrings).
 
     The docstrings are first written to text files in `scratch`.
     """

@@ -27,23 +27,20 @@ Numbers = npt.NDArray[np.int64]
 
 
 class Rows:
-    """Random access to the rows of a data folder; every row is verified (checksums, protobuf, ranges) whenever it is
-    read.
+    """Random access to the rows of a data folder; each is verified (checksums, protobuf, ranges) whenever it is read.
 
     Attributes:
         folder: where the rows come from.
-        skipped: rows found damaged so far, with `skip_damaged`.
+        skipped: damaged rows met so far, with `skip_damaged`; one that is met again counts again.
 
     Args:
         folder: an opened data folder.
         vocab_size: size of the model's vocabulary; must be the folder's, if the folder says so.
-        first: use only the first rows, in file order (MLPerf v0.7 evaluates on the first 10,000 rows of the training
-        set). skip_damaged: put the next sound row in the place of a damaged one and count it, instead of raising
-        RecordError. A file is
-            used up to its first record whose length cannot be trusted.
+        first: use only the first rows, in file order (MLPerf v0.7 evaluates on the first 10,000 training rows).
+        skip_damaged: put the next sound row in the place of a damaged one and count it, instead of raising RecordError;
+            a file is used up to its first record whose length cannot be trusted.
 
-    Errors: DataError for a vocabulary of another size, for files that cannot be read and for no rows; RecordError for
-    damage.
+    Errors: DataError for a vocabulary of another size, files that cannot be read, and no rows; RecordError for damage.
     """
 
     def __init__(
@@ -111,8 +108,7 @@ class TrainingBatches(Iterator[Batch]):
         shuffle: False: every epoch in file order.
         ahead: batches to keep ready; 0: no thread.
 
-    Errors: DataError if B is larger than the number of rows or not a multiple of `ranks`; `__next__` raises
-    RecordError.
+    Errors: DataError if B is larger than the number of rows or not a multiple of `ranks`; `__next__` raises RecordError.
     """
 
     def __init__(
@@ -131,6 +127,8 @@ class TrainingBatches(Iterator[Batch]):
             raise DataError(
                 f"the global batch is {global_batch} rows, expected 1 to {len(rows)}, the rows of the data."
             )
+        if position < 0:
+            raise DataError(f"the position is {position} rows, expected 0 or more.")
         if not 0 <= rank < ranks or global_batch % ranks:
             raise DataError(
                 f"the global batch of {global_batch} rows cannot be shared out equally to {ranks} ranks (rank {rank})."
@@ -167,8 +165,7 @@ def row_numbers(places: Numbers, rows: int, seed: int, shuffle: bool = True) -> 
 
 
 class EvaluationBatch(NamedTuple):
-    """A batch of full size of which the first `rows` rows are real; the others are zeros, so their weights are 0
-    too."""
+    """A batch of full size of which the first `rows` rows are real; the others are zeros, so their weights are 0 too."""
 
     batch: Batch
     rows: int

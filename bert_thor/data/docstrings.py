@@ -94,8 +94,7 @@ def _new_paragraphs(docstrings: Iterable[str], seen: set[str]) -> Iterator[str]:
 
 
 def split_sentences(paragraph: str) -> list[str]:
-    """Cut a paragraph into sentences, one per line of code, list entry or change of indentation, white space
-    normalised.
+    """Cut a paragraph into sentences, one per line of code, list entry or change of indentation, white space normalised.
 
     Running text is cut after `.`, `!` or `?` where a capital letter, quotation mark or bracket follows.
     """

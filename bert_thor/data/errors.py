@@ -4,8 +4,7 @@ from __future__ import annotations
 
 
 class DataError(ValueError):
-    """Data, or a request for data, that cannot be used; the message is one sentence that names the value and the
-    remedy."""
+    """Data, or a request for data, that cannot be used; the message is one sentence that names the value and the remedy."""
 
 
 class RecordError(DataError):

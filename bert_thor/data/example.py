@@ -57,8 +57,7 @@ def _delimited(field: int, data: bytes) -> bytes:
 
 
 def encode_example(features: dict[str, Sequence[int] | npt.NDArray[np.float32]]) -> bytes:
-    """Serialise features in the order given: a sequence of integers becomes an int64 list, a float32 array a float
-    list."""
+    """Serialise features in the order given: a sequence of integers becomes an int64 list, a float32 array a float list."""
     entries = []
     for name, values in features.items():
         if isinstance(values, np.ndarray):

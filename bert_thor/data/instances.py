@@ -49,8 +49,7 @@ class InstanceRules:
 def create_instances(
     documents: list[Document], dupe_factor: int, rules: InstanceRules, generator: random.Random
 ) -> Iterator[Instance]:
-    """All instances of `documents`, which are shuffled in place first; `dupe_factor` passes, each with other pairs and
-    masks."""
+    """All instances of `documents`, which are shuffled in place first; `dupe_factor` passes, each with other pairs and masks."""
     generator.shuffle(documents)
     for _ in range(dupe_factor):
         for number in range(len(documents)):
@@ -90,8 +89,7 @@ class _Pair(NamedTuple):
 def _split_chunk(
     chunk: list[Sentence], documents: Sequence[Document], number: int, target: int, generator: random.Random
 ) -> _Pair:
-    """Cut a chunk at a random sentence; half the time, and always if it is one sentence, b comes from another
-    document."""
+    """Cut a chunk at a random sentence; half the time, and always if it is one sentence, b comes from another document."""
     cut = generator.randint(1, len(chunk) - 1) if len(chunk) >= 2 else 1
     a = _joined(chunk[:cut])
     if len(chunk) == 1 or generator.random() < 0.5:

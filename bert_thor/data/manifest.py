@@ -28,8 +28,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Unigram:
-    """The baseline that a masked-LM accuracy is compared with: always predict the most frequent token of the training
-    labels."""
+    """The baseline that a masked-LM accuracy is compared with: always predict the most frequent token of the training labels."""
 
     token_id: int
     token: str

@@ -21,8 +21,7 @@ _Words = npt.NDArray[np.uint64]
 
 
 def permuted(positions: npt.NDArray[np.int64], size: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """What the permutation number `epoch` of [0, size) has at each of `positions` (each in [0, size)); int64, same
-    shape."""
+    """What the permutation number `epoch` of [0, size) has at each of `positions` (each in [0, size)); int64, same shape."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     keys = _round_keys(seed, epoch)
     values = _feistel(positions.astype(np.uint64), half, keys)

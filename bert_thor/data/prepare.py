@@ -41,8 +41,7 @@ _LARGEST_SEQUENCE = 1 << 16
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """What `bert-thor prepare` reads, and how it makes training rows of it; the defaults are MLPerf's where MLPerf has
-    one."""
+    """What `bert-thor prepare` reads, and how it makes training rows of it; the defaults are MLPerf's where MLPerf has one."""
 
     output: Path
     """Folder to create; must not exist or be empty."""
@@ -52,8 +51,7 @@ class PrepareConfig:
     Or the word `docstrings`: those of the standard library, NumPy, SciPy and MindSpore, about 14 MB of English."""
 
     prose: bool = False
-    """The text files are ordinary text, one document each, with blank lines between paragraphs; cut them into
-    sentences."""
+    """The text files are ordinary text, one document each, with blank lines between paragraphs; cut them into sentences."""
 
     vocab_size: int = 8192
     """Word pieces in the vocabulary that is trained on the text (ignored with a vocabulary file)."""
@@ -80,8 +78,7 @@ class PrepareConfig:
     """Share of the documents that are kept from training, for evaluation; 0: none."""
 
     shards: Optional[int] = None
-    """Training files to write; text files are dealt to them in turn. Default: one per text file, 8 for the
-    docstrings."""
+    """Training files to write; text files are dealt to them in turn. Default: one per text file, 8 for the docstrings."""
 
     seed: int = 12345
     """Start of all random numbers: the same seed, text and settings give the same bytes."""
@@ -127,8 +124,7 @@ def _require(condition: bool, name: str, value: object, range_: str) -> None:
 
 
 def prepare(config: PrepareConfig) -> Manifest:
-    """Write the data folder `config.output` and return its manifest; nothing is left behind if this fails or is
-    interrupted.
+    """Write the data folder `config.output` and return its manifest; nothing is left behind if this fails or is interrupted.
 
     Errors: DataError for settings and texts that cannot be used, and for a disk that cannot be written.
     """

@@ -61,7 +61,10 @@ class RecordFile:
         """The data of record number `record` (from 0)."""
         start = int(self._ends[record - 1]) if record else 0
         size = int(self._ends[record]) - start
-        block = os.pread(self._descriptor, size, start)
+        try:
+            block = os.pread(self._descriptor, size, start)
+        except OSError as error:
+            raise RecordError(str(self.path), record, f"it cannot be read: {error.strerror}") from None
         if len(block) != size:
             raise RecordError(
                 str(self.path), record, f"the file ends {size - len(block)} bytes early; it changed while it was read"

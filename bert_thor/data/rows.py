@@ -87,8 +87,7 @@ class WrittenRows:
 
 @dataclass(frozen=True)
 class RowWriter:
-    """Writes files of rows; each file starts the random numbers anew from `seed`, as MLPerf does for each of its
-    parts."""
+    """Writes files of rows; each file starts the random numbers anew from `seed`, as MLPerf does for each of its parts."""
 
     pieces: tuple[str, ...]
     schema: Schema

@@ -16,8 +16,7 @@ from typing import Optional
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[Executor]:
-    """A pool of processes; leaving the block by an exception stops them at once, and so do SIGINT and SIGTERM to this
-    process."""
+    """A pool of processes; leaving the block by an exception stops them at once, and so do SIGINT and SIGTERM to this process."""
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, initializer=_start_worker)
     try:

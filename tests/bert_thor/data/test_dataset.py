@@ -101,6 +101,7 @@ def test_reading_ahead_changes_nothing_and_its_thread_ends(rows: Rows) -> None:
     (
         ({"global_batch": 10**6}, r"global batch is 1000000 rows, expected 1 to \d+"),
         ({"global_batch": 0}, r"global batch is 0 rows"),
+        ({"position": -1}, r"position is -1 rows"),
         ({"ranks": 5}, r"global batch of 12 rows cannot be shared out equally to 5 ranks"),
         ({"rank": 2, "ranks": 2}, r"rank 2"),
     ),

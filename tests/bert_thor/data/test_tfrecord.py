@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -91,6 +92,19 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot open the TFRecord file .*: No such file"):
         RecordFile(tmp_path / "none")
+
+
+def test_a_disk_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = RecordFile(write_records(tmp_path / "r", [b"first", b"second"]))
+
+    def fail(descriptor: int, size: int, place: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(RecordError, match="record 1: it cannot be read: Input/output error"):
+        file.read(1)
+    with pytest.raises(DataError, match=r"cannot read the TFRecord file .*: Input/output error"):
+        RecordFile(tmp_path / "r")
 
 
 def replaced(name: str, values: object) -> bytes:
