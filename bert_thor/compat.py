@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mindspore as ms
+from mindspore import nn
 
 
 def use_graph_mode(device_target: str) -> None:
@@ -20,3 +21,9 @@ def use_graph_mode(device_target: str) -> None:
 def version() -> tuple[int, ...]:
     """The MindSpore version as numbers, such as (2, 10, 0)."""
     return tuple(int(part) for part in ms.__version__.split(".")[:3] if part.isdigit())
+
+
+def name_parameters(cell: nn.Cell) -> None:
+    """Name every parameter of `cell` by its path; 2.0 refuses `update_parameters_name` without a prefix."""
+    for name, parameter in cell.parameters_and_names():
+        parameter.name = name

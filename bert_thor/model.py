@@ -122,7 +122,6 @@ class BertForPreTraining(nn.Cell):
         self.pooler = FactoredLinear(hidden, hidden, block)
         self.next_sentence = FactoredLinear(hidden, 2, block)
         self.decode = ops.MatMul(transpose_b=True)
-        self.update_parameters_name()
         initialise(self, config.initializer_range, seed)
 
     def heads(
