@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -27,7 +27,7 @@ class EvaluateConfig:
     """Folder of the run."""
     data: Path = Path("data")
     """Folder of prepared data; its held-out part is used."""
-    step: int | None = None
+    step: Optional[int] = None
     """Evaluate this checkpoint alone; by default every checkpoint of the run."""
     batch_size: int = 64
     """Sequences per forward pass; changes the speed, not the result."""

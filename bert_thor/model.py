@@ -13,6 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from bert_thor.compat import name_parameters
 from bert_thor.config import BertConfig
 from bert_thor.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
 from bert_thor.ops.attention import attention
@@ -122,6 +123,7 @@ class BertForPreTraining(nn.Cell):
         self.pooler = FactoredLinear(hidden, hidden, block)
         self.next_sentence = FactoredLinear(hidden, 2, block)
         self.decode = ops.MatMul(transpose_b=True)
+        name_parameters(self)
         initialise(self, config.initializer_range, seed)
 
     def heads(
