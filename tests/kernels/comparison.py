@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aot
 import numpy as np
+from bert_thor.kernels.status import Status
 from buffers import Guarded, misaligned
 
 UNIT = 2.0**-24  # unit roundoff of fp32
@@ -57,3 +59,27 @@ def to_bf16(x: np.ndarray) -> np.ndarray:
 
 def from_bf16(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def assert_entry_point(operation: str, inputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    """`thor_<operation>` gives `expected` bit for bit, between canaries."""
+    outputs = [Guarded(value.shape, value.dtype, 1) for value in expected]
+    assert aot.call(operation, *inputs, *(output.array for output in outputs)) == Status.OK
+    for output, value in zip(outputs, expected):
+        output.assert_intact()
+        assert (output.array == value).all()
+
+
+def assert_entry_point_refuses(operation: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+    """Every tensor in turn cut short, of another type, or missing, and one tensor too few; nothing is written."""
+    outputs = [np.full(value.shape, np.nan, value.dtype) for value in outputs]
+    tensors = [*inputs, *outputs]
+    assert aot.call(operation, *tensors[:-1]) == Status.BAD_ARGUMENT_COUNT
+    for k, tensor in enumerate(tensors):
+        before, after = tensors[:k], tensors[k + 1 :]
+        assert aot.call(operation, *before, tensor[:-1].copy(), *after) == Status.BAD_SHAPE
+        assert aot.call(operation, *before, tensor.astype(np.float64), *after) == Status.BAD_DTYPE
+        if tensor.dtype == np.float32:
+            shapes = [value.shape for value in tensors]
+            assert aot.call(operation, *before, None, *after, shapes=shapes) == Status.NULL_POINTER
+    assert all(np.isnan(output).all() for output in outputs)
