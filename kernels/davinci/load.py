@@ -39,6 +39,7 @@ class Absent:
         return Absent(f"{self._name}.{name}")
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """A decorated function comes back as it is; anything else stays absent."""
         if len(arguments) == 1 and not keywords and callable(arguments[0]) and not isinstance(arguments[0], Absent):
             return arguments[0]
         return Absent(f"{self._name}()")

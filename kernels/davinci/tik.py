@@ -238,7 +238,8 @@ class Tik(ControlFlow):
         for tensor in given:
             if tensor.scope != GLOBAL:
                 raise ScopeError(f"{tensor.name} is in {tensor.scope}; inputs and outputs are in scope_gm", where)
-        names = [t.name for t in inputs] + [t.name for t in outputs if t not in inputs]
+        known = {id(t) for t in inputs}
+        names = [t.name for t in inputs] + [t.name for t in outputs if id(t) not in known]
         if len(set(names)) != len(names):
             raise StructureError(f"the names of inputs and outputs must differ: {', '.join(names)}", where)
         if len(names) > MAX_INPUTS_AND_OUTPUTS:

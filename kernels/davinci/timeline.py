@@ -197,20 +197,24 @@ class CoreTimeline:
         loops = self._copies.get(identifier)
         return identifier if loops is None else (identifier, *[self._parity.get(v, 0) for v in loops])
 
+    def _flag(self, producer: str) -> float:
+        """Cycles of a flag from another pipe; the scalar unit issues in order and needs none."""
+        return 0.0 if producer == "S" else self._sync
+
     def _ready(self, instruction: Instruction, pipe: str) -> float:
         ready = 0.0
         for name, key in self._keys(instruction):
             written = self._writes.get(key)
-            reads = instruction.is_read(name)
             if written is not None:
-                if written[1] != pipe:
-                    ready = max(ready, written[0] + self._sync)
-                elif reads:
-                    ready = max(ready, written[0])
+                end, producer = written
+                if producer != pipe:
+                    ready = max(ready, end + self._flag(producer))
+                elif instruction.is_read(name):
+                    ready = max(ready, end)
             if instruction.is_written(name):
                 for other, end in self._reads.get(key, {}).items():
                     if other != pipe:
-                        ready = max(ready, end + self._sync)
+                        ready = max(ready, end + self._flag(other))
         return ready
 
     def _touch(self, instruction: Instruction, pipe: str, end: float, complete: float) -> None:
@@ -242,7 +246,7 @@ class CoreTimeline:
         if isinstance(node.value, Tensor):
             written = self._writes.get(self._key(node.value))
             if written is not None:
-                start = max(start, written[0] + (self._sync if written[1] != "S" else 0))
+                start = max(start, written[0] + self._flag(written[1]))
             cost = self._machine["scalar.load"]
             self._reads.setdefault(self._key(node.value), {})["S"] = start + cost
         else:

@@ -106,7 +106,7 @@ def test_vec_conv_and_the_names_of_the_modes() -> None:
     for name, alias in (("ceil", "ceiling"), ("round", "round")):
         full = in_ub(
             lambda t, dst, src: t.vconv(64, name, dst, src, 1, 1, 1, 8, 8), dst=np.zeros(64, np.int32), src=src
-        )  # noqa: B023
+        )
         short = in_ub(lambda t, dst, src: t.vec_conv(64, alias, dst, src, 1, 8, 8), dst=np.zeros(64, np.int32), src=src)  # noqa: B023
         assert same(full["dst"], short["dst"])
     half = in_ub(lambda t, dst, src: t.vec_conv(64, "", dst, src, 1, 4, 8), dst=np.zeros(64, np.float16), src=src)
