@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union
+
 import mindspore as ms
+import numpy as np
 from mindspore import nn
+
+from bert_thor.checkpoint import CheckpointError
 
 
 def use_graph_mode(device_target: str) -> None:
@@ -27,3 +36,32 @@ def name_parameters(cell: nn.Cell) -> None:
     """Name every parameter of `cell` by its path; 2.0 refuses `update_parameters_name` without a prefix."""
     for name, parameter in cell.parameters_and_names():
         parameter.name = name
+
+
+def write_ckpt(parameters: Sequence[ms.Parameter], path: Path, facts: Mapping[str, Union[int, float]]) -> None:
+    """Write a .ckpt file with the parameters and single numbers; with a checksum where the line has one (not 2.0)."""
+    options: dict[str, Any] = {"crc_check": True} if _has_checksums() else {}
+    entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
+    ms.save_checkpoint(entries, str(path), append_dict=dict(facts), **options)
+
+
+def read_ckpt(path: Path) -> dict[str, np.ndarray]:
+    """Every entry of a .ckpt file by name; raises `CheckpointError` where it is damaged, as far as the line can tell."""
+    with open(path, "rb") as file:
+        file.seek(-min(32, path.stat().st_size), os.SEEK_END)
+        checked = _has_checksums() and b"crc_num" in file.read()
+    options: dict[str, Any] = {"crc_check": True} if checked else {}
+    try:
+        stored = ms.load_checkpoint(str(path), **options)
+    except (ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path} cannot be read as a MindSpore checkpoint: it is cut, damaged or something else ({reason})"
+        ) from None
+    return {
+        name: value.asnumpy() if isinstance(value, ms.Tensor) else np.array(value) for name, value in stored.items()
+    }
+
+
+def _has_checksums() -> bool:
+    return "crc_check" in inspect.signature(ms.save_checkpoint).parameters

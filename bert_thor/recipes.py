@@ -21,10 +21,16 @@ class PretrainConfig:
     """Folder that receives configuration, metrics, checkpoints and evaluation."""
     recipe: str = "demo"
     """Named set of defaults for all other options."""
+    schema: Optional[Path] = None
+    """Description of the columns; by default schema.json beside the data."""
+    shuffle: bool = True
+    """Read every pass over the data in an order of its own; otherwise in the order of the files."""
+    start: Optional[Path] = None
+    """Start from the weights of this run, checkpoint or .ckpt file instead of random ones."""
     steps: int = 1000
     """Optimizer steps."""
     batch_size: int = 16
-    """Sequences per step."""
+    """Sequences per step, over all processes."""
     seed: int = 0
     """Seed of the initial weights, the order of the data and dropout."""
     resume: bool = False
@@ -35,6 +41,8 @@ class PretrainConfig:
     """Checkpoints to keep; older ones are deleted."""
     log_interval: int = 100
     """Steps between log lines."""
+    evaluation_interval: int = 0
+    """Samples between evaluations on the held-out rows while training; 0: none."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
     device_target: str = "CPU"
@@ -56,8 +64,9 @@ class PretrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}: it must be 0 or more")
+        for name in ("seed", "evaluation_interval"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         if self.device_target not in ("CPU", "Ascend"):
             raise ConfigError(f"device_target {self.device_target!r} is not supported: use CPU or Ascend")
         self.model.check()

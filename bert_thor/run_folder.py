@@ -23,6 +23,9 @@ RESUMABLE_CHANGES = (
     "checkpoint_interval",
     "keep_checkpoints",
     "checksum_interval",
+    "evaluation_interval",
+    "schema",
+    "start",
 )
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 
@@ -36,6 +39,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.config = path / "config.json"
         self.evaluation = path / "evaluation.json"
+        self.training_evaluations = path / "training_evaluations.jsonl"
         self.ranks = path / "ranks"
         self._lock = -1
 
@@ -112,15 +116,16 @@ class RunFolder:
         sizes.check()
         return sizes, block
 
-    def truncate_metrics(self, step: int) -> None:
-        """Drop metrics of steps after `step`: a resumed run writes them again."""
-        if not self.metrics.is_file():
-            return
-        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
-        temporary = self.metrics.with_name(".writing-metrics.jsonl")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.metrics)
+    def add_evaluation(self, report: dict[str, Any]) -> None:
+        """Add the report of an evaluation during training."""
+        with open(self.training_evaluations, "a", encoding="utf-8") as file:
+            file.write(json.dumps(report) + "\n")
+
+    def truncate(self, step: int) -> None:
+        """Drop metrics and evaluations of steps after `step`: a resumed run writes them again."""
+        for path in (self.metrics, self.training_evaluations):
+            if path.is_file():
+                _truncate(path, step)
 
 
 def resolved(config: PretrainConfig) -> dict[str, Any]:
@@ -138,6 +143,14 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _truncate(path: Path, step: int) -> None:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if _step_of(line) <= step]
+    temporary = path.with_name(f".writing-{path.name}")
+    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def _step_of(line: str) -> float:

@@ -16,21 +16,24 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Tensor
 
 from bert_thor import __version__
-from bert_thor.checkpoint import Checkpoint, CheckpointError, match_parameters, newest_checkpoint, save_checkpoint
+from bert_thor.checkpoint import Checkpoint, CheckpointError, newest_checkpoint, save_checkpoint
 from bert_thor.compat import use_graph_mode, version
-from bert_thor.config import BertConfig, ConfigError
-from bert_thor.data.dataset import Rows, TrainingBatches
-from bert_thor.data.folder import open_folder
+from bert_thor.convert.run import read_run
+from bert_thor.data.dataset import TrainingBatches, most_frequent_label
 from bert_thor.data.schema import Batch
 from bert_thor.distributed import Agreement, RankWatch, World, join_world, launched_ranks
 from bert_thor.errors import Interrupted, TrainingError
+from bert_thor.evaluation import Evaluator
+from bert_thor.mindspore_checkpoint import import_ckpt
 from bert_thor.model import BertForPreTraining, dropout_seed
-from bert_thor.optimizer.registration import describe, is_probe
+from bert_thor.optimizer.registration import describe
 from bert_thor.optimizer.step import Optimizer, StepResult
+from bert_thor.parameters import arrays, assign, read_count, weights
 from bert_thor.recipes import PretrainConfig
+from bert_thor.rows import open_rows
 from bert_thor.run_folder import RunFolder
 
 MAX_SKIPPED = 10
@@ -55,7 +58,7 @@ class Trainer:
         config.check()
         self.config = config
         self.folder = RunFolder(config.run)
-        self.rows = open_rows(config.data, "train", config.model)
+        self.rows = open_rows(config.data, "train", config.model, config.schema)
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
         use_graph_mode(config.device_target)
@@ -68,17 +71,18 @@ class Trainer:
         self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed, self.world.ranks)
         self.optimizer = Optimizer(self.model, config.optimizer, self.world, failures=config.run)
         self.progress = Progress()
+        self._evaluator: Evaluator | None = None
         self._stop_signal: int | None = None
 
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
             with self.watch, _stop_signals(self):
-                if self.config.resume:
-                    self._resume()
+                if not (self.config.resume and self._resume()) and self.config.start is not None:
+                    self._start_from(self.config.start)
                 self.agreement.check(weights(self.model), self.progress.step)
                 if self.world.writes:
-                    self.folder.truncate_metrics(self.progress.step)
+                    self.folder.truncate(self.progress.step)
                     print(describe(self.optimizer.table, self.config.device_target), flush=True)
                 self._loop()
         finally:
@@ -108,6 +112,7 @@ class Trainer:
                     if self.world.writes:
                         os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
                     self.save()
+                self._evaluate_if_due()
                 self._stop_if_asked()
 
     def logs_at(self, step: int) -> bool:
@@ -117,6 +122,17 @@ class Trainer:
     def epoch(self) -> int:
         """The pass over the data, from 1, in which the last step was."""
         return 1 + (self.progress.samples - 1) // len(self.rows)
+
+    def _evaluate_if_due(self) -> None:
+        """Evaluate when the last step passed a multiple of `evaluation_interval` samples; the other ranks wait for the one that does."""
+        every, samples = self.config.evaluation_interval, self.progress.samples
+        if not every or not self.world.writes or samples // every == (samples - self.config.batch_size) // every:
+            return
+        if self._evaluator is None:
+            held_out = open_rows(self.config.data, "held_out", self.config.model, self.config.schema)
+            self._evaluator = Evaluator(self.model, held_out, most_frequent_label(self.rows), self.config.batch_size)
+        report = self._evaluator.evaluate(self.progress.step, samples)
+        self.folder.add_evaluation(report)
 
     def _batches(self, position: int, world: World, ahead: int = 4) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
@@ -168,16 +184,21 @@ class Trainer:
             "bert_thor": __version__,
             "mindspore": list(version()),
         }
-        checkpoint = Checkpoint(
-            self.progress.step, _arrays(weights(self.model)), _arrays(self.optimizer.state()), state
-        )
+        checkpoint = Checkpoint(self.progress.step, arrays(weights(self.model)), arrays(self.optimizer.state()), state)
         save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
 
-    def _resume(self) -> None:
+    def _start_from(self, path: Path) -> None:
+        """Take the weights of a run, of one of its checkpoints, or of a .ckpt file, and nothing else."""
+        stored = import_ckpt(path).weights if path.suffix == ".ckpt" else read_run(path).parameters
+        assign(weights(self.model), stored, path)
+        print(f"starting from the weights of {path}", flush=True)
+
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint; False where there is none."""
         found = newest_checkpoint(self.folder.checkpoints, _warn)
         if found is None:
             print(f"{self.config.run} has no checkpoint yet: starting from step 0", flush=True)
-            return
+            return False
         path, checkpoint = found
         for parameters, stored in (
             (weights(self.model), checkpoint.model),
@@ -186,6 +207,7 @@ class Trainer:
             assign(parameters, stored, path)
         self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
         print(f"resuming from {path} at step {self.progress.step}", flush=True)
+        return True
 
     def _stop_if_not_finite(self) -> None:
         if self.progress.skipped_in_a_row >= MAX_SKIPPED:
@@ -245,40 +267,5 @@ class _stop_signals:  # noqa: N801 - used as a function
             signal.signal(number, handler)
 
 
-def read_count(state: dict[str, Any], name: str, path: object) -> int:
-    """One count of a checkpoint's state.json; raises `CheckpointError` when it is missing or not a count."""
-    value = state.get(name)
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise CheckpointError(f"{path}/state.json has {name} = {value!r}: a count was expected, it cannot be used")
-    return value
-
-
 def _warn(sentence: str) -> None:
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
-
-
-def open_rows(data: Path, split: str, model: BertConfig) -> Rows:
-    """The rows of one split of a data folder, checked against the network's vocabulary and position table."""
-    folder = open_folder(data, split)
-    if folder.schema.max_seq_length > model.max_position:
-        raise ConfigError(
-            f"{data} has sequences of {folder.schema.max_seq_length} tokens, the position table has {model.max_position} rows: "
-            "prepare shorter sequences or raise --max-position"
-        )
-    return Rows(folder, model.vocab_size)
-
-
-def weights(model: nn.Cell) -> list[Parameter]:
-    """The parameters that a checkpoint's model file holds: all but the probes."""
-    return [parameter for parameter in model.get_parameters() if not is_probe(parameter)]
-
-
-def assign(parameters: list[Parameter], stored: dict[str, np.ndarray], path: object) -> None:
-    """Set `parameters` to the arrays of the same names; raises `CheckpointError` when names or shapes differ."""
-    match_parameters(path, stored, {p.name: p.shape for p in parameters})  # type: ignore[arg-type]
-    for parameter in parameters:
-        parameter.set_data(Tensor(stored[parameter.name]))
-
-
-def _arrays(parameters: list[Parameter]) -> dict[str, np.ndarray]:
-    return {parameter.name: parameter.asnumpy() for parameter in parameters}

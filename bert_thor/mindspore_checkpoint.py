@@ -1,0 +1,63 @@
+"""MindSpore's own checkpoint files, `.ckpt`: weights for other programs, and the checkpoint names of the original.
+
+Such a file holds the network's weights and, so that it explains itself, the step, the samples seen and the network's sizes. It is an
+export: a run resumes from its own verified checkpoints, which hold the optimizer too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mindspore import Parameter
+
+from bert_thor.checkpoint import CheckpointError
+from bert_thor.compat import read_ckpt, write_ckpt
+from bert_thor.config import BertConfig, ConfigError
+
+
+class Exported(NamedTuple):
+    """What a .ckpt file holds."""
+
+    step: int
+    samples: int
+    model: BertConfig
+    block: int
+    """Edge of the factors' blocks that the network was built with."""
+    weights: dict[str, np.ndarray]
+
+
+def export_ckpt(
+    path: Path, parameters: Sequence[Parameter], model: BertConfig, block: int, step: int, samples: int
+) -> None:
+    """Write the file `path`, which must end in .ckpt: whole or not at all."""
+    temporary = path.with_name(f".writing-{path.name}")
+    facts = {"step": step, "samples": samples, "block": block}
+    facts.update({f"model.{name}": value for name, value in asdict(model).items()})
+    temporary.unlink(missing_ok=True)
+    try:
+        write_ckpt(parameters, temporary, facts)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def import_ckpt(path: Path) -> Exported:
+    """Read what `export_ckpt` wrote; raises `CheckpointError` when the file is missing, damaged or made by another program."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist: give the path of a .ckpt file")
+    stored = read_ckpt(path)
+    try:
+        step, samples, block = (int(stored.pop(name).item()) for name in ("step", "samples", "block"))
+        facts = {field.name: str(stored.pop(f"model.{field.name}").reshape(-1)[0]) for field in fields(BertConfig)}
+        model = BertConfig(**{field.name: type(field.default)(facts[field.name]) for field in fields(BertConfig)})
+        model.check()
+    except (KeyError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path} does not say which network it belongs to ({error}): it was written by another program"
+        ) from None
+    return Exported(step, samples, model, block, stored)

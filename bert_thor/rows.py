@@ -1,0 +1,23 @@
+"""The rows of a data folder, checked against the network that will read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from bert_thor.config import BertConfig, ConfigError
+from bert_thor.data.dataset import Rows
+from bert_thor.data.folder import open_folder
+
+
+def open_rows(
+    data: Path, split: str, model: BertConfig, schema: Optional[Path] = None, first: Optional[int] = None
+) -> Rows:
+    """The rows of one split ("train" or "held_out"), or the `first` of them; `ConfigError` where the network is too small."""
+    folder = open_folder(data, split, schema)
+    if folder.schema.max_seq_length > model.max_position:
+        raise ConfigError(
+            f"{data} has sequences of {folder.schema.max_seq_length} tokens, the position table has {model.max_position} rows: "
+            "prepare shorter sequences or raise --max-position"
+        )
+    return Rows(folder, model.vocab_size, first)
