@@ -45,7 +45,9 @@ def convert(config: ConvertConfig) -> None:
     elif source.is_dir() or Path(f"{source}.index").is_file():
         _import(*import_tensorflow(source), config.vocabulary or _beside(source), config.output)
     else:
-        raise ConvertError(f"{source} does not exist: --from needs a run, a Hugging Face folder or a TensorFlow prefix")
+        raise ConvertError(
+            f"{source} is neither a run, a Hugging Face folder nor the prefix of a TensorFlow checkpoint: give one as --from"
+        )
 
 
 def export_huggingface(folder: Path, output: Path, vocabulary: Optional[Path] = None) -> None:

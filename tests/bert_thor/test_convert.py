@@ -376,6 +376,8 @@ def test_which_tensorflow_checkpoint_must_be_clear(checkpoint: Path, tmp_path: P
     assert_refused(
         ConvertError, "holds 0 TensorFlow checkpoints and no other model", tmp_path / "empty", tmp_path / "run"
     )
-    assert_refused(ConvertError, "absent does not exist", tmp_path / "absent", tmp_path / "run")
+    assert_refused(
+        ConvertError, "absent is neither a run, a Hugging Face folder nor", tmp_path / "absent", tmp_path / "run"
+    )
     with pytest.raises(ConvertError, match=r"absent\.index is missing"):
         import_tensorflow(tmp_path / "absent")
