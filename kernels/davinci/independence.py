@@ -2,8 +2,8 @@
 
 They may when no iteration touches what another one writes. Tensors declared in the body are private to an iteration. For
 every other tensor that the body writes, the byte range that iteration t touches is bounded by interval arithmetic over
-the inner loops; the ranges of different iterations must not meet. A tensor that a single instruction writes and nothing
-reads needs no proof: later iterations store later.
+the inner loops; the ranges of different iterations must not meet. A tensor that a single instruction writes once per
+iteration and nothing reads needs no proof: later iterations store later.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ BYTES_PER_INDEX = 8
 
 @dataclass(frozen=True)
 class Access:
-    """One operand of one instruction (or of a set_as) in a loop's body."""
+    """One operand of one instruction (or of a set_as) in a loop's body; ``once``: it is not inside a further loop."""
 
     tensor: Tensor
     instruction: Instruction | None
     operand: str
     writes: bool
+    once: bool
 
 
 @dataclass
@@ -73,7 +74,7 @@ def _summarise(loop: Loop) -> Summary:
     result = Summary()
     local: set[Any] = set()
     accesses: list[Access] = []
-    _visit(loop.body, result, local, accesses)
+    _visit(loop.body, result, local, accesses, True)
     for access in accesses:
         if access.tensor.allocation not in local:
             result.shared.setdefault(access.tensor.allocation, []).append(access)
@@ -84,7 +85,7 @@ def _summarise(loop: Loop) -> Summary:
     return result
 
 
-def _visit(block: Block, result: Summary, local: set[Any], accesses: list[Access]) -> None:
+def _visit(block: Block, result: Summary, local: set[Any], accesses: list[Access], once: bool) -> None:
     for node in block.nodes:
         if isinstance(node, Declare):
             local.add(node.allocation)
@@ -97,12 +98,12 @@ def _visit(block: Block, result: Summary, local: set[Any], accesses: list[Access
             result.carried = True
         elif isinstance(node, Loop):
             result.inner[node.variable.identifier] = node
-            _visit(node.body, result, local, accesses)
+            _visit(node.body, result, local, accesses, False)
         elif isinstance(node, Branch):
             for _, arm in node.arms:
-                _visit(arm, result, local, accesses)
+                _visit(arm, result, local, accesses, once)
         else:
-            _visit_instruction(node, result, accesses)
+            _visit_instruction(node, result, accesses, once)
 
 
 def _visit_assign(node: Assign, result: Summary, accesses: list[Access]) -> None:
@@ -110,28 +111,29 @@ def _visit_assign(node: Assign, result: Summary, accesses: list[Access]) -> None
     single = identifier not in result.assigned and not isinstance(node.value, Tensor)
     result.assigned[identifier] = node.value if single else None
     if isinstance(node.value, Tensor):
-        accesses.append(Access(node.value, None, "src", False))
+        accesses.append(Access(node.value, None, "src", False, False))
 
 
-def _visit_instruction(node: Instruction, result: Summary, accesses: list[Access]) -> None:
+def _visit_instruction(node: Instruction, result: Summary, accesses: list[Access], once: bool) -> None:
+    plan = node.plan(node.integers) if node.fixed else None
     for name, tensor in node.operands.items():
-        accesses += [
-            Access(tensor, node, name, writes)
-            for writes in (False, True)
-            if (node.is_written if writes else node.is_read)(name)
-        ]
-        plan = node.plan(node.integers) if node.fixed else None
+        if node.is_read(name) or node.continues(name):
+            accesses.append(Access(tensor, node, name, False, once))
+        if node.is_written(name):
+            accesses.append(Access(tensor, node, name, True, once))
         count = plan.patterns[name].count if plan else tensor.allocation.size
         result.lane_bytes = max(result.lane_bytes, BYTES_PER_INDEX * count)
 
 
-def _written_by_one_only(accesses: list[Access]) -> bool:
-    return len(accesses) == 1 and accesses[0].writes
+def _written_in_order(accesses: list[Access]) -> bool:
+    """One instruction stores once per iteration with the same lengths for all lanes, and nothing reads."""
+    only = accesses[0]
+    return len(accesses) == 1 and only.writes and only.once and only.instruction is not None and only.instruction.fixed
 
 
 def _always_meets(loop: Loop, found: Summary, allocation: Allocation, accesses: list[Access]) -> bool:
     """Some write goes to the same place in every iteration, and it matters."""
-    if _written_by_one_only(accesses):
+    if _written_in_order(accesses):
         return False
     moving = _moving(loop, found)
     return any(a.writes and not (_variables(a.tensor.offset) & moving) for a in accesses)
@@ -163,7 +165,7 @@ def independent(execution: Execution, loop: Loop, lanes: Lanes, begin: Any, trip
     if found.carried:
         return False
     bounds = _Bounds(execution, loop, lanes, begin, trips, found)
-    return all(_written_by_one_only(accesses) or bounds.apart(accesses) for accesses in found.shared.values())
+    return all(_written_in_order(accesses) or bounds.apart(accesses) for accesses in found.shared.values())
 
 
 class _Bounds:

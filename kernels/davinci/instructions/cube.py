@@ -247,6 +247,7 @@ def entries() -> list[Entry]:
             _mmad_cycles,
             reads=("src_fm", "src_filter"),
             writes=("dst_fm",),
+            accumulator=("dst_fm", "is_bias"),
             check=_check_mmad,
         ),
     ]

@@ -64,6 +64,7 @@ class Entry:
         overlap: whether sources and destination in one tensor are held to the overlap rules.
         accumulates: dst == src1 with both repeat strides 0 is defined.
         banked: occupancy grows with bank conflicts.
+        accumulator: (operand, switch): the operand is also read, inside the unit, when the integer ``switch`` is not 0.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Entry:
     overlap: bool = False
     accumulates: bool = False
     banked: bool = False
+    accumulator: tuple[str, str] | None = None
 
 
 class Instruction:
@@ -154,6 +156,14 @@ class Instruction:
     def is_read(self, operand: str) -> bool:
         """Whether the instruction reads the operand (a key of ``operands``)."""
         return operand.split("[")[0] in self.entry.reads
+
+    def continues(self, operand: str) -> bool:
+        """Whether the instruction adds to what the operand holds (or may, when its switch is symbolic)."""
+        accumulator = self.entry.accumulator
+        if accumulator is None or operand != accumulator[0]:
+            return False
+        switch = self.integers[accumulator[1]]
+        return not isinstance(switch, int) or switch != 0
 
     def plan(self, integers: Integers) -> Plan | None:
         """The plan for concrete integers; None when the instruction does nothing (a scalar repeat of 0)."""

@@ -313,3 +313,47 @@ def test_iterations_that_depend_on_each_other_run_in_order(name: str) -> None:
         else:
             expected[8 * i : 8 * i + 16] *= 2
     assert same(program(body, {"x": described(x)}, {"y": ((64,), "float32")}).run(x).outputs[0], expected)
+
+
+def test_stores_that_overlap_keep_their_order_in_nested_loops() -> None:
+    """The last iteration of the outer loop wins, although an inner loop that runs in order comes between."""
+
+    def body(t: Any, y: Any) -> None:
+        ub = t.Tensor("float32", (8,), name="ub", scope=tik.scope_ubuf)
+        t.vector_dup(8, ub, 0.0, 1, 1, 1)
+        with t.for_range(0, 4) as i:
+            own = t.Tensor("float32", (8,), name="own", scope=tik.scope_ubuf)
+            with t.for_range(0, 3) as j:
+                t.vadds(8, own, ub, 1.0, 1, 1, 1, 8, 8)
+                own[0].set_as(t.Scalar("float32", init_value=0.0) + (10 * i + j) * 1.0)
+                t.data_move(y[(i + j) * 8], own, 0, 1, 1, 0, 0)
+
+    found = program(body, {}, {"y": ((48,), "float32")}).run().outputs[0].reshape(6, 8)[:, 0]
+    expected = np.zeros(6)
+    for i in range(4):
+        for j in range(3):
+            expected[i + j] = 10 * i + j
+    assert found.tolist() == expected.tolist()
+
+
+def test_products_accumulate_over_iterations() -> None:
+    half = np.random.default_rng(0).integers(-3, 4, (4, 16, 16)).astype(np.float16)
+
+    def body(t: Any, x: Any, y: Any) -> None:
+        l1 = t.Tensor("float16", (1024,), name="l1", scope=tik.scope_cbuf)
+        t.data_move(l1, x, 0, 1, 64, 0, 0)
+        ub = t.Tensor("float32", (256,), name="ub", scope=tik.scope_ubuf)
+        l0c = t.Tensor("float32", (256,), name="l0c", scope=tik.scope_cc)
+        t.vector_dup(64, ub, 5.0, 4, 1, 8)
+        t.data_move(l0c, ub, 0, 1, 1, 0, 0)
+        with t.for_range(0, 4, thread_num=2) as i:
+            l0a = t.Tensor("float16", (256,), name="l0a", scope=tik.scope_ca)
+            l0b = t.Tensor("float16", (256,), name="l0b", scope=tik.scope_cb)
+            t.load2dv1(l0a, l1[i * 256], 0, 1, 1, 0, False)
+            t.load2dv1(l0b, l1[i * 256], 0, 1, 1, 0, False)
+            t.mmad(l0c, l0a, l0b, 16, 16, 16, 1)
+        t.data_move(ub, l0c, 0, 1, 1, 0, 0)
+        t.data_move(y, ub, 0, 1, 32, 0, 0)
+
+    found = program(body, {"x": described(half)}, {"y": ((16, 16), "float32")}).run(half).outputs[0]
+    assert same(found, (5 + sum(h.astype(np.float64) @ h.T.astype(np.float64) for h in half)).astype(np.float32))

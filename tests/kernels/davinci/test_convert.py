@@ -101,13 +101,11 @@ def test_dequantisation_multiplies_before_rounding() -> None:
     assert same(found["dst"], (src * 0.125).astype(np.float16))
 
 
-def test_vec_conv_and_the_names_of_the_modes() -> None:
+@pytest.mark.parametrize(("name", "alias"), [("ceil", "ceiling"), ("round", "round")])
+def test_vec_conv_and_the_names_of_the_modes(name: str, alias: str) -> None:
     src = np.linspace(-9, 9, 64).astype(np.float32)
-    for name, alias in (("ceil", "ceiling"), ("round", "round")):
-        full = in_ub(
-            lambda t, dst, src: t.vconv(64, name, dst, src, 1, 1, 1, 8, 8), dst=np.zeros(64, np.int32), src=src
-        )
-        short = in_ub(lambda t, dst, src: t.vec_conv(64, alias, dst, src, 1, 8, 8), dst=np.zeros(64, np.int32), src=src)  # noqa: B023
-        assert same(full["dst"], short["dst"])
+    full = in_ub(lambda t, dst, src: t.vconv(64, name, dst, src, 1, 1, 1, 8, 8), dst=np.zeros(64, np.int32), src=src)
+    short = in_ub(lambda t, dst, src: t.vec_conv(64, alias, dst, src, 1, 8, 8), dst=np.zeros(64, np.int32), src=src)
+    assert same(full["dst"], short["dst"])
     half = in_ub(lambda t, dst, src: t.vec_conv(64, "", dst, src, 1, 4, 8), dst=np.zeros(64, np.float16), src=src)
     assert same(half["dst"], src.astype(np.float16))
