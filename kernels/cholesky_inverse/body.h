@@ -71,7 +71,7 @@ inline int32_t FactorTile(const float* tile, Pivots* pivots) {
   }
   float value[kLanes];
   Store(value, pivot, All{});
-  Store(pivots->scale, Set(1) / Sqrt(pivot), All{});
+  for (int k = 0; k < kLanes; ++k) pivots->scale[k] = 1.0f / __builtin_sqrtf(value[k]);
   for (int k = 0; k < kLanes; ++k)
     if (!(value[k] > 0)) return k + 1;
   return 0;

@@ -10,8 +10,8 @@ extern "C" {
 
 int thor_cholesky_inverse_f32(const float* c, const float* damping, int64_t blocks, int64_t n, float* inverse,
                               int32_t* status, int threads) {
-  if (blocks < 0) return THOR_BAD_SIZE;
-  if (n < 1 || n > THOR_CHOLESKY_MAX_BLOCK) return THOR_BAD_BLOCK;
+  if (n < 1) return THOR_BAD_BLOCK;
+  if (!thor::CouldExist({blocks, n, n}) || !thor::CouldExist({n, n, 16})) return THOR_BAD_SIZE;
   if (blocks == 0) return THOR_OK;
   if (!c || !damping || !inverse || !status) return THOR_NULL_POINTER;
   const thor::Scratch scratch(thor::Workers(blocks, threads), thor::CholeskyInverseScratch(n));

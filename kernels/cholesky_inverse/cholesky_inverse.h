@@ -3,15 +3,17 @@
 // C + damping I = U^T U is factored by Cholesky's method, M = U^-T is formed along with the factor, and the inverse is
 // M^T M.
 //
-// Layout: c and inverse [blocks, n, n], damping and status [blocks], row-major, dense, 1 <= n <= 1024. Only the upper
+// Layout: c and inverse [blocks, n, n], damping and status [blocks], row-major, dense, n >= 1. Only the upper
 // triangle of c (c[q, i, j] with j >= i) is read. inverse may be c itself and must not overlap it otherwise. No
 // alignment is required beyond that of float.
 // Status of each block: 0, the inverse is there; k > 0, the k-th pivot (counted from 1, as LAPACK's info) is not
 // positive; THOR_NOT_FINITE, the triangle or the damping holds a NaN or an infinity, or the inverse overflows. The
 // inverse of a block that failed is all zeros. A failed block is no error of the call.
 // Numbers: fp32, the bits of a block do not depend on the other blocks or on the number of threads; the inverse is
-// exactly symmetric. ||I - C C^-1||_1 / (n ||C||_1 ||C^-1||_1 2^-24) stays below 0.1, as LAPACK's potrf and potri.
-// Cost: n^3 FLOP and 8 n^2 bytes per block; scratch 8 n^2 bytes per thread.
+// exactly symmetric. ||I - A A^-1||_1 <= (4 + 0.1 n) 2^-24 ||A||_1 ||A^-1||_1 with A = C + damping I, and the error is
+// within a factor of 2 of LAPACK's spotrf and spotri.
+// Cost: n^3 FLOP and 8 n^2 bytes per block; scratch 8 n^2 bytes per thread. Blocks run in parallel, a single block on
+// one thread.
 #ifndef THOR_CHOLESKY_INVERSE_H_
 #define THOR_CHOLESKY_INVERSE_H_
 
@@ -23,7 +25,7 @@
 extern "C" {
 #endif
 
-enum { THOR_CHOLESKY_MAX_BLOCK = 1024, THOR_NOT_FINITE = -1 };
+enum { THOR_NOT_FINITE = -1 };
 
 // threads: 0 for thor_num_threads(). Returns a thor_status; nothing is written unless it is THOR_OK.
 THOR_EXPORT int thor_cholesky_inverse_f32(const float* c, const float* damping, int64_t blocks, int64_t n,

@@ -1,14 +1,13 @@
-"""Damped inverse by the compiled kernel, and by LAPACK above its largest block; `reference.py` says what it means."""
+"""Damped inverse by the compiled kernel; `reference.py` says what it means."""
 
 from __future__ import annotations
 
 from typing import Optional, Union
 
 import numpy as np
+
 from bert_thor.kernels.arrays import Array, check_array, make_outputs
 from bert_thor.kernels.library import load_native
-
-MAX_BLOCK = 1024  # THOR_CHOLESKY_MAX_BLOCK
 
 
 def cholesky_inverse(
@@ -27,28 +26,5 @@ def cholesky_inverse(
     dampings = np.full(blocks, damping, np.float32) if np.ndim(damping) == 0 else np.asarray(damping)
     check_array("cholesky_inverse", "damping", dampings, (np.float32,), (blocks,))
     inverse, status = make_outputs("cholesky_inverse", out, (c.shape, (blocks,)), (np.float32, np.int32))
-    if edge <= MAX_BLOCK:
-        load_native().cholesky_inverse_f32(c, dampings, blocks, edge, inverse, status, threads)
-    else:
-        for q in range(blocks):
-            status[q] = _lapack_inverse(c[q], float(dampings[q]), inverse[q])
+    load_native().cholesky_inverse_f32(c, dampings, blocks, edge, inverse, status, threads)
     return inverse, status
-
-
-def _lapack_inverse(c: Array, damping: float, inverse: Array) -> int:
-    """One block by SciPy's spotrf and spotri, which for edges above 1024 leave nothing to gain."""
-    from scipy.linalg import lapack
-
-    damped = np.triu(c)
-    damped[np.diag_indices_from(damped)] += np.float32(damping)
-    inverse[...] = 0
-    if not np.isfinite(damped).all():
-        return -1
-    factor, info = lapack.spotrf(damped)
-    if info != 0:
-        return int(info)
-    upper, _ = lapack.spotri(factor)
-    if not np.isfinite(upper).all():
-        return -1
-    inverse[...] = np.triu(upper) + np.triu(upper, 1).T
-    return 0

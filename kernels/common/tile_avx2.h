@@ -8,7 +8,6 @@ constexpr int kTileRows = 4;     // 4 x 2 registers of sums, of 16 registers in 
 constexpr int kTileVectors = 1;  // of kLanes columns each
 
 inline Floats operator/(Floats a, Floats b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
-inline Floats Sqrt(Floats a) { return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
 // Zero in the first lanes.
 inline Floats DropFirst(Floats a, int count) {
   return {_mm256_andnot_ps(_mm256_castsi256_ps(LaneMask(First{count}, 0)), a.low),

@@ -8,7 +8,6 @@ constexpr int kTileRows = 8;     // 8 x 2 accumulators hide the latency of two m
 constexpr int kTileVectors = 2;  // of kLanes columns each
 
 inline Floats operator/(Floats a, Floats b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline Floats Sqrt(Floats a) { return {_mm512_sqrt_ps(a.v)}; }
 // Zero in the first lanes.
 inline Floats DropFirst(Floats a, int count) { return {_mm512_maskz_mov_ps(~LaneMask(First{count}), a.v)}; }
 inline Floats SubtractProduct(Floats a, Floats b, Floats from) { return {_mm512_fnmadd_ps(a.v, b.v, from.v)}; }

@@ -10,10 +10,6 @@ constexpr int kTileVectors = 1;
 inline Floats operator/(Floats a, Floats b) {
   return {a.v[0] / b.v[0], a.v[1] / b.v[1], a.v[2] / b.v[2], a.v[3] / b.v[3]};
 }
-inline Floats Sqrt(Floats a) {
-  for (int i = 0; i < kLanes; ++i) a.v[i / 4][i % 4] = __builtin_sqrtf(a.v[i / 4][i % 4]);
-  return a;
-}
 // Zero in the first lanes.
 inline Floats DropFirst(Floats a, int count) {
   float lanes[kLanes];

@@ -23,11 +23,10 @@ template <typename T>
 int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_t features, int64_t block, float* out,
         int threads) {
   using Arguments = thor::FisherCovarianceArguments<T>;
-  if (rows < 0 || features < 0) return THOR_BAD_SIZE;
+  if (!thor::CouldExist({rows, features})) return THOR_BAD_SIZE;
   if (block < 1) return THOR_BAD_BLOCK;
-  int64_t elements;
-  if (__builtin_mul_overflow(rows, features, &elements) || block > INT32_MAX) return THOR_BAD_SIZE;
-  if ((x == nullptr && elements != 0) || (out == nullptr && features != 0)) return THOR_NULL_POINTER;
+  if (!thor::CouldExist({features, block, 2}) || !thor::CouldExist({block, block, 2})) return THOR_BAD_SIZE;
+  if ((x == nullptr && rows != 0 && features != 0) || (out == nullptr && features != 0)) return THOR_NULL_POINTER;
   if (features == 0) return THOR_OK;
   const int64_t blocks = CeilDivide(features, block);
   if (rows == 0) {

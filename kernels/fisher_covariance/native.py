@@ -6,6 +6,7 @@ from math import prod
 from typing import Optional
 
 import numpy as np
+
 from bert_thor.kernels.arrays import Array, check_array, make_outputs
 from bert_thor.kernels.library import load_native
 

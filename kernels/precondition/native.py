@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 import numpy as np
+
 from bert_thor.kernels.arrays import Array, check_array, make_outputs
 from bert_thor.kernels.library import load_native
 

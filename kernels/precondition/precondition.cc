@@ -10,10 +10,12 @@ extern "C" {
 
 int thor_precondition_f32(const float* g_inverse, int64_t g_block, const float* gradient, int64_t outputs,
                           int64_t inputs, const float* a_inverse, int64_t a_block, float* out, int threads) {
-  if (outputs < 0 || inputs < 0) return THOR_BAD_SIZE;
+  if (!thor::CouldExist({outputs, inputs})) return THOR_BAD_SIZE;
   if (g_block < 1 || a_block < 1) return THOR_BAD_BLOCK;
   if (outputs == 0 || inputs == 0) return THOR_OK;
-  if (outputs > INT64_MAX / 64 / inputs || g_block > INT32_MAX || a_block > INT32_MAX) return THOR_BAD_SIZE;
+  if (!thor::CouldExist({g_block, g_block, 2}) || !thor::CouldExist({a_block, a_block, 2}) ||
+      !thor::CouldExist({g_block, a_block, 2}))
+    return THOR_BAD_SIZE;
   if (!g_inverse || !gradient || !a_inverse || !out) return THOR_NULL_POINTER;
   const thor::PreconditionArguments arguments{g_inverse, g_block, gradient, outputs, inputs, a_inverse, a_block, out};
   const thor::Scratch scratch(thor::Workers(arguments.Tasks(), threads), arguments.ScratchSize());

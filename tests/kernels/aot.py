@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from bert_thor.kernels.library import library_path
 from cffi import FFI
+
+from bert_thor.kernels.library import library_path
 
 _TYPE_NAMES = {"float32": b"float32", "float64": b"float64", "int32": b"int32", "uint16": b"bfloat16"}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from bert_thor.kernels.library import InstructionSet, set_instruction_set
 from bert_thor.kernels.library import instruction_set as current_instruction_set
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
+from buffers import OFFSETS, Guarded, misaligned
+
 from bert_thor.kernels.cholesky_inverse import native, reference
 from bert_thor.kernels.status import KernelError, Status
-from buffers import OFFSETS, Guarded, misaligned
 
 UNIT = 2.0**-24  # unit roundoff of fp32, LAPACK's epsilon
 EDGES = (1, 2, 3, 5, 10, 15, 16, 17, 31, 32, 33, 50, 127, 128, 129)
@@ -122,22 +123,6 @@ def test_damping_is_added_to_each_block(instruction_set: int) -> None:
 def test_no_blocks() -> None:
     inverse, status = native.cholesky_inverse(np.empty((0, 8, 8), np.float32), 0.1)
     assert inverse.shape == (0, 8, 8) and status.shape == (0,)
-
-
-def test_above_the_largest_block_lapack_takes_over() -> None:
-    edge = native.MAX_BLOCK + 1
-    c = np.eye(edge, dtype=np.float32)[None] * 3
-    c[0, 5, 700] = 1
-    inverse, status = native.cholesky_inverse(c, 1.0)
-    exact = np.linalg.inv(np.array([[4.0, 1.0], [1.0, 4.0]]))
-    assert status.tolist() == [0]
-    assert (np.abs(inverse[0][np.ix_([5, 700], [5, 700])] - exact) <= 4 * UNIT).all()
-    c[0, 900, 900] = -1
-    inverse, status = native.cholesky_inverse(c, 1.0)
-    assert status.tolist() == [901] and (inverse == 0).all()
-    out = np.full(c.shape, np.nan, np.float32), np.zeros(1, np.int32)
-    assert aot.call("cholesky_inverse", c, np.zeros(1, np.float32), *out) == Status.BAD_BLOCK
-    assert np.isnan(out[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
+from buffers import OFFSETS, Guarded, misaligned
+
 from bert_thor.kernels.fisher_covariance import native, reference
 from bert_thor.kernels.status import Status
-from buffers import OFFSETS, Guarded, misaligned
 
 UNIT = 2.0**-24  # unit roundoff of fp32
 DTYPES = (np.float32, np.uint16)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.precondition import native, reference
-from bert_thor.kernels.status import Status
 from buffers import OFFSETS, Guarded, misaligned
 from scipy.linalg import block_diag
+
+from bert_thor.kernels.precondition import native, reference
+from bert_thor.kernels.status import Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32
 # (outputs, inputs, bg, ba): around the register tile (8), the lanes (16), pairs of them (32), and the strip (128)
