@@ -10,7 +10,7 @@ namespace {
 constexpr const char* kF32 = "float32";
 
 int CheckSizes(int64_t rows, int64_t features) {
-  return rows < 0 || features < 1 || rows > INT64_MAX / 64 / features ? THOR_BAD_SIZE : THOR_OK;
+  return features < 1 || !thor::CouldExist({rows, features}) ? THOR_BAD_SIZE : THOR_OK;
 }
 
 }  // namespace

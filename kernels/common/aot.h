@@ -10,6 +10,7 @@
 #include <initializer_list>
 
 #include "common/export.h"
+#include "common/sizes.h"
 #include "common/status.h"
 
 namespace thor {
@@ -19,13 +20,15 @@ class AotArguments {
   AotArguments(int count, void** params, const int* ndims, int64_t** shapes, const char** dtypes)
       : count_(count), params_(params), ndims_(ndims), shapes_(shapes), dtypes_(dtypes) {}
 
-  // One type name per tensor, inputs first. Also refuses null pointers where the tensor has elements.
+  // One type name per tensor, inputs first. Also refuses shapes that cannot be, and null pointers where the tensor has
+  // elements; the other functions may be called only after THOR_OK.
   int Check(std::initializer_list<const char*> dtypes) const {
     if (params_ == nullptr || ndims_ == nullptr || shapes_ == nullptr || dtypes_ == nullptr) return THOR_NULL_POINTER;
     if (count_ != static_cast<int>(dtypes.size())) return THOR_BAD_ARGUMENT_COUNT;
     int i = 0;
     for (const char* dtype : dtypes) {
       if (!Is(i, dtype)) return THOR_BAD_DTYPE;
+      if (const int status = CheckShape(i)) return status;
       if (params_[i] == nullptr && Elements(i) != 0) return THOR_NULL_POINTER;
       ++i;
     }
@@ -58,6 +61,15 @@ class AotArguments {
   }
 
  private:
+  static constexpr int kMaxRank = 8;
+
+  // Every size and the product of all sizes above 0 fit in the address space.
+  int CheckShape(int i) const {
+    if (ndims_[i] < 0 || ndims_[i] > kMaxRank) return THOR_BAD_SHAPE;
+    if (ndims_[i] > 0 && shapes_[i] == nullptr) return THOR_NULL_POINTER;
+    return CouldExist(shapes_[i], ndims_[i]) ? THOR_OK : THOR_BAD_SIZE;
+  }
+
   int count_;
   void** params_;
   const int* ndims_;

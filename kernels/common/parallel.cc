@@ -7,12 +7,15 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
 #include <vector>
 
 namespace {
+
+constexpr int kMaxThreads = 256;  // more gain nothing, and an absurd request must not exhaust the process
 
 int AvailableCores() {
   cpu_set_t set;
@@ -22,8 +25,8 @@ int AvailableCores() {
 
 int DefaultThreads() {
   const char* text = std::getenv("THOR_NUM_THREADS");
-  const int request = text == nullptr ? 0 : std::atoi(text);
-  return request > 0 ? request : AvailableCores();
+  const long request = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  return request > 0 ? static_cast<int>(std::min<long>(request, kMaxThreads)) : AvailableCores();
 }
 
 std::atomic<int> g_threads{0};
@@ -33,7 +36,7 @@ std::atomic<int> g_threads{0};
 class Pool {
  public:
   void Run(int64_t tasks, int workers, thor::RangeFunction function, void* context) {
-    Grow(workers - 1);
+    workers = std::min(workers, Grow(workers - 1) + 1);
     {
       std::lock_guard<std::mutex> guard(mutex_);
       tasks_ = tasks, workers_ = workers, function_ = function, context_ = context;
@@ -49,11 +52,18 @@ class Pool {
  private:
   static constexpr int kSpins = 2000;
 
-  void Grow(int helpers) {
+  // Starts helpers until there are as many as asked for or the system refuses another; returns how many there are.
+  int Grow(int helpers) {
     while (static_cast<int>(threads_.size()) < helpers) {
       const int worker = static_cast<int>(threads_.size()) + 1;
-      threads_.emplace_back([this, worker, seen = generation_.load()]() mutable { Work(worker, seen); });
+      try {
+        threads_.reserve(kMaxThreads);
+        threads_.emplace_back([this, worker, seen = generation_.load()]() mutable { Work(worker, seen); });
+      } catch (const std::exception&) {
+        break;
+      }
     }
+    return static_cast<int>(threads_.size());
   }
 
   void Work(int worker, unsigned seen) {
@@ -101,13 +111,14 @@ void ForgetPool() {
   new (&g_region) std::mutex;
 }
 
-Pool& ThePool() {
+// Null where there is no memory for it.
+Pool* ThePool() {
   if (g_pool == nullptr) {
     static std::once_flag once;
     std::call_once(once, [] { pthread_atfork(nullptr, nullptr, ForgetPool); });
-    g_pool = new Pool;
+    g_pool = new (std::nothrow) Pool;
   }
-  return *g_pool;
+  return g_pool;
 }
 
 }  // namespace
@@ -121,7 +132,7 @@ int thor_num_threads(void) {
 }
 
 int thor_set_num_threads(int threads) {
-  g_threads.store(threads < 1 ? 0 : threads, std::memory_order_relaxed);
+  g_threads.store(threads < 1 ? 0 : std::min(threads, kMaxThreads), std::memory_order_relaxed);
   return thor_num_threads();
 }
 
@@ -130,7 +141,7 @@ int thor_set_num_threads(int threads) {
 namespace thor {
 
 int Workers(int64_t tasks, int threads) {
-  const int64_t limit = threads > 0 ? threads : thor_num_threads();
+  const int64_t limit = threads > 0 ? std::min(threads, kMaxThreads) : thor_num_threads();
   return static_cast<int>(std::max<int64_t>(1, std::min(limit, tasks)));
 }
 
@@ -138,12 +149,13 @@ void ParallelRanges(int64_t tasks, int threads, RangeFunction function, void* co
   if (tasks <= 0) return;
   const int workers = Workers(tasks, threads);
   std::unique_lock<std::mutex> region(g_region, std::defer_lock);
-  if (workers == 1 || !region.try_lock()) {
-    for (int worker = 0; worker < workers; ++worker)
-      function(context, tasks * worker / workers, tasks * (worker + 1) / workers, worker);
+  Pool* const pool = workers > 1 && region.try_lock() ? ThePool() : nullptr;
+  if (pool != nullptr) {
+    pool->Run(tasks, workers, function, context);
     return;
   }
-  ThePool().Run(tasks, workers, function, context);
+  for (int worker = 0; worker < workers; ++worker)
+    function(context, tasks * worker / workers, tasks * (worker + 1) / workers, worker);
 }
 
 }  // namespace thor

@@ -9,9 +9,10 @@ namespace thor {
 
 class Scratch {
  public:
-  Scratch(int workers, int64_t floats_each) : each_((floats_each + kLine - 1) / kLine * kLine) {
+  Scratch(int workers, int64_t floats_each) {
     constexpr int64_t kLimit = INT64_MAX / static_cast<int64_t>(sizeof(float));
-    if (each_ > kLimit / workers) return;
+    if (floats_each > kLimit / workers - kLine) return;
+    each_ = (floats_each + kLine - 1) / kLine * kLine;
     memory_ = static_cast<float*>(std::aligned_alloc(kLine * sizeof(float), each_ * workers * sizeof(float)));
   }
   ~Scratch() { std::free(memory_); }
@@ -23,7 +24,7 @@ class Scratch {
 
  private:
   static constexpr int64_t kLine = 16;  // floats in a cache line of 64 bytes
-  int64_t each_;
+  int64_t each_ = 0;
   float* memory_ = nullptr;
 };
 

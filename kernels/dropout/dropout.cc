@@ -10,7 +10,7 @@ namespace {
 template <typename T>
 int Apply(void (*implementation)(const thor::Dropout&, const T*, T*, int64_t, int64_t), const T* x, float probability,
           const int32_t* seed, int32_t site, int64_t n, T* y, int threads) {
-  if (n < 0) return THOR_BAD_SIZE;
+  if (!thor::CouldExist({n})) return THOR_BAD_SIZE;
   if (!seed || (n > 0 && (!x || !y))) return THOR_NULL_POINTER;
   thor::Dropout dropout;
   if (!thor::MakeDropout(probability, seed, site, &dropout)) return THOR_BAD_VALUE;
@@ -33,7 +33,7 @@ int thor_dropout_bf16(const uint16_t* x, float probability, const int32_t* seed,
 }
 
 int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int64_t blocks, uint32_t* words) {
-  if (blocks < 0) return THOR_BAD_SIZE;
+  if (!thor::CouldExist({blocks, 4})) return THOR_BAD_SIZE;
   if (!seed || (blocks > 0 && !words)) return THOR_NULL_POINTER;
   thor::Dropout dropout;
   thor::MakeDropout(0, seed, site, &dropout);

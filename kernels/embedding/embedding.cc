@@ -10,7 +10,8 @@ namespace {
 constexpr const char *kF32 = "float32", *kI32 = "int32";
 
 int CheckArguments(const int32_t* ids, int64_t vocabulary, int64_t rows, int64_t features) {
-  if (rows < 0 || vocabulary < 1 || features < 1 || std::max(rows, vocabulary) > INT64_MAX / 64 / features)
+  if (vocabulary < 1 || features < 1 || !thor::CouldExist({rows, features}) ||
+      !thor::CouldExist({vocabulary, features}))
     return THOR_BAD_SIZE;
   if (rows > 0 && !ids) return THOR_NULL_POINTER;
   for (int64_t r = 0; r < rows; ++r)

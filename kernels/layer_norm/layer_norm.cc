@@ -14,8 +14,7 @@ using thor::AotArguments;
 constexpr const char* kF32 = "float32";
 
 int CheckSizes(int64_t rows, int64_t features) {
-  if (rows < 0 || features < 1 || rows > INT64_MAX / 64 / features) return THOR_BAD_SIZE;
-  return THOR_OK;
+  return features < 1 || !thor::CouldExist({rows, features}) ? THOR_BAD_SIZE : THOR_OK;
 }
 
 template <typename T>

@@ -12,7 +12,7 @@ constexpr const char *kF32 = "float32", *kI32 = "int32";
 // What both directions share; *dropout is set where all is well.
 int CheckArguments(float probability, const int32_t* seed, int32_t site, int64_t rows, int64_t features,
                    thor::Dropout* dropout) {
-  if (rows < 0 || features < 1 || rows > INT64_MAX / 64 / features) return THOR_BAD_SIZE;
+  if (features < 1 || !thor::CouldExist({rows, features})) return THOR_BAD_SIZE;
   if (!seed) return THOR_NULL_POINTER;
   return thor::MakeDropout(probability, seed, site, dropout) ? THOR_OK : THOR_BAD_VALUE;
 }

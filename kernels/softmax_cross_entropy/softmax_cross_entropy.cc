@@ -17,7 +17,7 @@ int CheckLabels(const int32_t* labels, int64_t rows, int64_t classes) {
   return THOR_OK;
 }
 
-bool BadSizes(int64_t rows, int64_t classes) { return rows < 0 || classes < 1 || rows > INT64_MAX / 64 / classes; }
+bool BadSizes(int64_t rows, int64_t classes) { return classes < 1 || !thor::CouldExist({rows, classes}); }
 
 // 1 / (sum of the weights + 1e-5)
 double Normalizer(const float* weights, int64_t rows) {
