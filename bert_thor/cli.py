@@ -14,6 +14,7 @@ import tyro
 
 from bert_thor.checkpoint import CheckpointError
 from bert_thor.config import ConfigError
+from bert_thor.convert.errors import ConvertError
 from bert_thor.data.errors import DataError
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.kernels.status import KernelError
@@ -69,6 +70,13 @@ def ranktable(arguments: Sequence[str]) -> None:
     rank_table(_parse(RankTableConfig, arguments, "ranktable", None))
 
 
+def convert(arguments: Sequence[str]) -> None:
+    """Between our checkpoints and those of others."""
+    from bert_thor.convert.command import ConvertConfig, convert
+
+    convert(_parse(ConvertConfig, arguments, "convert", None))
+
+
 def doctor(arguments: Sequence[str]) -> int:
     """What this installation is made of, and whether its kernels compute what they should."""
     from pathlib import Path
@@ -89,6 +97,7 @@ COMMANDS = {
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
+    "convert": Command("to and from Hugging Face, from TensorFlow checkpoints", convert),
     "doctor": Command(
         "check this installation: versions, processor, kernels; one block to paste into a report", doctor
     ),
@@ -110,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: Command, arguments: Sequence[str]) -> int:
     try:
         return command.run(arguments) or 0
-    except (ConfigError, DataError, CheckpointError, TrainingError, KernelError, ImportError) as error:
+    except (ConfigError, DataError, CheckpointError, ConvertError, TrainingError, KernelError, ImportError) as error:
         return _fail(str(error), 1)
     except Interrupted as error:
         return _fail(str(error), error.status)
