@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,10 @@ def batch(seed: int) -> tuple[np.ndarray, ...]:
 class TinyTraining:
     """One compiled optimizer, run from the same start as often as needed."""
 
-    def __init__(self, config: OptimizerConfig, block: int = BLOCK, failures: Path = Path()) -> None:
+    def __init__(self, config: OptimizerConfig, block: int = BLOCK, layers: int = 2, failures: Path = Path()) -> None:
         ms.set_context(mode=ms.GRAPH_MODE)
         self.config = config
-        self.model = BertForPreTraining(SIZES, block, seed=1)
+        self.model = BertForPreTraining(replace(SIZES, num_layers=layers), block, seed=1)
         r = np.random.default_rng(2)  # biases and norms away from 0 and 1, so that nothing cancels
         for parameter in self.model.get_parameters():
             if parameter.ndim == 1:
@@ -99,7 +100,7 @@ class TinyTraining:
         """The largest difference between a step and its restatement, over all parameters and steps, as a multiple of the tolerance.
 
         Relative to the largest element of the step, an element may be off by ε·(64·rows + 8·n·condition): sums over the rows in
-        the gradient, and the error of inverses of order n; and by 4ε of the weight itself. A step that raises is infinitely wrong.
+        the gradient, and the error of inverses of order n; and by 4ε of the weight itself.
         """
         self.reset()
         with mutation(self.optimizer):

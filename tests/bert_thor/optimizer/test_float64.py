@@ -1,0 +1,257 @@
+"""Steps of every optimizer equal a float64 restatement that shares no code with them; broken optimizers do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from float64_bert import Float64Bert
+from tiny_training import BLOCK, EPSILON, LENGTH, MASKED, SEQUENCES, SIZES, TinyTraining, batch, edge
+
+from bert_thor.optimizer import step as step_module
+from bert_thor.optimizer.presets import preset
+from bert_thor.optimizer.step import Optimizer
+
+TEST_EPSILON = 1e-3
+"""Adam's ε here: with 1e-8 an element whose exact gradient is 0 (a key bias) would move by the sign of its rounding error."""
+
+
+def config(name: str, **changes: Any) -> Any:
+    changes = {"epsilon": TEST_EPSILON, "refresh_interval": 2, **changes}
+    return replace(preset(name), **changes)
+
+
+@pytest.fixture(scope="module")
+def thor() -> TinyTraining:
+    return TinyTraining(config("thor", warmup=0.1))
+
+
+@pytest.fixture(scope="module")
+def original() -> TinyTraining:
+    return TinyTraining(config("thor-2021"))
+
+
+def test_the_restated_gradients_are_those_of_finite_differences(thor: TinyTraining) -> None:
+    """The yardstick itself: central differences in float64, h² and rounding errors bounded by 1e-6 of the largest gradient."""
+    thor.reset()
+    weights = {name: value.astype(np.float64) for name, value in thor.weights().items()}
+    columns = batch(0)
+    exact = Float64Bert(weights, SIZES.num_heads).run(columns)
+    r, h = np.random.default_rng(5), 1e-5
+    for name, value in weights.items():
+        place = tuple(int(r.integers(0, size)) for size in value.shape)
+        losses = []
+        for sign in (1, -1):
+            moved = value.copy()
+            moved[place] += sign * h
+            losses.append(Float64Bert({**weights, name: moved}, SIZES.num_heads).run(columns).loss)
+        difference = (losses[0] - losses[1]) / (2 * h)
+        assert abs(difference - exact.gradients[name][place]) <= 1e-6, name
+
+
+def test_loss_gradients_and_factors_of_every_layer(original: TinyTraining) -> None:
+    """A and G of dense layers, tables and the classifier: the captured blocks are those of XᵀX/N and DᵀD/N in float64."""
+    from mindspore import Tensor
+
+    original.reset()
+    found = original.gradient_pass(0)
+    optimizer = original.optimizer
+    inputs = [*(Tensor(column) for column in batch(0)), Tensor(np.zeros(3, np.int32))]
+    losses, _, gradients, factors = optimizer.gradients_and_factors(*inputs)
+    assert abs(float(losses[0].asnumpy()) - found.loss) <= 64 * EPSILON * found.loss
+    for entry, gradient in zip(optimizer.table, gradients):
+        exact = found.gradients[entry.parameter.name]
+        scale = max(np.abs(exact).max(), 1e-3)
+        assert (np.abs(gradient.asnumpy() - exact) <= 64 * SEQUENCES * LENGTH * EPSILON * scale).all()
+    assert optimizer.curvatures is not None
+    captured = iter(factors)
+    for layer in optimizer.curvatures.layers:
+        name = layer.entry.parameter.name
+        for side in layer.entry.sides:
+            check_factor(next(captured).asnumpy(), found, name, side)
+
+
+def check_factor(blocks: np.ndarray, found: Any, name: str, side: str) -> None:
+    rows = found.inputs[name] if side == "A" else found.output_gradients[name]
+    if rows.ndim == 1:
+        assert (blocks[:, 0, 0] == np.bincount(rows, minlength=len(blocks))).all()
+        return
+    exact, size = rows.T @ rows / len(rows), blocks.shape[1]
+    tolerance = 2 * EPSILON * 64 * (len(rows) + 1) * np.abs(rows).max() ** 2
+    for index, block in enumerate(blocks):
+        here = exact[index * size : (index + 1) * size, index * size : (index + 1) * size]
+        assert (np.abs(block[: len(here), : len(here)] - here) <= tolerance).all(), (name, side, index)
+        assert (block[len(here) :] == 0).all() and (block == block.T).all()
+
+
+def test_thor(thor: TinyTraining) -> None:
+    assert thor.largest_error(5, 2) <= 1
+
+
+def test_thor_2021(original: TinyTraining) -> None:
+    assert original.largest_error(5, 2) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("thor-2020", {}),
+        ("thor", {"damping_rule": "pi", "damping": 0.05}),
+        ("sgd", {"weight_decay": 0.1}),
+        ("adamw", {}),
+        ("lamb", {}),
+        ("muon", {}),
+    ],
+)
+def test_other_rules(name: str, changes: dict[str, Any]) -> None:
+    assert TinyTraining(config(name, **changes), layers=1).largest_error(4, 2) <= 1
+
+
+def test_whole_blocks_without_averaging_are_k_fac() -> None:
+    """vec(ΔW) = (A ⊗ G damped)⁻¹ vec(dW), the Kronecker product written out (Martens & Grosse, 2015, with their π)."""
+    changes = {"factor_decay": 0.0, "momentum": 0.0, "update_rms": 0.0, "clip_norm": 0.0, "weight_decay": 0.0}
+    training = TinyTraining(config("thor", damping_rule="pi", damping=0.3, warmup=0.0, **changes), block=0, layers=1)
+    found = training.gradient_pass(0)
+    before = training.weights()
+    training.step(0)
+    after = training.weights()
+    for name in ("bert.layers.0.attention_output.weight", "bert.layers.0.intermediate.weight", "pooler.weight"):
+        x, d = found.inputs[name], found.output_gradients[name] * SEQUENCES
+        a, g = x.T @ x / len(x), d.T @ d / len(d)
+        pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
+        damped_a, damped_g = a + pi * np.sqrt(0.3) * np.eye(len(a)), g + np.sqrt(0.3) / pi * np.eye(len(g))
+        fisher = np.kron(damped_g, damped_a)  # row-major vec(G dW A) = (G ⊗ A) vec(dW)
+        direction = np.linalg.solve(fisher, found.gradients[name].reshape(-1)).reshape(before[name].shape)
+        expected = -training.config.learning_rate * direction
+        relative = 64 * SEQUENCES * LENGTH + 8 * len(a) * (np.linalg.cond(damped_a, 1) + np.linalg.cond(damped_g, 1))
+        tolerance = EPSILON * (relative * np.abs(expected).max() + 4 * np.abs(before[name]).max())
+        assert (np.abs(after[name] - before[name] - expected) <= tolerance).all(), name
+
+
+@contextmanager
+def refresh_off_by_one(optimizer: Optimizer) -> Iterator[None]:
+    with mock.patch.object(optimizer, "refreshes_at", lambda step: step == 0 or step % 2 == 1):
+        yield
+
+
+@contextmanager
+def stale_inverse(optimizer: Optimizer) -> Iterator[None]:
+    """The factors are averaged, but after the first refresh nothing is inverted."""
+    curvatures, first = optimizer.curvatures, []
+    invert = curvatures._invert  # type: ignore[union-attr]
+
+    def once(*arguments: Any) -> None:
+        if not first:
+            invert(*arguments)
+        first.append(True)
+
+    with mock.patch.object(curvatures, "_invert", once):
+        yield
+
+
+@contextmanager
+def missing_damping(optimizer: Optimizer) -> Iterator[None]:
+    with mock.patch.object(step_module, "damping", lambda *_: 1e-6):
+        yield
+
+
+@contextmanager
+def factors_of_the_wrong_layer(optimizer: Optimizer) -> Iterator[None]:
+    """A of the output projection and of the transform, both of the same shape, change places."""
+    curvatures = optimizer.curvatures
+    assert curvatures is not None
+    names = [layer.entry.parameter.name for layer in curvatures.layers]
+    starts = np.cumsum([0, *(len(layer.entry.sides) for layer in curvatures.layers)])
+    first, second = (
+        starts[names.index(name)] for name in ("bert.layers.0.attention_output.weight", "transform.weight")
+    )
+    refresh = curvatures.refresh
+
+    def swapped(captured: Any, *arguments: Any) -> Any:
+        order = list(range(len(captured)))
+        order[first], order[second] = second, first
+        return refresh([captured[index] for index in order], *arguments)
+
+    with mock.patch.object(curvatures, "refresh", swapped):
+        yield
+
+
+@contextmanager
+def factor_g_without_scale(optimizer: Optimizer) -> Iterator[None]:
+    curvatures = optimizer.curvatures
+    refresh = curvatures.refresh  # type: ignore[union-attr]
+
+    def unscaled(captured: Any, first: bool, sequences: tuple[int, int], damping: float) -> Any:
+        return refresh(captured, first, (sequences[0], 1), damping)
+
+    with mock.patch.object(curvatures, "refresh", unscaled):
+        yield
+
+
+@contextmanager
+def no_average(optimizer: Optimizer) -> Iterator[None]:
+    curvatures = optimizer.curvatures
+    refresh = curvatures.refresh  # type: ignore[union-attr]
+    with mock.patch.object(curvatures, "refresh", lambda captured, first, *rest: refresh(captured, True, *rest)):
+        yield
+
+
+@contextmanager
+def schedule_off_by_one(optimizer: Optimizer) -> Iterator[None]:
+    rate_factor = step_module.rate_factor
+    with mock.patch.object(step_module, "rate_factor", lambda step, *rest: rate_factor(step + 1, *rest)):
+        yield
+
+
+@contextmanager
+def no_clip(optimizer: Optimizer) -> Iterator[None]:
+    with mock.patch.object(optimizer, "config", replace(optimizer.config, clip_norm=0.0)):
+        yield
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        refresh_off_by_one,
+        stale_inverse,
+        missing_damping,
+        factors_of_the_wrong_layer,
+        no_average,
+        schedule_off_by_one,
+        no_clip,
+    ],
+)
+def test_a_broken_thor_is_caught(thor: TinyTraining, mutation: Any) -> None:
+    assert thor.largest_error(5, 2, mutation) > 10
+
+
+@pytest.mark.parametrize(
+    "mutation", [refresh_off_by_one, stale_inverse, missing_damping, factors_of_the_wrong_layer, factor_g_without_scale]
+)
+def test_a_broken_original_is_caught(original: TinyTraining, mutation: Any) -> None:
+    assert original.largest_error(5, 2, mutation) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("thor", {"momentum_order": "after"}),
+        ("thor", {"decay": "l2", "weight_decay": 0.5}),
+        ("thor-2020", {"clip": "global"}),
+    ],
+)
+def test_another_choice_is_another_step(name: str, changes: dict[str, Any]) -> None:
+    """The named choices are not cosmetic: each differs from the restatement of the default."""
+    training = TinyTraining(config(name, **changes), layers=1)
+    training.config = config(name, weight_decay=changes.get("weight_decay", preset(name).weight_decay))
+    assert training.largest_error(4, 2) > 10
+
+
+def test_sizes_exercise_padding_and_several_blocks() -> None:
+    assert SIZES.intermediate_size % BLOCK != 0 and SIZES.hidden_size == 2 * BLOCK
+    assert edge(3 * SIZES.hidden_size, 3) == BLOCK and MASKED < LENGTH
