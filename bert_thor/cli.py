@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, TypeVar
+from typing import TYPE_CHECKING, Callable, TypeVar
 
 import tyro
 
@@ -18,6 +18,9 @@ from bert_thor.convert.errors import ConvertError
 from bert_thor.data.errors import DataError
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.kernels.status import KernelError
+
+if TYPE_CHECKING:
+    from bert_thor.recipes import PretrainConfig
 
 T = TypeVar("T")
 
@@ -40,11 +43,7 @@ def prepare(arguments: Sequence[str]) -> None:
 
 def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
-    from bert_thor.recipes import PretrainConfig, recipe
-
-    default = recipe(_value_of("--recipe", arguments) or "demo", _value_of("--optimizer", arguments))
-    config = _parse(PretrainConfig, arguments, "pretrain", default)
-    config.check()
+    config = parse_pretrain(arguments, "demo")
     from bert_thor.training import Trainer
 
     Trainer(config).run()
@@ -113,12 +112,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         print(f"error: unknown command {arguments[0]!r}; use one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    return _run(COMMANDS[arguments[0]], arguments[1:])
+    return run_command(COMMANDS[arguments[0]].run, arguments[1:])
 
 
-def _run(command: Command, arguments: Sequence[str]) -> int:
+def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
+    """Run one program; a user's mistake is one sentence on stderr. Returns the exit status."""
     try:
-        return command.run(arguments) or 0
+        return run(arguments) or 0
     except (ConfigError, DataError, CheckpointError, ConvertError, TrainingError, KernelError, ImportError) as error:
         return _fail(str(error), 1)
     except Interrupted as error:
@@ -137,6 +137,20 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
                 1,
             )
         return _fail(str(error), 1)
+
+
+def parse_pretrain(
+    arguments: Sequence[str],
+    default_recipe: str,
+    change: Callable[[PretrainConfig], PretrainConfig] = lambda recipe: recipe,
+) -> PretrainConfig:
+    """The run that `arguments` describe: a recipe's values after `change`, with every option that is given on top; checked."""
+    from bert_thor.recipes import PretrainConfig, recipe
+
+    default = recipe(_value_of("--recipe", arguments) or default_recipe, _value_of("--optimizer", arguments))
+    config = _parse(PretrainConfig, arguments, "pretrain", change(default))
+    config.check()
+    return config
 
 
 def _fail(sentence: str, status: int) -> int:

@@ -115,8 +115,13 @@ class Evaluator:
             counts.add(batch, rows, *(output.asnumpy() for output in outputs), self.unigram_token)
         self.model.set_train(training)
         report = counts.report(step, samples)
-        print(f"step:  {step} Accuracy:  {np.array([report['masked_lm_accuracy']], np.float32)}", flush=True)
+        print(accuracy_line(report), flush=True)
         return report
+
+
+def accuracy_line(report: dict[str, Any]) -> str:
+    """The original's line for one evaluated checkpoint."""
+    return f"step:  {report['step']} Accuracy:  {np.array([report['masked_lm_accuracy']], np.float32)}"
 
 
 def evaluation_rows(data: Path, rows: str, model: BertConfig, schema: Optional[Path] = None) -> Rows:

@@ -22,7 +22,11 @@ Scalars = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 class Rule(nn.Cell):
-    """What all rules share: which rate, weight decay, and clipping of the tensor's own gradient."""
+    """What all rules share: which rate, weight decay, and clipping of the tensor's own gradient.
+
+    `construct` returns what its last operator returns, for the caller to depend on: MindSpore 2.0 removes Adam and ApplyMomentum from a
+    graph when nothing uses their results.
+    """
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(auto_prefix=False)
@@ -60,10 +64,10 @@ class Rule(nn.Cell):
             direction = direction + self.l2 * self.weight
         return self.clipped(direction) if self.clip_direction else direction
 
-    def apply(self, step: Tensor, rate: Tensor) -> None:
+    def apply(self, step: Tensor, rate: Tensor) -> Any:
         """w ← w(1 − rate·shrink) − step."""
         kept = self.weight * (1.0 - rate * self.shrink) if self.shrink > 0.0 else self.weight
-        ops.assign(self.weight, kept - step)
+        return ops.assign(self.weight, kept - step)
 
 
 class MomentumRule(Rule):
@@ -75,13 +79,13 @@ class MomentumRule(Rule):
         self.average = state("momentum", entry)
         self.apply_momentum = ops.ApplyMomentum()
 
-    def construct(self, gradient: Tensor, scalars: Scalars) -> None:
+    def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         rate = scalars[self.rate_index]
         gradient = self.decayed(self.before(gradient))
         if self.shrink > 0.0:
             ops.assign(self.weight, self.weight * (1.0 - rate * self.shrink))
-        self.apply_momentum(self.weight, self.average, rate, gradient, self.momentum)
+        return self.apply_momentum(self.weight, self.average, rate, gradient, self.momentum)
 
 
 class PreconditionedRule(Rule):
@@ -99,7 +103,7 @@ class PreconditionedRule(Rule):
         self.average = state("momentum", entry)
         self.precondition = precondition
 
-    def construct(self, gradient: Tensor, scalars: Scalars) -> None:
+    def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         rate = scalars[self.rate_index]
         direction = self.before(gradient)
@@ -110,9 +114,8 @@ class PreconditionedRule(Rule):
             direction = self.heavy_ball(direction)
         if self.update_rms > 0.0:
             factor = self.update_rms * self.elements**0.5 / (self.norms(direction) + TINY)
-            self.apply(self.scaled(direction, rate * factor), rate)
-        else:
-            self.apply(rate * direction, rate)
+            return self.apply(self.scaled(direction, rate * factor), rate)
+        return self.apply(rate * direction, rate)
 
     def nesterov(self, gradient: Tensor) -> Tensor:
         """m ← βm + (1 − β)g; returns βm + (1 − β)g."""
@@ -138,14 +141,14 @@ class AdamRule(Rule):
         self.second_moment = state("second_moment", entry)
         self.adam = ops.Adam()
 
-    def construct(self, gradient: Tensor, scalars: Scalars) -> None:
+    def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """w ← w(1 − rate·decay) − rate·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε), the framework's form of the bias correction."""
         rate = scalars[self.rate_index]
         gradient = self.decayed(self.before(gradient))
         if self.shrink > 0.0:
             ops.assign(self.weight, self.weight * (1.0 - rate * self.shrink))
         moments = (self.first_moment, self.second_moment, scalars[2], scalars[3])
-        self.adam(self.weight, *moments, rate, self.beta1, self.beta2, self.epsilon, gradient)
+        return self.adam(self.weight, *moments, rate, self.beta1, self.beta2, self.epsilon, gradient)
 
 
 class LambRule(Rule):
@@ -161,7 +164,7 @@ class LambRule(Rule):
         self.first_moment = state("first_moment", entry)
         self.second_moment = state("second_moment", entry)
 
-    def construct(self, gradient: Tensor, scalars: Scalars) -> None:
+    def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         rate = scalars[self.rate_index]
         gradient = self.before(gradient)
@@ -173,7 +176,7 @@ class LambRule(Rule):
         if self.adapted:
             direction = direction + (self.shrink + self.l2) * self.weight
             direction = self.scaled(direction, self.trust_ratio(direction))
-        ops.assign(self.weight, self.weight - rate * direction)
+        return ops.assign(self.weight, self.weight - rate * direction)
 
     def trust_ratio(self, direction: Tensor) -> Tensor:
         """‖w‖/‖u‖ of each group, 1 where either is 0."""
@@ -204,7 +207,7 @@ class SoapRule(Rule):
         self.product_t = ops.BatchMatMul(transpose_b=True)
         self.t_product = ops.BatchMatMul(transpose_a=True)
 
-    def construct(self, gradient: Tensor, scalars: Scalars) -> None:
+    def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         rate = scalars[self.rate_index]
         g = self.before(gradient).reshape(self.stacked)
@@ -216,8 +219,8 @@ class SoapRule(Rule):
         root = ops.sqrt(second / (1.0 - scalars[3])) + self.epsilon
         direction = self.rotate(first) / (1.0 - scalars[2]) / root
         direction = self.product_t(self.product(self.basis_left, direction), self.basis_right)
-        self.apply(rate * self.decayed(direction.reshape(self.shape)), rate)
         self.accumulate(g)
+        return self.apply(rate * self.decayed(direction.reshape(self.shape)), rate)
 
     def rotate(self, x: Tensor) -> Tensor:
         """Qₗᵀ x Qᵣ."""

@@ -66,11 +66,12 @@ class Update(nn.Cell):
         self, scale: Tensor, rate: Tensor, first_rate: Tensor, power1: Tensor, power2: Tensor,
         root_damping: Tensor, sequences: Tensor, *gradients: Tensor
     ) -> Tensor:  # fmt: skip
-        """Change all parameters; returns `scale`, so that the caller can wait for it."""
+        """Change all parameters; returns `scale` when all are done, so that the caller can wait for it."""
         scalars = (rate, first_rate, power1, power2, root_damping, sequences)
+        done = scale
         for rule, gradient in zip(self.rules, gradients):
-            rule(gradient * scale, scalars)
-        return scale
+            done = ops.depend(done, rule(gradient * scale, scalars))
+        return done
 
 
 @dataclass(frozen=True)
