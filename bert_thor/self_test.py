@@ -109,7 +109,8 @@ def _cholesky_inverse(random: np.random.Generator, _: Any) -> list[Comparison]:
 
 
 def _precondition(random: np.random.Generator, _: Any) -> list[Comparison]:
-    arguments = (_normal(random, 2, 25, 25), _normal(random, 40, _FEATURES), _normal(random, 4, _BLOCK, _BLOCK))
+    blocks = -(-_FEATURES // _BLOCK)
+    arguments = (_normal(random, 2, 25, 25), _normal(random, 40, _FEATURES), _normal(random, blocks, _BLOCK, _BLOCK))
     return [_both("precondition", arguments, 25 * _BLOCK)]
 
 

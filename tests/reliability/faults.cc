@@ -2,13 +2,15 @@
 //
 // Counts the operations that change files under one folder, and at operation number n, counted from 1, does what the
 // armed mode says: fails it with an error of the operating system, writes half of what was asked, or kills the process
-// before it happens. FAULT_POWER also empties every file whose content was not synced, which a power cut may do.
+// before it happens. A power cut also empties every file whose content was not synced. And refuses memory and threads.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -23,6 +25,7 @@ enum Mode { kOff, kError, kErrorFromHere, kShortWrite, kKill, kPower };
 char g_root[4096], g_log[1 << 16];
 long g_target = 0, g_count = 0;
 int g_mode = kOff, g_error = 0;
+bool g_refuse_memory = false, g_refuse_threads = false;
 
 struct Dirty {
   int descriptor;  // a duplicate of the one that was written through; -1: free
@@ -203,6 +206,23 @@ int unlinkat(int folder, const char* path, int flags) {
 int rmdir(const char* path) {
   if (UnderRoot(AT_FDCWD, path) && Fails("rmdir", path)) return -1;
   return Next<int (*)(const char*)>("rmdir")(path);
+}
+
+__attribute__((visibility("default"))) void faults_refuse(int memory, int threads) {
+  g_refuse_memory = memory != 0, g_refuse_threads = threads != 0;
+}
+
+void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  if (!g_refuse_memory) return Next<void* (*)(size_t, size_t)>("aligned_alloc")(alignment, size);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                   void* argument) noexcept {
+  if (g_refuse_threads) return EAGAIN;
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  return Next<Create>("pthread_create")(thread, attributes, start, argument);
 }
 
 }  // extern "C"

@@ -51,7 +51,9 @@ def declared() -> Iterator[Function]:
         for function, parameters in re.findall(r"THOR_EXPORT int (\w+)\(([^)]*)\)", text):
             pieces = [] if parameters == "void" else [" ".join(piece.split()) for piece in parameters.split(",")]
             split = [re.fullmatch(r"(.*?)(\w+)", piece) for piece in pieces]
-            yield Function(function, [match[1].strip() for match in split if match], [match[2] for match in split if match])
+            yield Function(
+                function, [match[1].strip() for match in split if match], [match[2] for match in split if match]
+            )
 
 
 class Buffers:
@@ -59,7 +61,9 @@ class Buffers:
 
     def __init__(self, ffi: Any, function: Function) -> None:
         self.ffi = ffi
-        self.memory = {name: ffi.new("char[]", LARGE) for name, kind in zip(function.arguments, function.types) if "*" in kind}
+        self.memory = {
+            name: ffi.new("char[]", LARGE) for name, kind in zip(function.arguments, function.types) if "*" in kind
+        }
         for name, kind in zip(function.arguments, function.types):
             if "float" in kind and "*" in kind:
                 ffi.cast("float*", self.memory[name])[0 : LARGE // 4] = [1.0] * (LARGE // 4)
@@ -115,7 +119,10 @@ def call_entry_point(ffi: Any, library: Any, function: Function) -> int:
         "cube": [2, 3, 3], "long": [1] * 40,
     }  # fmt: skip
     for tensors in range(16):
-        pointers = {"data": ffi.new("void*[]", [memory] * tensors), "null data": ffi.new("void*[]", [ffi.NULL] * tensors)}
+        pointers = {
+            "data": ffi.new("void*[]", [memory] * tensors),
+            "null data": ffi.new("void*[]", [ffi.NULL] * tensors),
+        }
         for dtype in (b"float32", b"int32", b"float16", b"bfloat16", b"", None):
             names = [ffi.NULL if dtype is None else ffi.new("char[]", dtype)] * tensors
             for shape_name, shape in shapes.items():
