@@ -62,6 +62,13 @@ def evaluate(arguments: Sequence[str]) -> None:
         )
 
 
+def report(arguments: Sequence[str]) -> None:
+    """Runs side by side."""
+    from bert_thor.report import ReportConfig, report
+
+    print(report(_parse(ReportConfig, arguments, "report", None)))
+
+
 def ranktable(arguments: Sequence[str]) -> None:
     """Which process runs on which Ascend device."""
     from bert_thor.ranktable import RankTableConfig, rank_table
@@ -95,6 +102,7 @@ COMMANDS = {
     "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
+    "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
     "convert": Command("to and from Hugging Face, from TensorFlow checkpoints", convert),
     "doctor": Command(
