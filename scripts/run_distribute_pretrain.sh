@@ -72,14 +72,18 @@ done
 echo "$devices processes train; their logs are $PWD/LOG*/log.txt"
 trap 'kill $pids 2> /dev/null' TERM INT
 
-# failed: the number of a process that has ended with an error.
+# failed: the number of a process that has ended with an error; rather one that failed by itself than one that followed another.
 failed() {
     rank=0
+    found=
     while [ "$rank" -lt "$devices" ]; do
-        [ -f "LOG$rank/status" ] && [ "$(cat "LOG$rank/status")" != 0 ] && { echo "$rank"; return 0; }
+        if [ -f "LOG$rank/status" ] && [ "$(cat "LOG$rank/status")" != 0 ]; then
+            found=$rank
+            grep -q ' has died, so rank ' "LOG$rank/log.txt" || break
+        fi
         rank=$((rank + 1))
     done
-    return 1
+    [ -n "$found" ] && echo "$found"
 }
 
 # running: whether a training process is still there.
@@ -93,14 +97,13 @@ running() {
 }
 
 while running; do
-    if first=$(failed); then
+    if failed > /dev/null; then
         sleep 3 # the others notice by themselves and say so in their logs
         break
     fi
     sleep 1
 done
-if first=${first:-$(failed)}; then :; fi
-if [ -n "${first:-}" ]; then
+if first=$(failed); then
     kill $pids 2> /dev/null
     wait
     echo "error: process $first failed, all were stopped" >&2

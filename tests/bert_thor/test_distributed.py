@@ -1,0 +1,208 @@
+"""Processes that train together compute what one process computes, and none waits for a dead one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ranks import PRETRAIN, Ranks
+
+from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
+from bert_thor.collectives import buckets
+from bert_thor.config import ConfigError
+from bert_thor.distributed import FINISHED, RankWatch, World, launched_ranks
+
+SIZES = (
+    "--vocab-size 100 --max-position 32 --hidden-size 24 --num-heads 2 --num-layers 1 --intermediate-size 40".split()
+)
+SCHEDULE = "--batch-size 8 --refresh-interval 5 --log-interval 10 --checkpoint-interval 10 --seed 3".split()
+LIMIT = 240.0
+"""Seconds that a few processes may take to start and compile on a busy machine."""
+
+
+def command(data: Path, run: Path, steps: int, *more: str) -> list[str]:
+    options = ("--recipe", "demo", "--data", str(data), "--run", str(run), "--steps", str(steps))
+    return [*PRETRAIN, *options, *SIZES, *SCHEDULE, *more]
+
+
+def losses(run: Path) -> np.ndarray:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    return np.array([line["loss"] for line in lines])
+
+
+def together(ranks: int, folder: Path, arguments: list[str]) -> list[str]:
+    """Run to the end; the logs."""
+    with Ranks(ranks, folder, arguments) as group:
+        statuses = group.wait(LIMIT)
+        logs = [group.log(rank) for rank in range(ranks)]
+    assert statuses == [0] * ranks, "\n".join(logs)
+    return logs
+
+
+def until(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def alone(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    subprocess.run(command(prepared, run, 20), check=True, capture_output=True, cwd=run.parent)
+    return run
+
+
+def assert_follows(run: Path, alone: Path) -> None:
+    """20 steps with 4 refreshes: every loss within 1e-4, every weight within 1e-3 of its tensor's largest."""
+    expected, found = losses(alone), losses(run)
+    assert len(found) == 20 and (abs(found - expected) <= 1e-4 * abs(expected)).all(), np.stack([expected, found])
+    ours, theirs = (load_checkpoint(checkpoint_path(folder / "checkpoints", 20)).model for folder in (run, alone))
+    for name, array in theirs.items():
+        assert (abs(ours[name] - array) <= 1e-3 * max(abs(array).max(), 1e-3)).all(), name
+
+
+def test_two_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -> None:
+    logs = together(2, tmp_path, command(prepared, tmp_path / "run", 20))
+    assert_follows(tmp_path / "run", alone)
+    assert all("step: 20," in log for log in logs)
+    assert "kronecker" in logs[0] and "kronecker" not in logs[1], "the table is printed once"
+
+
+@pytest.mark.long
+def test_four_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -> None:
+    together(4, tmp_path, command(prepared, tmp_path / "run", 20))
+    assert_follows(tmp_path / "run", alone)
+
+
+@pytest.mark.long
+def test_a_dead_rank_ends_all_and_fewer_go_on(prepared: Path, alone: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with Ranks(2, tmp_path, command(prepared, run, 3000)) as group:
+        until(lambda: checkpoint_steps(run / "checkpoints") or group.workers[0].poll() is not None, LIMIT)
+        group.workers[1].kill()
+        died = time.monotonic()
+        status = group.workers[0].wait(60)
+        assert time.monotonic() - died < 60 and status == 1
+        assert "error: rank 1 of 2 has died, so rank 0 stops too" in group.log(0)
+    stored = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**stored, "steps": 20}))
+    steps = checkpoint_steps(run / "checkpoints")
+    for step in (step for step in steps if step > 10):
+        (checkpoint_path(run / "checkpoints", step) / "manifest.json").unlink()
+    printed = subprocess.run(
+        command(prepared, run, 20, "--resume"), check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "at step 10" in printed.stdout or steps[0] > 10
+    assert len(losses(run)) == 20
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_resume_with_another_number_of_ranks(
+    prepared: Path, alone: Path, tmp_path: Path, before: int, after: int
+) -> None:
+    run = tmp_path / "run"
+    for ranks, more in ((before, ()), (after, ("--resume",))):
+        arguments = command(prepared, run, 20, *more)
+        if ranks == 1:
+            subprocess.run(arguments, check=True, capture_output=True, cwd=tmp_path)
+        else:
+            together(ranks, tmp_path, arguments)
+        if ranks == before and not more:  # forget the second half
+            (checkpoint_path(run / "checkpoints", 20) / "manifest.json").unlink()
+    assert_follows(run, alone)
+
+
+@pytest.mark.long
+def test_a_signal_to_one_rank_stops_all_after_the_same_step(prepared: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with Ranks(2, tmp_path, command(prepared, run, 3000)) as group:
+        until(lambda: "step: 10," in group.log(1) or group.workers[1].poll() is not None, LIMIT)
+        group.workers[1].send_signal(signal.SIGTERM)
+        assert group.wait(60) == [128 + signal.SIGTERM] * 2, group.log(0) + group.log(1)
+        step = len(losses(run))
+        assert checkpoint_steps(run / "checkpoints")[-1] == step
+        assert all(f"step {step} is saved, continue with --resume" in group.log(rank) for rank in (0, 1))
+
+
+@pytest.mark.long
+def test_weights_that_differ_stop_all(prepared: Path, tmp_path: Path) -> None:
+    program = tmp_path / "spoil.py"
+    program.write_text(
+        "import sys\n"
+        "from mindspore import Tensor\n"
+        "from bert_thor.cli import main\n"
+        "from bert_thor.training import Trainer\n"
+        "step = Trainer._one_step\n"
+        "def spoiled(self, batch):\n"
+        "    if self.world.rank == 1 and self.progress.step == 3:\n"
+        "        bias = self.model.pooler.bias\n"
+        "        bias.set_data(Tensor(bias.asnumpy() + 1e-7))\n"
+        "    return step(self, batch)\n"
+        "Trainer._one_step = spoiled\n"
+        "sys.exit(main())\n"
+    )
+    arguments = command(prepared, tmp_path / "run", 20, "--checksum-interval", "6")[3:]
+    with Ranks(2, tmp_path, [sys.executable, str(program), *arguments]) as group:
+        assert group.wait(LIMIT) == [1, 1]
+        assert all(
+            "after step 6 the weights of rank 1 differ from those of rank 0" in group.log(rank) for rank in (0, 1)
+        )
+    assert len(losses(tmp_path / "run")) == 6
+
+
+@pytest.mark.long
+def test_under_msrun(prepared: Path, alone: Path, tmp_path: Path) -> None:
+    msrun = Path(sys.executable).with_name("msrun")
+    if not msrun.exists():
+        pytest.skip("this MindSpore has no msrun")
+    launcher = [
+        str(msrun),
+        "--worker_num=2",
+        "--local_worker_num=2",
+        "--master_port=18345",
+        "--join=True",
+        "--log_dir=logs",
+    ]
+    arguments = command(prepared, tmp_path / "run", 20)
+    subprocess.run([*launcher, *arguments], check=True, capture_output=True, cwd=tmp_path, timeout=LIMIT)
+    assert_follows(tmp_path / "run", alone)
+
+
+def test_buckets_hold_consecutive_tensors_up_to_the_limit() -> None:
+    assert buckets([3, 3, 3, 9, 1, 1], limit=6) == [(0, 2), (2, 3), (3, 4), (4, 6)]
+    assert buckets([7], limit=6) == [(0, 1)] and buckets([]) == []
+
+
+def test_how_many_processes_were_launched() -> None:
+    assert launched_ranks({}) == 1
+    assert launched_ranks({"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "4"}) == 4
+    assert launched_ranks({"RANK_SIZE": "8"}) == 1, "without a rank table the variable means nothing"
+    assert launched_ranks({"RANK_SIZE": "8", "RANK_TABLE_FILE": "table.json"}) == 8
+    with pytest.raises(ConfigError, match="MS_WORKER_NUM is 'two'"):
+        launched_ranks({"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "two"})
+
+
+def test_a_rank_is_dead_when_its_lock_is_free_and_it_said_nothing(tmp_path: Path) -> None:
+    ours, theirs = (RankWatch(tmp_path, World(rank, 3)) for rank in (0, 1))
+    for watch in (ours, theirs):
+        watch.start(lambda: None)
+    (tmp_path / "rank-00002.lock").touch()
+    assert not ours._died(1), "it holds its lock"
+    assert ours._died(2), "it holds none"
+    (tmp_path / "rank-00002.lock").write_bytes(FINISHED)
+    assert not ours._died(2), "it ended in order"
+    with pytest.raises(ConfigError, match="other processes are training"):
+        RankWatch(tmp_path, World(1, 3)).start(lambda: None)
+    ours.finish()
+    theirs.finish()
