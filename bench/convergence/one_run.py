@@ -25,8 +25,8 @@ from bert_thor.recipes import PretrainConfig
 from bert_thor.rows import open_rows
 from bert_thor.training import Trainer
 
-EVALUATIONS = 10
-"""Points of a run at which both sets are evaluated."""
+EVALUATIONS = {"tiny": 5, "mini": 20}
+"""Points of a run at which both sets are evaluated, by stage."""
 ROWS = 2000
 """First rows of the validation and of the test set that are used."""
 
@@ -41,7 +41,7 @@ def network(stage: str) -> BertConfig:
 
 def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
     """Train, with a checkpoint at every evaluation point."""
-    interval = max(1, spec["steps"] // EVALUATIONS)
+    interval = max(1, spec["steps"] // EVALUATIONS[spec["stage"]])
     config = PretrainConfig(
         data=splits / "main",
         run=folder,
@@ -49,7 +49,7 @@ def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
         batch_size={"tiny": 16, "mini": 32}[spec["stage"]],
         seed=spec["seed"],
         checkpoint_interval=interval,
-        keep_checkpoints=EVALUATIONS + 2,
+        keep_checkpoints=EVALUATIONS[spec["stage"]] + 2,
         log_interval=interval,
         model=network(spec["stage"]),
         optimizer=replace(preset(spec["optimizer"]), **spec["values"]),
