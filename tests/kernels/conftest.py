@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before NumPy loads it: its threads only disturb matrices this small
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,0 +1,21 @@
+"""Thread counts have to be known before the libraries load: a program starts itself again with them in the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def variables(threads: int) -> dict[str, str]:
+    """What makes every library use `threads` threads, and sleep rather than spin when it has nothing to do."""
+    count = str(threads)
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "THOR_NUM_THREADS")
+    waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "OPENBLAS_THREAD_TIMEOUT": "4", "GLOG_v": "3"}
+    return {**dict.fromkeys(names, count), **waiting}
+
+
+def ensure(threads: int) -> None:
+    """Return if this process has these variables, else start the program again with them."""
+    wanted = variables(threads)
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})

@@ -1,0 +1,81 @@
+"""Medians of interleaved rounds: every contender runs once per round, in another order each time."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+import machine
+import numpy as np
+
+ROUNDS = 9
+SAMPLE_SECONDS = 0.02  # a sample repeats the call for at least this long
+QUIET = 0.9  # of the peak: rounds in which a probe of the machine finds less are repeated ...
+ATTEMPTS = 4  # ... at most this many times over
+REPEATABLE = 0.1  # two halves of the rounds may differ by this much before a result counts as noisy
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem and everybody who solves it.
+
+    `work` is what the problem needs at least, in FLOP (`limit` "fp32" or "bf16") or in bytes (`limit` "copy").
+    """
+
+    operation: str
+    shape: str
+    limit: str
+    work: float
+    contenders: dict[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Median seconds per call of each contender, and how far they can be trusted."""
+
+    seconds: dict[str, float]
+    repeatability: float  # largest difference between the medians of even and odd rounds, relative
+    quiet_rounds: int
+
+    @property
+    def noisy(self) -> bool:
+        return self.repeatability > REPEATABLE or self.quiet_rounds < ROUNDS
+
+
+def measure(case: Case, threads: int, peak: float) -> Result:
+    """`peak`: FLOP/s of `machine.peak("fp32", threads)`, which tells whether the machine was ours alone."""
+    repeats = {name: _repeats(call, threads) for name, call in case.contenders.items()}
+    order = list(case.contenders)
+    quiet: list[dict[str, float]] = []
+    disturbed: list[dict[str, float]] = []
+    while len(quiet) < ROUNDS and len(quiet) + len(disturbed) < ATTEMPTS * ROUNDS:
+        random.shuffle(order)
+        lowest = machine.probe("fp32", threads)
+        seconds = {}
+        for name in order:
+            seconds[name] = _seconds(case.contenders[name], repeats[name], threads)
+            lowest = min(lowest, machine.probe("fp32", threads))
+        (quiet if lowest >= QUIET * peak else disturbed).append(seconds)
+    rounds = (quiet + disturbed)[:ROUNDS]
+    medians, even, odd = (
+        {name: float(np.median([seconds[name] for seconds in part])) for name in case.contenders}
+        for part in (rounds, rounds[::2], rounds[1::2])
+    )
+    difference = max(abs(even[name] / odd[name] - 1) for name in order)
+    return Result(medians, difference, min(len(quiet), ROUNDS))
+
+
+def _repeats(call: Callable[[], object], threads: int) -> int:
+    call()
+    return max(1, round(SAMPLE_SECONDS / max(_seconds(call, 1, threads), 1e-6)))
+
+
+def _seconds(call: Callable[[], object], repeats: int, threads: int) -> float:
+    """Per call: the process's CPU time for one thread, which other processes do not lengthen, else wall time."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    start = clock()
+    for _ in range(repeats):
+        call()
+    return (clock() - start) / repeats

@@ -1,0 +1,27 @@
+"""Seeded mistakes in fisher_covariance that its tests must notice: (file, original, mutant, what it breaks)."""
+
+TILE = "kernels/common/tile.h"
+BF16 = "kernels/fisher_covariance/avx512_bf16.cc"
+BODY = "kernels/fisher_covariance/body.h"
+DISPATCH = "kernels/fisher_covariance/fisher_covariance.cc"
+
+MUTANTS = [
+    (BODY, "first ? sum[r][v] : Load(target, All{}) + sum[r][v]", "sum[r][v]", "only the last rows are summed"),
+    (BODY, "k == 0, sums", "false, sums", "sums of the previous tile are kept"),
+    (BODY, "static_cast<double>(rows_of_x)", "static_cast<double>(rows_of_x - 1)", "divided by N - 1"),
+    (BODY, "if (tile.row == 0) StorePadding", "if (false) StorePadding", "padding is not written"),
+    (BODY, "tile.Diagonal() ? j : 0", "j", "rows below the diagonal are skipped"),
+    (BODY, "a.x + k * a.features + q * a.block", "a.x + k * a.features", "every block is the first"),
+    (BODY, "Input::Pack(x + tile.column", "Input::Pack(x + tile.row", "both sides of a tile are its rows"),
+    (BODY, "k += kRows)", "k += 2 * kRows)", "rows of the second half are not packed"),
+    (TILE, "  Transpose(rows);\n", "", "mirror image is not transposed"),
+    (TILE, "if (i == j) return;", "return;", "mirror image is not stored"),
+    (TILE, "First{static_cast<int>(width)}", "All{}", "a short row is stored whole"),
+    (BODY, "unit += i == j ? 1 : 2", "unit += 1", "tiles of cost two count one"),
+    (BF16, "k + 1 < rows", "k < rows", "odd last row is paired with what follows"),
+    (BF16, "(rows + 1) / 2", "rows / 2", "odd last row is dropped"),
+    (BF16, "_mm512_slli_epi32(odd, 16)", "odd", "bf16 pairs overlap"),
+    (DISPATCH, "blocks = CeilDivide(features, block)", "blocks = features / block", "last block is forgotten"),
+    (DISPATCH, "std::fill_n(out, blocks * block * block, 0.0f);", "", "no rows leave the output as it is"),
+    (DISPATCH, " || arguments.Dim(1, 0) != CeilDivide(features, block)", "", "block count is not checked"),
+]
