@@ -69,6 +69,13 @@ def report(arguments: Sequence[str]) -> None:
     print(report(_parse(ReportConfig, arguments, "report", None)))
 
 
+def plan(arguments: Sequence[str]) -> None:
+    """What a run needs on Ascend 910."""
+    from bert_thor.planning.plan import PlanConfig, run_plan
+
+    run_plan(_parse(PlanConfig, arguments, "plan", None))
+
+
 def ranktable(arguments: Sequence[str]) -> None:
     """Which process runs on which Ascend device."""
     from bert_thor.ranktable import RankTableConfig, rank_table
@@ -103,6 +110,7 @@ COMMANDS = {
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
     "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),
+    "plan": Command("memory, work, traffic and projected step time on Ascend 910", plan),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
     "convert": Command("to and from Hugging Face, from TensorFlow checkpoints", convert),
     "doctor": Command(

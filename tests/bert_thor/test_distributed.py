@@ -19,32 +19,14 @@ from bert_thor.collectives import buckets
 from bert_thor.config import ConfigError
 from bert_thor.distributed import FINISHED, RankWatch, World, launched_ranks
 
-SIZES = [
-    "--vocab-size",
-    "100",
-    "--max-position",
-    "32",
-    "--hidden-size",
-    "24",
-    "--num-heads",
-    "2",
-    "--num-layers",
-    "1",
-    "--intermediate-size",
-    "40",
-]
-SCHEDULE = [
-    "--batch-size",
-    "8",
-    "--refresh-interval",
-    "5",
-    "--log-interval",
-    "10",
-    "--checkpoint-interval",
-    "10",
-    "--seed",
-    "3",
-]
+SIZES = (
+    *("--vocab-size", "100", "--max-position", "32", "--hidden-size", "24", "--num-heads", "2", "--num-layers", "1"),
+    *("--intermediate-size", "40"),
+)
+SCHEDULE = (
+    *("--batch-size", "8", "--refresh-interval", "5", "--log-interval", "10", "--checkpoint-interval", "10"),
+    *("--seed", "3"),
+)
 LIMIT = 240.0
 """Seconds that a few processes may take to start and compile on a busy machine."""
 

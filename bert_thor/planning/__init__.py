@@ -1,0 +1,5 @@
+"""`bert-thor plan`: what a run needs and how long its steps should take, before a machine is rented.
+
+Reading order: `work` (parameters, FLOP, bytes: exact arithmetic), `machine` (constants, each with its source), `plan` (the projection).
+Nothing here needs MindSpore.
+"""

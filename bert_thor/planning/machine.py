@@ -1,0 +1,118 @@
+"""The machine that a plan is for: 8 × Ascend 910. Every constant says where it comes from and how far it can be trusted.
+
+measured: on the hardware, by the publication named; simulated: by an interpreter of the kernel's instructions; modelled: arithmetic on the
+machine's documented rates; inferred: from published totals by stated algebra; assumed: nothing better was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from bert_thor.checkpoint import read_json_object
+from bert_thor.config import ConfigError
+
+KINDS = ("measured", "simulated", "modelled", "inferred", "assumed")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number with its origin."""
+
+    value: float
+    unit: str
+    kind: str
+    source: str
+
+
+CORES = Constant(32, "cores", "measured", "Ascend 910 has 32 AI cores (HPCA 2021, doi 10.1109/hpca51647.2021.00071)")
+CLOCK = Constant(1e9, "Hz", "measured", "1 GHz (same paper); parts with 30 cores at 0.9 GHz are sold too")
+MEMORY_BANDWIDTH = Constant(1.2e12, "byte/s", "measured", "HBM of Ascend 910 (same paper)")
+DEVICE_MEMORY = Constant(32 * 2**30, "byte", "measured", "HBM of Ascend 910 (same paper)")
+MATRIX_RATE = Constant(
+    80e12,
+    "FLOP/s",
+    "inferred",
+    "the original's two published steps, 266.4 ms (2020, two exchanges of gradients) and 218 ms (2021, one), give an exchange of 48 ms "
+    "and 170 ms for 13.6 TFLOP (11.1 of the network, 2.5 of preconditioning with dense inverses): 80 TFLOP/s, 37 % of the 216 TFLOP/s "
+    "that AIBench measured",
+)
+EXCHANGE_RATE = Constant(
+    49e9,
+    "byte/s",
+    "inferred",
+    "the same 48 ms for 2·7/8·1.34 GB: what a ring over 8 devices sends and receives; nothing is assumed to overlap",
+)
+UPDATE_PASSES = Constant(
+    10,
+    "passes",
+    "assumed",
+    "reads and writes of a parameter's bytes by momentum, normalisation, decay and update, unfused",
+)
+SEED_CACHED = Constant(0.2664, "s", "measured", "the original's log: step_time_span of steps with cached inverses")
+SEED_REFRESH = Constant(0.627, "s", "measured", "the original's log: step_time_span of steps 301, 2101 and others")
+SEED_AVERAGE = Constant(0.275, "s", "measured", "the original's table of results")
+
+
+@dataclass(frozen=True)
+class KernelCycles:
+    """Cycles of one core for one unit of a kernel's work."""
+
+    operation: str
+    cycles: float
+    unit: str
+    """block: a 128x128 block (at `rows` rows for a covariance); tile: a 128x128 part of a weight."""
+    rows: Optional[int]
+    kind: str
+    source: str
+
+
+KERNELS = {
+    "fisher_covariance": KernelCycles(
+        "fisher_covariance", 16.0, "block", 1, "modelled",
+        "a core reads 32 byte/cycle from HBM and each row of a block has 512 bytes; the cube unit needs a quarter of that",
+    ),
+    "cholesky_inverse": KernelCycles(
+        "cholesky_inverse", 87_500.0, "block", None, "modelled",
+        "scoreboard model of a symmetric sweep on the vector unit, two blocks interleaved; a version on the cube unit is modelled at 7,100",
+    ),
+    "precondition": KernelCycles(
+        "precondition", 6_144.0, "tile", None, "modelled",
+        "two 64 KiB tiles in and one out at 32 byte/cycle; the two products need 1,054 cycles of the cube unit",
+    ),
+}  # fmt: skip
+"""Used until simulated cycles are given. At 1 row a covariance's cycles are per row."""
+
+
+def kernel_cycles(path: Optional[Path]) -> dict[str, KernelCycles]:
+    """`KERNELS`, with the entries of the JSON file on top.
+
+        {"kernels": {"cholesky_inverse": {"cycles": 91234, "unit": "block", "source": "..."},
+                     "fisher_covariance": {"cycles": 99000, "unit": "block", "rows": 6144, "source": "..."},
+                     "precondition": {"cycles": 6500, "unit": "tile", "source": "..."}}}
+
+    Cycles of one core at 1 GHz for edge 128, simulated. Raises `ConfigError` for an entry that is not of this form.
+    """
+    if path is None:
+        return dict(KERNELS)
+    found = read_json_object(path, ConfigError).get("kernels")
+    if not isinstance(found, dict) or not found:
+        raise ConfigError(f"{path} has no object 'kernels': expected cycles by operation")
+    return {**KERNELS, **{name: _entry(path, name, entry) for name, entry in found.items()}}
+
+
+def _entry(path: Path, name: str, entry: Any) -> KernelCycles:
+    if name not in KERNELS:
+        raise ConfigError(f"{path} has cycles of {name!r}: expected some of {', '.join(KERNELS)}")
+    unit = KERNELS[name].unit
+    usable = isinstance(entry, Mapping) and entry.get("unit") == unit and isinstance(entry.get("source"), str)
+    cycles = entry.get("cycles") if usable else None
+    rows = entry.get("rows") if usable else None
+    numbers = [cycles, *([rows] if KERNELS[name].rows else [])]
+    if not all(isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0 for number in numbers):
+        raise ConfigError(
+            f"{path}: {name} needs positive cycles, unit {unit!r}, a source{' and rows' if KERNELS[name].rows else ''}"
+        )
+    return KernelCycles(name, float(numbers[0]), unit, int(rows) if rows else None, "simulated", entry["source"])
