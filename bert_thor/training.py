@@ -29,6 +29,7 @@ from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.evaluation import Evaluator
 from bert_thor.mindspore_checkpoint import import_ckpt
 from bert_thor.model import BertForPreTraining, dropout_seed
+from bert_thor.optimizer.block_choice import choose_block
 from bert_thor.optimizer.registration import describe
 from bert_thor.optimizer.step import Optimizer, StepResult
 from bert_thor.parameters import arrays, assign, read_count, weights
@@ -56,9 +57,11 @@ class Trainer:
 
     def __init__(self, config: PretrainConfig) -> None:
         config.check()
-        self.config = config
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema)
+        if config.optimizer.block == "auto":
+            config = choose_block(config, self.folder, self.rows)
+        self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
         use_graph_mode(config.device_target)
@@ -68,7 +71,7 @@ class Trainer:
         self.watch.start(self.agreement.wait)
         if self.world.writes:
             self.folder.open(config)
-        self.model = BertForPreTraining(config.model, config.optimizer.block, config.seed, self.world.ranks)
+        self.model = BertForPreTraining(config.model, int(config.optimizer.block), config.seed, self.world.ranks)
         self.optimizer = Optimizer(self.model, config.optimizer, self.world, failures=config.run)
         self.progress = Progress()
         self._evaluator: Evaluator | None = None

@@ -194,7 +194,7 @@ class LayerCurvature:
         self.inverses = (kronecker.inverse_a, kronecker.inverse_g)[: len(self.factors)]
         blocks = sum(factor.shape[0] for factor in self.factors)
         name = entry.parameter.name
-        self.kept = Parameter(np.zeros(blocks, np.int32), f"kept_inverses.{name}", requires_grad=False)
+        self.kept = Parameter(np.zeros(blocks, np.float32), f"kept_inverses.{name}", requires_grad=False)
         self.trace = Parameter(np.zeros(2, np.float32), f"trace.{name}", requires_grad=False)
 
     def state(self) -> list[Parameter]:

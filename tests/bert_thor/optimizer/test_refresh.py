@@ -107,7 +107,7 @@ def test_one_good_refresh_forgives_the_kept_ones(plain: TinyTraining) -> None:
     plain.reset()
     plain.step(0)
     kept = next(p for p in plain.optimizer.state() if p.name == "kept_inverses.pooler.weight")
-    kept.set_data(Tensor(np.full(kept.shape, 3, np.int32)))
+    kept.set_data(Tensor(np.full(kept.shape, 3, np.float32)))
     assert plain.step(1).failed_blocks == 0
     assert (kept.asnumpy() == 0).all()
 
