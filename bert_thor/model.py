@@ -172,9 +172,9 @@ class BertForPreTraining(nn.Cell):
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 
 
-def dropout_seed(seed: int, step: int) -> Tensor:
-    """The random-number key of one step: (seed low, seed high, step), the same on every device."""
-    return Tensor(np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step], np.uint32).astype(np.int32))
+def dropout_seed(seed: int, step: int, rank: int = 0) -> Tensor:
+    """The random-number key of one step on one rank: (seed low, seed high with the rank, step). Ranks drop different elements."""
+    return Tensor(np.array([seed & 0xFFFFFFFF, (seed >> 32 & 0xFFFFFFFF) ^ rank, step], np.uint32).astype(np.int32))
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ class Trainer:
         progress = self.progress
         if self._stop_signal is not None:
             self.optimizer.exchange.request_stop()
-        inputs = (*(Tensor(array) for array in batch), dropout_seed(self.config.seed, progress.step))
+        inputs = (*(Tensor(array) for array in batch), dropout_seed(self.config.seed, progress.step, self.world.rank))
         result = self.optimizer.step(inputs, progress.step, self.config.steps)
         progress.step += 1
         progress.samples += self.config.batch_size
