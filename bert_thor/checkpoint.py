@@ -118,8 +118,6 @@ def match_parameters(path: Path, stored: Mapping[str, np.ndarray], expected: Map
             f"{path} holds parameter {foreign[0]}, which this configuration does not have ({len(foreign)} such)"
         )
     for name, shape in expected.items():
-        if stored[name].dtype != np.float32:
-            raise CheckpointError(f"{path} holds {name} as {stored[name].dtype}, this configuration needs float32")
         if stored[name].shape != tuple(shape):
             raise CheckpointError(
                 f"{path} holds {name} of shape {stored[name].shape}, this configuration needs {tuple(shape)}"
