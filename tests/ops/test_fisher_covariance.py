@@ -5,6 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
+
 from bert_thor.kernels.fisher_covariance import native
 from bert_thor.kernels.status import KernelError
 from bert_thor.ops._custom import kernel_errors
