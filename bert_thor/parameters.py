@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, dtype_to_nptype, nn
+from mindspore import Parameter, Tensor, nn
 
 from bert_thor.checkpoint import CheckpointError, match_parameters
 from bert_thor.optimizer.registration import is_probe
@@ -20,7 +20,7 @@ def assign(parameters: list[Parameter], stored: dict[str, np.ndarray], path: obj
     """Set `parameters` to the arrays of the same names; raises `CheckpointError` when names, shapes or types differ."""
     match_parameters(path, stored, {p.name: p.shape for p in parameters})  # type: ignore[arg-type]
     for parameter in parameters:
-        found, needed = stored[parameter.name].dtype, np.dtype(dtype_to_nptype(parameter.dtype))
+        found, needed = stored[parameter.name].dtype, parameter.asnumpy().dtype
         if found != needed:
             raise CheckpointError(f"{path} holds {parameter.name} as {found}, this configuration needs {needed}")
     for parameter in parameters:
