@@ -174,7 +174,7 @@ class Optimizer:
     ) -> float:
         """Change the parameters; returns the seconds that SOAP's bases took."""
         config = self.config
-        seconds = self._start_soap(gradients) if step == 0 else 0.0
+        seconds = self._start_soap(gradients) if self.soap and step == 0 else 0.0
         rate = 0.0 if step == 0 and self.soap else config.learning_rate * factor
         rates = rate, config.first_order_learning_rate * factor
         powers = config.beta1 ** (step + 1), config.beta2 ** (step + 1)

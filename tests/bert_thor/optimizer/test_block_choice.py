@@ -56,7 +56,7 @@ def test_information_score_counts_factors_that_keep_99_percent() -> None:
 def test_crossing(kept: tuple[float, ...], seconds: tuple[float, ...], chosen: int) -> None:
     scores = [Score(n, share, time) for n, share, time in zip((1, 16, 32, 64, 128), kept, seconds)]
     assert crossing(scores) == chosen
-    assert [line for line in describe(scores, chosen).splitlines() if line.endswith("chosen")][0].split()[0] == str(
+    assert next(line for line in describe(scores, chosen).splitlines() if line.endswith("chosen")).split()[0] == str(
         chosen
     )
 
