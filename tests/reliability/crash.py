@@ -42,8 +42,10 @@ from bert_thor.optimizer.step import Optimizer
 SIZES = ["--vocab-size=100", "--max-position=32", "--hidden-size=24", "--num-heads=2", "--num-layers=1"]
 SIZES += ["--intermediate-size=40"]
 SCHEDULE = ["--batch-size=8", "--refresh-interval=5", "--log-interval=50", "--checkpoint-interval=4", "--seed=3"]
+SCHEDULE += ["--evaluation-interval=160"]
 STEPS = 100
 PHASES = ("starting", "between", "step", "refresh step", "checkpoint", "evaluation", "writing evaluation.json")
+EVALUATIONS = "training_evaluations.jsonl"
 TIMES = ("step_seconds", "refresh_seconds", "samples_per_second")
 """Metrics that no two runs have in common."""
 
@@ -106,11 +108,12 @@ class Whereabouts:
 class Lives:
     """Starts lives of one run folder and ends them early."""
 
-    def __init__(self, folder: Path, whereabouts: Whereabouts, generator: random.Random) -> None:
-        self.folder, self.whereabouts, self.generator = folder, whereabouts, generator
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked safely"
+        self.folder, self.whereabouts, self.generator = folder, Whereabouts(), random.Random(seed)
 
-    def start(self, arguments: list[str]) -> int:
-        """Fork a life that runs one command; its output goes to a file beside the run."""
+    def start(self, arguments: list[str], prepare: Callable[[], object] = lambda: None) -> int:
+        """Fork a life that runs one command after `prepare()`; its output goes to a file beside the run."""
         self.whereabouts.reset()
         child = os.fork()
         if child:
@@ -121,6 +124,7 @@ class Lives:
             os.dup2(output, 2)
             os.chdir(self.folder)
             self.whereabouts.watch_all()
+            prepare()
             os._exit(bert_thor(arguments))
         except BaseException:
             traceback.print_exc()
@@ -130,9 +134,11 @@ class Lives:
         """Let a life end by itself."""
         status = os.waitpid(self.start(arguments), 0)[1]
         if status != 0:
-            raise SystemExit(
-                f"a life that nobody killed ended with {status}: {(self.folder / 'output.txt').read_text()}"
-            )
+            raise SystemExit(f"a life that nobody killed ended with {status}: {self.output()}")
+
+    def output(self) -> str:
+        """What the last life printed."""
+        return (self.folder / "output.txt").read_text()
 
     def kill(self, arguments: list[str], longest: float) -> str | None:
         """Start a life and kill it; returns the phase in which it died, None when it ended by itself before.
@@ -156,7 +162,7 @@ class Lives:
             if os.WIFSIGNALED(status):
                 return PHASES[self.whereabouts.phase]
             if status != 0:
-                raise SystemExit(f"a life ended with {status}: {(self.folder / 'output.txt').read_text()}")
+                raise SystemExit(f"a life ended with {status}: {self.output()}")
         return None
 
 
@@ -197,6 +203,9 @@ def check_alike(run: Path, reference: Path) -> None:
             for name in one:
                 assert one[name].tobytes() == other[name].tobytes(), f"step {step}: {name} differs"
     assert metrics(run) == metrics(reference), "other metrics"
+    assert (run / EVALUATIONS).read_bytes() == (reference / EVALUATIONS).read_bytes(), (
+        "other evaluations while training"
+    )
     assert (run / "evaluation.json").read_bytes() == (reference / "evaluation.json").read_bytes(), "another evaluation"
 
 
@@ -233,11 +242,10 @@ def main() -> None:
     parser.add_argument("--kills-per-run", type=int, default=12, help="before a run is left to finish and compared")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the moments")
     arguments = parser.parse_args()
-    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked safely"
     started, died, runs = time.monotonic(), Counter[str](), 0
     with folder_in_memory(Path.cwd()) as folder:
         data = prepare_small(folder)
-        lives = Lives(folder, Whereabouts(), random.Random(arguments.seed))
+        lives = Lives(folder, arguments.seed)
         reference, run = folder / "reference", folder / "run"
         lives.finish(pretrain(data, reference))
         lives.finish(evaluate(data, reference))

@@ -1,0 +1,72 @@
+"""Losses of the first twenty steps of the smallest run, for every optimizer: numbers that must not move by accident.
+
+    python tests/reliability/golden.py                     # prints what the code gives now, as JSON
+    python tests/reliability/golden.py --reason "..."      # and stores it in tests/golden/
+
+A stored loss is a promise to everybody who compares runs. Whoever changes the numerics on purpose stores new ones and
+says why; the reason is kept beside the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from crash import SIZES, Lives
+from reliability_harness import folder_in_memory
+from synthetic_data import prepare_small
+
+from bert_thor.optimizer.config import OPTIMIZERS
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+STEPS = 20
+OPTIONS = [
+    *SIZES,
+    f"--steps={STEPS}",
+    "--batch-size=8",
+    "--refresh-interval=5",
+    "--seed=3",
+    f"--checkpoint-interval={STEPS}",
+]
+
+
+def losses(optimizers: tuple[str, ...]) -> dict[str, list[float]]:
+    """Loss of every step, by optimizer."""
+    found = {}
+    with folder_in_memory(Path.cwd()) as folder:
+        lives, data = Lives(folder), prepare_small(folder)
+        for name in optimizers:
+            run = folder / name
+            lives.finish(["pretrain", f"--data={data}", f"--run={run}", f"--optimizer={name}", *OPTIONS])
+            found[name] = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return found
+
+
+def store(found: dict[str, list[float]], reason: str) -> None:
+    """Write one file per optimizer; files whose numbers do not change keep their reason."""
+    GOLDEN.mkdir(exist_ok=True)
+    for name, values in found.items():
+        path = GOLDEN / f"{name}.json"
+        if not path.exists() or json.loads(path.read_text())["losses"] != values:
+            path.write_text(json.dumps({"reason": reason, "options": OPTIONS, "losses": values}, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--optimizer", action="append", choices=OPTIMIZERS, help="only this one; may be repeated")
+    parser.add_argument("--reason", help="store the numbers, for this reason")
+    arguments = parser.parse_args()
+    if arguments.reason is not None and len(arguments.reason.split()) < 3:
+        parser.error("golden losses promise that numbers do not move by accident: say in a few words why they move now")
+    found = losses(tuple(arguments.optimizer or OPTIMIZERS))
+    if arguments.reason is not None:
+        store(found, arguments.reason)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
