@@ -185,7 +185,7 @@ class CoreTimeline:
         queue.append(start)
         self._free[pipe] = end
         self._now = end if pipe == "S" else issued
-        self._touch(instruction, pipe, end, end + math.ceil(latency))
+        self._touch(instruction, pipe, end, max(start, end + math.ceil(latency)))
         self._count(record, pipe, start, end, occupancy)
 
     def _keys(self, instruction: Instruction) -> Iterable[tuple[str, Key]]:

@@ -97,10 +97,12 @@ def _transposed(fractals: np.ndarray) -> np.ndarray:
 
 
 def _load_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
+    """From L1 the pipe is held for the fractals and a gap; what goes to L0A is ready before the gap, to L0B after it."""
     if instruction.tensors["src"].scope == GLOBAL:
         return machine["gm.burst_overhead"] * plan.detail["bursts"], machine["gm.read_latency"]
-    rate = machine["path.l1_l0a" if instruction.tensors["dst"].scope == L0A else "path.l1_l0b"]
-    return plan.amount / rate, machine["latency.load2d"]
+    to_left = instruction.tensors["dst"].scope == L0A
+    gap = machine["gap.load2d"]
+    return plan.amount / machine["path.l1_l0a" if to_left else "path.l1_l0b"] + gap, -gap if to_left else 0
 
 
 def _check_mmad(instruction: Instruction) -> None:

@@ -110,21 +110,24 @@ def _turned(tiles: np.ndarray) -> np.ndarray:
 
 
 def entries() -> list[Entry]:
-    """vnchwconv, vec_trans, vtranspose."""
+    """vnchwconv (also called vec_trans_scatter), vec_trans, vtranspose."""
     cycles = vector_cycles("vtranspose")
     return [
-        Entry(
-            "vnchwconv",
-            "dst_high_half src_high_half dst_list src_list repeat_times dst_rep_stride src_rep_stride",
-            "V",
-            _plan_lists,
-            _run_lists,
-            _list_cycles,
-            reads=("src_list",),
-            writes=("dst_list",),
-            switches=("dst_high_half", "src_high_half"),
-            check=_check_lists,
-        ),
+        *[
+            Entry(
+                name,
+                "dst_high_half src_high_half dst_list src_list repeat_times dst_rep_stride src_rep_stride",
+                "V",
+                _plan_lists,
+                _run_lists,
+                _list_cycles,
+                reads=("src_list",),
+                writes=("dst_list",),
+                switches=("dst_high_half", "src_high_half"),
+                check=_check_lists,
+            )
+            for name in ("vnchwconv", "vec_trans_scatter")
+        ],
         Entry(
             "vec_trans",
             "dst src repeat_times dst_rep_stride src_rep_stride",

@@ -119,8 +119,39 @@ def test_mmad_occupancy(m: int, k: int, n: int) -> None:
 
     penalty = k1 - 2 if k1 > 1 and (m1 % 2 or n1 % 2) else 0
     assert busy(call, "M") == m1 * k1 * n1 + penalty + 2
-    loads = m1 * k1 * 1 + k1 * n1 * 2
-    assert busy(call, "MTE1") == loads
+    instructions = -(-m1 * k1 // 64) - (-k1 * n1 // 64)
+    assert busy(call, "MTE1") == m1 * k1 * 1 + k1 * n1 * 2 + 10 * instructions
+
+
+@pytest.mark.parametrize(("k1", "m1"), [(2, 1), (4, 3), (8, 8)])
+def test_loads_to_l0a_take_what_the_tiling_model_says(k1: int, m1: int) -> None:
+    """(K1 + 10) M1 - 10 cycles until the last of M1 row loads is there; the product that follows waits for it."""
+
+    def body(loads: int) -> Callable[..., None]:
+        def kernel(t: Any, x: Any, y: Any) -> None:
+            l1 = t.Tensor("float16", (32768,), name="l1", scope=tik.scope_cbuf)
+            half = t.Tensor("float16", (16384,), name="half", scope=tik.scope_ubuf)
+            t.vector_dup(128, half, 1.0, 128, 1, 8)
+            t.data_move(l1, half, 0, 1, 1024, 0, 0)
+            l0a = t.Tensor("float16", (64 * 256,), name="l0a", scope=tik.scope_ca)
+            l0b = t.Tensor("float16", (64 * 256,), name="l0b", scope=tik.scope_cb)
+            l0c = t.Tensor("float32", (256,), name="l0c", scope=tik.scope_cc)
+            t.load2dv1(l0b, l1, 0, 1, 1, 0, False)
+            for i in range(loads):
+                t.load2dv1(l0a[i * k1 * 256], l1, 0, k1, 1, 0, False)
+            t.mmad(l0c, l0a, l0b, 16, 16, 16, 0)
+            ub = t.Tensor("float32", (256,), name="ub", scope=tik.scope_ubuf)
+            t.data_move(ub, l0c, 0, 1, 1, 0, 0)
+            t.data_move(y, ub, 0, 1, 32, 0, 0)
+
+        return kernel
+
+    described_as = ({"x": ((256,), "float32")}, {"y": ((256,), "float32")})
+    runs = {n: program(body(n), *described_as).run(DATA[:256]) for n in (1, m1)}
+    assert runs[m1].cycles - runs[1].cycles == (k1 + 10) * (m1 - 1)
+    start = min(e.start for e in runs[m1].report.events if e.name == "load2dv1") + 2 * 1 + 10
+    product = next(e for e in runs[m1].report.events if e.name == "mmad")
+    assert product.start - start == (k1 + 10) * m1 - 10 + MACHINE["sync.cycles"]
 
 
 def test_published_product_of_32_16_1008() -> None:
