@@ -132,13 +132,17 @@ def make_folder(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary file and a rename: readers see the old or the new content and nothing between."""
+    """Replace the file by JSON; readers see the old or the new content and nothing between."""
+    replace_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace the file by `text` through a temporary file, a sync and a rename; a power cut leaves the old or the new."""
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)  # what a killed process of the same number left
     try:
         with open(temporary, "x", encoding="utf-8") as file:
-            json.dump(value, file, indent=2)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bert_thor.checkpoint import checkpoint_steps, make_folder, read_json_object, write_json
+from bert_thor.checkpoint import checkpoint_steps, make_folder, read_json_object, replace_text, write_json
 from bert_thor.config import BertConfig, ConfigError
 from bert_thor.recipes import PretrainConfig
 
@@ -120,6 +120,8 @@ class RunFolder:
         """Add the report of an evaluation during training."""
         with open(self.training_evaluations, "a", encoding="utf-8") as file:
             file.write(json.dumps(report) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def truncate(self, step: int) -> None:
         """Drop metrics and evaluations of steps after `step`: a resumed run writes them again."""
@@ -148,9 +150,7 @@ def _as_json(value: Any) -> Any:
 def _truncate(path: Path, step: int) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     kept = [line for line in lines if _step_of(line) <= step]
-    temporary = path.with_name(f".writing-{path.name}")
-    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    os.replace(temporary, path)
+    replace_text(path, "".join(f"{line}\n" for line in kept))
 
 
 def _step_of(line: str) -> float:

@@ -111,11 +111,11 @@ class Trainer:
                 self._stop_if_not_finite()
                 if progress.step % config.checksum_interval == 0:
                     self.agreement.check(weights(self.model), progress.step)
+                self._evaluate_if_due()  # before the checkpoint: a run that goes on from it will not do it again
                 if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
                     if self.world.writes:
                         os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
                     self.save()
-                self._evaluate_if_due()
                 self._stop_if_asked()
 
     def logs_at(self, step: int) -> bool:
