@@ -28,7 +28,7 @@ from synthetic_data import prepare_small
 
 from bert_thor import training
 from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
-from bert_thor.data.dataset import TrainingBatches
+from bert_thor.data.dataset import Rows, TrainingBatches
 
 
 class Place:
@@ -145,7 +145,7 @@ def damaged_record(place: Place) -> None:
     run = place.folder / "record"
 
     def prepare() -> None:
-        read, number = training.Rows.read, itertools.count()
+        read, number = Rows.read, itertools.count()
 
         def damaged(rows: Any, numbers: Any) -> Any:
             if next(number) > 12:
@@ -153,7 +153,7 @@ def damaged_record(place: Place) -> None:
                     file.write_bytes(file.read_bytes().replace(b"input_ids", b"input_idz"))
             return read(rows, numbers)
 
-        training.Rows.read = damaged  # type: ignore[method-assign]
+        Rows.read = damaged  # type: ignore[method-assign]
 
     kept = {path: path.read_bytes() for path in place.data.rglob("*.tfrecord*")}
     status, output = place.live(run, prepare=prepare)

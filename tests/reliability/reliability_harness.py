@@ -1,12 +1,15 @@
-"""What the harnesses share: a folder where syncing costs nothing."""
+"""What the harnesses share: no threads before a fork, and a folder where syncing costs nothing. Import it first."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy would start threads when it is imported
 
 _MEMORY = Path("/dev/shm")
 
