@@ -1,0 +1,197 @@
+"""What a training step costs, part by part, against processes, threads, depth and width; small networks on the CPU.
+
+    python bench/scaling.py            measures, writes bench/results/scaling.json and draws bench/results/scaling.png
+    python bench/scaling.py --draw     draws it again
+
+Processes share one global batch and the machine's cores; each measures itself, rank 0 reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "scaling.json"
+REPEATS = 7
+PARTS = ("forward, backward", "covariances", "exchange", "refresh", "update")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement; the defaults are the middle of every axis."""
+
+    axis: str
+    processes: int = 1
+    threads: int = 1
+    layers: int = 2
+    hidden: int = 128
+    sequences: int = 8
+    length: int = 64
+
+
+POINTS = (
+    *(Point("processes", processes=n) for n in (1, 2, 4)),
+    *(Point("threads", threads=n) for n in (1, 2)),
+    *(Point("depth", layers=n) for n in (1, 2, 4)),
+    *(Point("width", hidden=n) for n in (64, 128, 256)),
+)
+
+
+def median_seconds(call: Callable[[], object]) -> float:
+    """Median of REPEATS calls after one that compiles."""
+    call()
+    times = []
+    for _ in range(REPEATS):
+        started = perf_counter()
+        call()
+        times.append(perf_counter() - started)
+    return statistics.median(times)
+
+
+def measure(point: Point) -> dict[str, float]:
+    """Seconds of every part, in this process."""
+    import numpy as np
+    from mindspore import Tensor
+
+    from bert_thor.collectives import SumOverRanks
+    from bert_thor.compat import use_graph_mode
+    from bert_thor.config import BertConfig
+    from bert_thor.distributed import join_world
+    from bert_thor.model import BertForPreTraining, dropout_seed
+    from bert_thor.optimizer.config import OptimizerConfig
+    from bert_thor.optimizer.step import Optimizer
+
+    use_graph_mode("CPU")
+    world = join_world()
+    sizes = BertConfig(
+        vocab_size=4096, hidden_size=point.hidden, num_layers=point.layers, num_heads=point.hidden // 32,
+        intermediate_size=4 * point.hidden, max_position=point.length, hidden_dropout=0.0, attention_dropout=0.0,
+    )  # fmt: skip
+    model = BertForPreTraining(sizes, 128, 0, world.ranks)
+    optimizer = Optimizer(model, OptimizerConfig(), world)
+    random = np.random.default_rng(world.rank)
+    own = point.sequences // world.ranks
+    ids = random.integers(0, 4096, (own, point.length)).astype(np.int32)
+    positions = np.sort(random.integers(0, point.length, (own, 10)).astype(np.int32), 1)
+    rows = (
+        ids,
+        np.ones_like(ids),
+        np.zeros_like(ids),
+        positions,
+        positions,
+        np.ones((own, 10), np.float32),
+        np.zeros(own, np.int32),
+    )
+    inputs = (*(Tensor(array) for array in rows), dropout_seed(0, 0))
+    sequences = own, point.sequences
+
+    def ready(outputs: Any) -> Any:
+        outputs[1].asnumpy()
+        return outputs
+
+    _, norm, gradients, factors = ready(optimizer.gradients_and_factors(*inputs))
+    cached = median_seconds(lambda: ready(optimizer.gradients(*inputs)))
+    captured = median_seconds(lambda: ready(optimizer.gradients_and_factors(*inputs)))
+    refresh = median_seconds(lambda: optimizer.curvatures.refresh(factors, False, sequences, 0.1))
+    update = median_seconds(lambda: optimizer._update(gradients, float(norm.asnumpy()), 1, 1.0, (0.1, point.sequences)))
+    exchange = 0.0
+    if world.ranks > 1:
+        alone = SumOverRanks([gradient.shape for gradient in gradients])
+        exchange = median_seconds(lambda: alone(*gradients)[0].asnumpy())
+    seconds = (cached - exchange, captured - cached, exchange, refresh, update)
+    return {**dict(zip(PARTS, seconds)), "rank": world.rank}
+
+
+def measure_elsewhere(point: Point) -> dict[str, float]:
+    """`measure` in processes of its own."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(point.threads),
+        "THOR_NUM_THREADS": str(point.threads),
+        "GLOG_v": "3",
+    }
+    worker = [sys.executable, str(HERE / "scaling.py"), "--point", json.dumps(asdict(point))]
+    with tempfile.TemporaryDirectory() as folder:
+        if point.processes == 1:
+            output = subprocess.run(
+                worker, env=environment, cwd=folder, check=True, capture_output=True, text=True
+            ).stdout
+        else:
+            counts = [f"--worker_num={point.processes}", f"--local_worker_num={point.processes}"]
+            launcher = [
+                str(Path(sys.executable).with_name("msrun")),
+                *counts,
+                "--master_port=18451",
+                "--join=True",
+                "--log_dir=logs",
+            ]
+            subprocess.run([*launcher, *worker], env=environment, cwd=folder, check=True, capture_output=True)
+            output = "".join(path.read_text() for path in sorted(Path(folder, "logs").glob("worker_*.log")))
+    reports = [json.loads(line) for line in output.splitlines() if line.startswith('{"forward')]
+    return next(report for report in reports if report.pop("rank") == 0)
+
+
+def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """One panel per axis, stacked bars per part."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    axes_names = ("processes", "threads", "depth", "width")
+    fields = {"processes": "processes", "threads": "threads", "depth": "layers", "width": "hidden"}
+    figure, axes = pyplot.subplots(1, 4, figsize=(14, 4), constrained_layout=True)
+    for axis, name in zip(axes, axes_names):
+        chosen = [result for result in results if result["point"]["axis"] == name]
+        labels = [str(result["point"][fields[name]]) for result in chosen]
+        bottoms = [0.0] * len(chosen)
+        for part in PARTS:
+            heights = [1e3 * max(0.0, result["seconds"][part]) for result in chosen]
+            axis.bar(labels, heights, bottom=bottoms, label=part)
+            bottoms = [bottom + height for bottom, height in zip(bottoms, heights)]
+        axis.set_xlabel(name if name != "width" else "hidden size")
+    axes[0].set_ylabel("milliseconds of a refresh step")
+    axes[0].legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def main() -> int:
+    """Measure and draw; with --point measure one point in this process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    parser.add_argument("--draw", action="store_true", help="draw the stored results again")
+    options = parser.parse_args()
+    if options.point:
+        print(json.dumps(measure(Point(**json.loads(options.point)))), flush=True)
+        return 0
+    if not options.draw:
+        results = []
+        for point in POINTS:
+            seconds = measure_elsewhere(point)
+            results.append({"point": asdict(point), "seconds": seconds})
+            print(point, {part: f"{1e3 * value:.1f} ms" for part, value in seconds.items()}, flush=True)
+        RESULTS.parent.mkdir(exist_ok=True)
+        document = {
+            "cores": os.cpu_count(),
+            "load_before_and_after": os.getloadavg(),
+            "repeats": REPEATS,
+            "results": results,
+        }
+        RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    draw(json.loads(RESULTS.read_text())["results"], RESULTS.with_suffix(".png"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
