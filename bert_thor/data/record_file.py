@@ -21,9 +21,8 @@ def open_files(paths: Sequence[Path], skip_damaged: bool = False) -> list[Record
     first = os.getpid() % len(paths)
     turned = [*paths[first:], *paths[:first]]
     large = sum(path.stat().st_size for path in paths if path.exists()) >= _LARGE_DATA
-    files = [
-        RecordFile(path, skip_damaged) for path in track(turned, "indexing records", transient=True, disable=not large)
-    ]
+    shown = track(turned, "indexing records", transient=True) if large else turned
+    files = [RecordFile(path, skip_damaged) for path in shown]
     return files[len(paths) - first :] + files[: len(paths) - first]
 
 

@@ -11,6 +11,7 @@ mutations reach the protobuf decoder), the values of one record's features, a sc
 from __future__ import annotations
 
 import os
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -32,17 +33,16 @@ import numpy as np
 SCHEMA = Schema(max_seq_length=8, max_predictions_per_seq=2)
 VOCAB_SIZE = 300
 FOLDER = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-SOUND = encode_example(
-    {
-        "input_ids": [1, 7, 299, 2, 130, 2, 0, 0],
-        "input_mask": [1, 1, 1, 1, 1, 1, 0, 0],
-        "segment_ids": [0, 0, 0, 0, 1, 1, 0, 0],
-        "masked_lm_positions": [2, 0],
-        "masked_lm_ids": [200, 0],
-        "masked_lm_weights": np.array([1, 0], np.float32),
-        "next_sentence_labels": [1],
-    }
-)
+FEATURES = {
+    "input_ids": [1, 7, 299, 2, 130, 2, 0, 0],
+    "input_mask": [1, 1, 1, 1, 1, 1, 0, 0],
+    "segment_ids": [0, 0, 0, 0, 1, 1, 0, 0],
+    "masked_lm_positions": [2, 0],
+    "masked_lm_ids": [200, 0],
+    "masked_lm_weights": [1.0, 0.0],
+    "next_sentence_labels": [1],
+}
+SOUND = encode_example({**FEATURES, "masked_lm_weights": np.array([1, 0], np.float32)})
 
 
 def read_rows(content: bytes) -> Batch:
@@ -80,16 +80,40 @@ def check_record(record: bytes) -> None:
 
 
 def check_values(content: bytes) -> None:
-    """A record whose features hold the values that the bytes stand for."""
+    """A sound record after a few edits: a value replaced, added or removed, or a feature removed or given another type."""
     data = atheris.FuzzedDataProvider(content)
-    row = {}
-    for name, length in SCHEMA.lengths().items():
-        count = length if data.ConsumeProbability() < 0.9 else data.ConsumeIntInRange(0, 12)
-        if data.ConsumeBool() == (name == "masked_lm_weights"):
-            row[name] = np.array(data.ConsumeFloatListInRange(count, -1.0, 2.0), np.float32)
+    row = {name: list(values) for name, values in FEATURES.items()}
+    floats = {"masked_lm_weights"}
+    for _ in range(data.ConsumeIntInRange(1, 4)):
+        name = data.PickValueInList(list(row))
+        place, value = (
+            data.ConsumeIntInRange(0, 8),
+            data.PickValueInList([-1, 0, 1, 2, 7, 8, 299, 300, 2**31, 2**32, -(2**63)]),
+        )
+        edit = data.ConsumeIntInRange(0, 15)
+        if edit == 0:
+            row[name].insert(place, value)
+        elif edit == 1:
+            floats ^= {name}
+        elif edit == 2 and len(row) > 1:
+            del row[name]
+        elif edit == 3:
+            row[name][place:] = []
+        elif name == "masked_lm_weights":
+            row[name][place : place + 1] = [
+                data.PickValueInList([-1.0, 0.5, 2.0, float("nan"), float("inf"), data.ConsumeFloat()])
+            ]
         else:
-            row[name] = [data.ConsumeIntInRange(-1, VOCAB_SIZE) for _ in range(count)]
-    check_record(encode_example(row))
+            row[name][place : place + 1] = [value]
+    check_record(encode_example({name: typed(values, name in floats) for name, values in row.items()}))
+
+
+def typed(values: list[float], as_floats: bool) -> object:
+    """The values as encode_example takes them."""
+    with np.errstate(all="ignore"):
+        return (
+            np.array(values, np.float32) if as_floats else [int(value) if abs(value) < 2**64 else 0 for value in values]
+        )
 
 
 def check_ranges(batch: Batch) -> None:
@@ -138,7 +162,7 @@ def check(data: bytes) -> None:
 
 
 def seeds() -> Path:
-    """A folder with one sound input of each kind."""
+    """A folder with a sound input of each kind, and random edits of sound values."""
     folder = FOLDER / "seeds"
     folder.mkdir()
     vocabulary = "\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "\u00e9"))
@@ -164,8 +188,9 @@ def seeds() -> Path:
     )
     texts = (SCHEMA.to_json(), manifest.to_json(), vocabulary)
     sound = (frame(SOUND) * 3, SOUND, bytes(100), *(text.encode() for text in texts))
-    for number, content in enumerate(sound):
-        (folder / str(number)).write_bytes(bytes((number,)) + content)
+    edits = ((CHECKS.index(check_values), random.Random(number).randbytes(64)) for number in range(64))
+    for number, (kind, content) in enumerate([*enumerate(sound), *edits]):
+        (folder / str(number)).write_bytes(bytes((kind,)) + content)
     return folder
 
 

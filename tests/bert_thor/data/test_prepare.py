@@ -111,6 +111,23 @@ def test_another_seed_gives_other_rows(prepared: Prepared, text_folder: Path, tm
     assert digests(tmp_path / "data")[first] != digests(prepared[0])[first]
 
 
+def test_held_out_documents_are_passed_over_once_whatever_the_dupe_factor(
+    prepared: Prepared, text_folder: Path, tmp_path: Path
+) -> None:
+    """The folder `prepared` has a dupe factor of 2."""
+    config = PrepareConfig(
+        tmp_path / "data",
+        source=(str(text_folder),),
+        vocab_size=200,
+        max_seq_length=32,
+        held_out_fraction=0.1,
+        workers=1,
+    )
+    assert prepare(config).train_rows < 0.75 * prepared[1].train_rows
+    held_out = "held_out/part-00000-of-00001.tfrecord"
+    assert digests(tmp_path / "data")[held_out] == digests(prepared[0])[held_out]
+
+
 @pytest.mark.parametrize("fraction", (0.0, 0.01, 0.25, 0.9))
 def test_documents_are_held_out_whole(fraction: float, tmp_path: Path) -> None:
     """Each document has its own word, so the tokens of a row tell which documents it was made of."""
