@@ -19,14 +19,19 @@ from .load import load
 from .machine import DEFAULT_CHIP
 
 
+def _extents(text: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in text.split(","))
+
+
 def _description(text: str) -> Any:
-    """``128,64:float16`` or ``128,64:float16:FRACTAL_NZ``; ``none`` is an absent optional input."""
+    """``128,64:float16``, with ``:FORMAT`` and ``:ORIGINAL,SHAPE`` when given; ``none`` is an absent optional input."""
     if text.lower() == "none":
         return None
-    shape, _, rest = text.partition(":")
-    dtype, _, layout = rest.partition(":")
-    extents = tuple(int(n) for n in shape.split(","))
-    return {"shape": extents, "dtype": dtype or "float32", "format": layout or "ND"}
+    shape, dtype, layout, original = (*text.split(":"), "", "", "")[:4]
+    described: dict[str, Any] = {"shape": _extents(shape), "dtype": dtype or "float32", "format": layout or "ND"}
+    if original:
+        described["ori_shape"] = _extents(original)
+    return described
 
 
 def _attribute(text: str) -> tuple[str, Any]:
@@ -47,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         type=_description,
-        metavar="N,N:DTYPE[:FORMAT]",
+        metavar="N,N:DTYPE[:FORMAT[:ORIGINAL]]",
         help="one per tensor parameter of the kernel, inputs and outputs, in order; 'none' for an absent one",
     )
     parser.add_argument(
@@ -66,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trace", metavar="FILE.json", help="write the slowest core's timeline for Perfetto or chrome://tracing"
     )
+    parser.add_argument("--picture", metavar="FILE.svg", help="draw the slowest core's timeline")
     parser.add_argument("--output", metavar="FILE.npz", help="write the outputs")
     return parser
 
@@ -95,6 +101,8 @@ def _show(result: Result, program: Program, arguments: argparse.Namespace) -> No
             print(f"{name:24} {low:10d} {high:10d} cycles")
     if arguments.trace:
         result.report.save_trace(arguments.trace)
+    if arguments.picture:
+        result.report.save_picture(arguments.picture)
     if arguments.output:
         np.savez(arguments.output, **dict(zip((n for n, _, _ in program.outputs), result.outputs)))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .machine import Machine, uncertain_constants
+from .picture import svg
 from .program import GLOBAL, KernelProgram
 from .scopes import BUFFER_NAMES
 from .signature import signature
@@ -222,3 +223,11 @@ class Report:
             )
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": rows, "otherData": {"kernel": self.name, "chip": self.chip}}, file)
+
+    def save_picture(self, path: str) -> None:
+        """Write the slowest block's timeline as SVG."""
+        title = (
+            f"{self.name} on {self.chip}, block {int(self._slowest.cores[0])}: {self._slowest.time.cycles:.0f} cycles"
+        )
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(svg(self.events, self._slowest.time.cycles, title))

@@ -7,6 +7,8 @@ off, whether the numbers come out all the same.
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,25 @@ def _folder() -> Path:
 
 
 FOLDER = _folder()
+CYCLES_FILE = Path(__file__).parent / "foreign_cycles.json"
+README = Path(davinci.__file__).parent / "README.md"
+
+
+def timed(name: str, shape: str, result: davinci.Result) -> davinci.Result:
+    """The result, its cycles as recorded. DAVINCI_RECORD=1 records them anew after a change of the cycle model."""
+    recorded = json.loads(CYCLES_FILE.read_text()) if CYCLES_FILE.exists() else {}
+    if os.environ.get("DAVINCI_RECORD"):
+        recorded.setdefault(name, {})[shape] = result.cycles
+        CYCLES_FILE.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+    assert result.cycles == recorded[name][shape]
+    return result
+
+
+def test_the_page_lists_the_recorded_cycles() -> None:
+    page = README.read_text()
+    for name, shapes in json.loads(CYCLES_FILE.read_text()).items():
+        cells = ", ".join(f"{shape}: {cycles:,}" for shape, cycles in sorted(shapes.items(), key=lambda item: item[1]))
+        assert f"| `{name}` | {cells} |" in page
 
 
 def kernel(file: str, function: str) -> Any:
@@ -69,7 +90,7 @@ def test_cholesky_trsm(n: int) -> None:
         kernel("cholesky_trsm_impl", "cus_cholesky_trsm"), matrix, ((n // edge, edge, edge), "float32")
     )
     begin = time.process_time()
-    result = program.run(matrix)
+    result = timed("cholesky_trsm", f"{n}", program.run(matrix))
     assert time.process_time() - begin < 10
     assert sum(result.report.instructions.values()) > (42_000 * (n // edge) if edge == 128 else 10_000)
     for i, z in enumerate(result.outputs[0]):
@@ -89,7 +110,8 @@ def test_matrix_combine(count: int, edge: int) -> None:
     expected = np.zeros((size, size), np.float32)
     for i in range(count):
         expected[i * edge : (i + 1) * edge, i * edge : (i + 1) * edge] = blocks[i]
-    assert same(program.run(blocks).outputs[0], expected)
+    result = timed("matrix_combine", f"{count} x {edge}", program.run(blocks))
+    assert same(result.outputs[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +121,8 @@ def test_matrix_combine(count: int, edge: int) -> None:
 )
 def test_batch_matmul(shape: tuple[int, int, int]) -> None:
     a, b = uniform(1, *shape), uniform(2, *shape)
-    found = davinci.trace(kernel("batch_matmul_impl", "cus_batch_matmul"), a, b, a).run(a, b).outputs[0].reshape(shape)
+    program = davinci.trace(kernel("batch_matmul_impl", "cus_batch_matmul"), a, b, a)
+    found = timed("batch_matmul", f"{shape[0]} x {shape[1]}", program.run(a, b)).outputs[0].reshape(shape)
     exact = wide(a) @ wide(b).swapaxes(1, 2)
     bound = shape[1] * UNIT * (np.abs(wide(a)) @ np.abs(wide(b)).swapaxes(1, 2))
     assert (np.abs(found - exact) <= bound).all()
@@ -127,8 +150,11 @@ def test_fused_abs_max(shape: tuple[int, int, int], origin: tuple[int, int], siz
     x = uniform(size, *shape)
     last = size - (shape[0] - 1) * shape[1]
     x[-1, last:], x[-1, :, last:] = 0, 0
-    rows = davinci.trace(function, x, ((32, 64), "float32"), origin_shape=origin).run(x).outputs[0]
-    largest = davinci.trace(function, rows, ((1,), "float32"), origin_shape=origin).run(rows).outputs[0]
+    first = davinci.trace(function, x, ((32, 64), "float32"), origin_shape=origin)
+    label = f"{shape[0]} x {shape[1]}" + ("" if origin == FULL else f" of {size}")
+    rows = timed("fused_abs_max1", label, first.run(x)).outputs[0]
+    second = davinci.trace(function, rows, ((1,), "float32"), origin_shape=origin)
+    largest = timed("fused_abs_max1", "32 x 64 to 1", second.run(rows)).outputs[0]
     assert largest[0] == np.abs(x).max()
 
 
@@ -158,7 +184,8 @@ def test_dense_left_overruns_its_l1_tensor_and_is_right_otherwise() -> None:
     )
     with pytest.raises(errors.BoundsError, match=r"dense_left_impl.py:178: .*input_2_local_l1, which has 32768"):
         program.run(to_nz(a), to_nz(b))
-    found = from_nz(program.run(to_nz(a), to_nz(b), ignore=("bounds",)).outputs[0])
+    result = timed("matmul_cube_dense_left", "1008 x 2048", program.run(to_nz(a), to_nz(b), ignore=("bounds",)))
+    found = from_nz(result.outputs[0])
     exact, bound = half_product(block_diagonal(a), b)
     assert (np.abs(found - exact) <= bound + HALF_UNIT * (np.abs(exact) + bound)).all()
 
@@ -176,7 +203,8 @@ def test_dense_right_overruns_its_l1_tensor_and_is_right_otherwise() -> None:
     )  # fmt: skip
     with pytest.raises(errors.BoundsError, match=r"dense_right_impl.py:188: .*input_1_local_l11, which has 30720"):
         program.run(to_nz(a), to_nz(b), largest)
-    found = from_nz(program.run(to_nz(a), to_nz(b), largest, ignore=("bounds",)).outputs[0])
+    result = program.run(to_nz(a), to_nz(b), largest, ignore=("bounds",))
+    found = from_nz(timed("matmul_cube_dense_right", "1008 x 2048", result).outputs[0])
     exact, bound = half_product(a, block_diagonal(b))
     assert (np.abs(found - 2.5 * exact) <= 2.5 * bound + UNIT * 2.5 * np.abs(exact)).all()
 
@@ -198,7 +226,8 @@ def test_fracz_left_cast(k1: int, n1: int) -> None:
         None,
         {"shape": (n1, k1, 16, 16), "dtype": "float16"},
     )
-    found = from_nz(program.run(to_nz(a), to_nz(b)).outputs[0])
+    result = timed("matmul_cube_fracz_left_cast", f"{16 * k1} x {16 * n1}", program.run(to_nz(a), to_nz(b)))
+    found = from_nz(result.outputs[0])
     exact, bound = half_product(block_diagonal(a), b.astype(np.float16))
     assert (np.abs(found - exact) <= bound + HALF_UNIT * (np.abs(exact) + bound)).all()
 
@@ -220,7 +249,8 @@ def test_fracz_right_mul(k1: int, m1: int) -> None:
         kernel("matmul_cube_fracz_right_mul_impl", "cus_matmul_cube_fraczrightmul"),
         ((k1, m1, 16, 16), "float16"), ((k1, k1, 16, 16), "float16"), largest, ((k1, m1, 16, 16), "float32"),
     )  # fmt: skip
-    found = from_nz(program.run(to_nz(a), to_nz(b), largest).outputs[0])
+    result = program.run(to_nz(a), to_nz(b), largest)
+    found = from_nz(timed("matmul_cube_fracz_right_mul", f"{16 * m1} x {16 * k1}", result).outputs[0])
     exact, bound = half_product(a, block_diagonal(b) if k1 > 8 and k1 % 8 == 0 else b)
     assert (np.abs(found - 2.5 * exact) <= 2.5 * bound + UNIT * 2.5 * np.abs(exact)).all()
 
@@ -238,7 +268,8 @@ def test_transpose02314(c1: int, edge: int) -> None:
     program = davinci.trace(
         kernel("transpose02314_impl", "cus_transpose02314"), x, ((32 * edge * edge, c1 * 16), "float16")
     )
-    assert same(program.run(x).outputs[0], x.transpose(0, 2, 3, 1, 4).reshape(32 * edge * edge, c1 * 16))
+    result = timed("transpose02314", f"{16 * c1} x {edge} x {edge}", program.run(x))
+    assert same(result.outputs[0], x.transpose(0, 2, 3, 1, 4).reshape(32 * edge * edge, c1 * 16))
 
 
 def test_transpose02314_of_8_56_reads_channels_that_are_not_there() -> None:
@@ -286,7 +317,8 @@ LARGE_COLUMNS = [(16, 14, 3, 1), (16, 28, 3, 2), (32, 28, 1, 1), (32, 28, 1, 2),
 )
 def test_img2col(c1: int, edge: int, taps: int, stride: int) -> None:
     program, x = img2col_program(c1, edge, taps, stride)
-    assert same(program.run(x).outputs[0], img2col(x, taps, stride))
+    result = timed("img2col", f"{16 * c1} x {edge} x {edge} by {taps}/{stride}", program.run(x))
+    assert same(result.outputs[0], img2col(x, taps, stride))
 
 
 # (shape, line that reads unwritten memory, whether the result is right all the same)
@@ -333,7 +365,7 @@ def test_dsd_matmul() -> None:
         values,
         ((BATCH, HEADS, SIZE // 16, SEQUENCE // 16, 16, 16), "float16"),
     )
-    found = program.run(local, shared, values).outputs[0]
+    found = timed("dsd_matmul", "1024, 4 heads", program.run(local, shared, values)).outputs[0]
     v = values.transpose(0, 3, 1, 2).reshape(SEQUENCE, HEADS * SIZE)
     for head in range(HEADS):
         mine = v[:, head * SIZE : (head + 1) * SIZE]
@@ -360,7 +392,7 @@ def test_matmul_dds() -> None:
     arrays = (to_nz(queries), to_nz(keys), local_mask, global_mask)
     outputs = [((BATCH, HEADS, BLOCKS, n // 16, BLOCK // 16, 16, 16), "float16") for n in (BLOCK, GLOBAL)]
     program = davinci.trace(kernel("matmul_dds_impl", "matmul_dds"), *arrays, *outputs, bs=BATCH, heads=HEADS)
-    local, shared = program.run(*arrays).outputs
+    local, shared = timed("matmul_dds", "1024, 4 heads", program.run(*arrays)).outputs
     for head in range(HEADS):
         columns = slice(head * SIZE, (head + 1) * SIZE)
         q, k = wide(queries[:, columns]), wide(keys[:, columns])
@@ -383,8 +415,10 @@ def test_dsd_backward_and_dds_backward_keep_every_rule() -> None:
     result = uniform(4, BATCH, HEADS, SIZE // 16, SEQUENCE // 16, 16, 16, dtype="float16")
     inputs = (local, shared, values, result, result)
     program = davinci.trace(kernel("dsd_back_impl", "dsdbpropimpl"), *inputs, local, shared, values)
-    assert all(np.isfinite(output).all() for output in program.run(*inputs).outputs)
+    result = timed("dsdbpropimpl", "1024, 4 heads", program.run(*inputs))
+    assert all(np.isfinite(output).all() for output in result.outputs)
     queries, keys, _, _ = attention_inputs()
     inputs = (to_nz(queries), to_nz(keys), local, shared, local, shared)
     program = davinci.trace(kernel("matmul_dds_grad_impl", "matmul_dds_grad"), *inputs, inputs[0], inputs[1])
-    assert all(np.isfinite(output).all() for output in program.run(*inputs).outputs)
+    result = timed("matmul_dds_grad", "1024, 4 heads", program.run(*inputs))
+    assert all(np.isfinite(output).all() for output in result.outputs)

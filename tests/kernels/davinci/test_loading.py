@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from bert_thor.kernels import davinci
 from bert_thor.kernels.davinci import errors
-from bert_thor.kernels.davinci.__main__ import main
+from bert_thor.kernels.davinci.__main__ import _description, main
 
 BODY = """
 def double(x, y, factor=2.0, kernel_name="double"):
@@ -128,11 +129,24 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         str(tmp_path / "y.npz"),
         "--trace",
         str(tmp_path / "t.json"),
+        "--picture",
+        str(tmp_path / "t.svg"),
     ]
     assert main([f"{path}:double", *shapes, "--attr", "factor=0.5", "--report", "json", *files]) == 0
     assert json.loads(capsys.readouterr().out)["kernel"] == "double"
     assert np.array_equal(np.load(tmp_path / "y.npz")["b"], np.arange(256) / 2)
     assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    picture = ElementTree.parse(tmp_path / "t.svg").getroot()
+    boxes = [b for b in picture.iter("{http://www.w3.org/2000/svg}rect") if len(b)]
+    assert len(boxes) == 3  # load, multiply, store
+
+
+def test_shapes_on_the_command_line() -> None:
+    assert _description("none") is None
+    assert _description("8,4") == {"shape": (8, 4), "dtype": "float32", "format": "ND"}
+    assert _description("1,2,16,16:float16:FRACTAL_NZ:32,16") == {
+        "shape": (1, 2, 16, 16), "dtype": "float16", "format": "FRACTAL_NZ", "ori_shape": (32, 16)
+    }  # fmt: skip
 
 
 def test_command_line_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
