@@ -94,7 +94,11 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None]) -> tuple[Path, 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read and verify the checkpoint at `path`; raises `CheckpointError` when a file is missing, foreign or damaged."""
     manifest = read_json_object(path / "manifest.json", CheckpointError)
-    if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
+    if (
+        type(manifest.get("format")) is not int
+        or manifest["format"] != FORMAT
+        or not isinstance(manifest.get("files"), dict)
+    ):
         raise CheckpointError(f"{path / 'manifest.json'} is not a checkpoint manifest of format {FORMAT}")
     for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
         _verify(path / name, manifest["files"].get(name))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LARGEST_SIZE = 1 << 24
+"""Sizes of a network above this are a slip of the pen."""
+
 
 class ConfigError(ValueError):
     """A configuration value is outside its range; the message names the value and the limit."""
@@ -47,8 +50,8 @@ class BertConfig:
             "max_position",
             "type_vocab_size",
         ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
+            if not 1 <= getattr(self, name) <= LARGEST_SIZE:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more, and at most {LARGEST_SIZE}")
         if self.hidden_size % self.num_heads:
             raise ConfigError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}: choose sizes that divide"

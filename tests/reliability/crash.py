@@ -22,17 +22,13 @@ import random
 import shutil
 import signal
 import struct
-import sys
 import time
 import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-
-from reliability_harness import folder_in_memory
-from synthetic_data import prepare_small
+from reliability_harness import folder_in_memory, prepare_in_child
 
 from bert_thor import evaluation, training
 from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint, newest_checkpoint
@@ -244,7 +240,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started, died, runs = time.monotonic(), Counter[str](), 0
     with folder_in_memory(Path.cwd()) as folder:
-        data = prepare_small(folder)
+        data = prepare_in_child(folder)
         lives = Lives(folder, arguments.seed)
         reference, run = folder / "reference", folder / "run"
         lives.finish(pretrain(data, reference))

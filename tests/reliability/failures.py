@@ -20,11 +20,7 @@ from typing import Any, Callable
 import crash
 import numpy as np
 from crash import PHASES, Lives, check_alike, evaluate, metrics, pretrain
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-
-from reliability_harness import folder_in_memory
-from synthetic_data import prepare_small
+from reliability_harness import folder_in_memory, prepare_in_child
 
 from bert_thor import training
 from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
@@ -36,7 +32,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.lives = folder, Lives(folder)
-        self.data, self.reference = prepare_small(folder), folder / "reference"
+        self.data, self.reference = prepare_in_child(folder), folder / "reference"
         self.lives.finish(pretrain(self.data, self.reference))
         self.lives.finish(evaluate(self.data, self.reference))
 

@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-
 from crash import SIZES, Lives
-from reliability_harness import folder_in_memory
-from synthetic_data import prepare_small
+from reliability_harness import folder_in_memory, prepare_in_child
 
 from bert_thor.optimizer.config import OPTIMIZERS
 
@@ -38,7 +34,7 @@ def losses(optimizers: tuple[str, ...]) -> dict[str, list[float]]:
     """Loss of every step, by optimizer."""
     found = {}
     with folder_in_memory(Path.cwd()) as folder:
-        lives, data = Lives(folder), prepare_small(folder)
+        lives, data = Lives(folder), prepare_in_child(folder)
         for name in optimizers:
             run = folder / name
             lives.finish(["pretrain", f"--data={data}", f"--run={run}", f"--optimizer={name}", *OPTIONS])

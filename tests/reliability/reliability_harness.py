@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy would start threads when it is imported
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from synthetic_data import prepare_small
 
 _MEMORY = Path("/dev/shm")
 
@@ -22,3 +26,18 @@ def folder_in_memory(otherwise: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare_in_child(folder: Path) -> Path:
+    """`prepare_small` in a process of its own: it starts threads, and a process with threads must not fork."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            prepare_small(folder)
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise SystemExit("the data could not be prepared")
+    return folder / "data"
