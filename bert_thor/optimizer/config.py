@@ -14,7 +14,7 @@ OPTIMIZERS = ("thor", "thor-2020", "thor-2021", "sgd", "adamw", "lamb", "muon", 
 MAX_BLOCK = 1024
 """Largest block edge that the inversion kernel takes."""
 
-Choices = {
+CHOICES = {
     "decay": ("decoupled", "l2"),
     "clip": ("global", "tensor", "direction"),
     "momentum_order": ("before", "after"),
@@ -87,7 +87,7 @@ class OptimizerConfig:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
         if self.name not in OPTIMIZERS:
             raise ConfigError(f"optimizer {self.name!r} is not known: use one of {', '.join(OPTIMIZERS)}")
-        for name, allowed in Choices.items():
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}")
         if self.block != "auto" and not 0 <= int(self.block) <= MAX_BLOCK:
@@ -124,9 +124,9 @@ class OptimizerConfig:
                     f"refresh_schedule has {item!r}: write STEP:INTERVAL with growing steps, such as 200:25 1000:100"
                 )
             pairs.append((int(start), int(interval)))
-        for _, interval in pairs:
-            if interval < 1:
-                raise ConfigError(f"refresh_interval is {interval}: it must be 1 step or more")
+        shortest = min(steps for _, steps in pairs)
+        if shortest < 1:
+            raise ConfigError(f"refresh_interval is {shortest}: it must be 1 step or more")
         return pairs
 
 

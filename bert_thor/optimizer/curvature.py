@@ -106,7 +106,7 @@ class Invert(nn.Cell):
     def __init__(self, layers: Sequence[LayerCurvature], rule: str, world: World) -> None:
         super().__init__(auto_prefix=False)
         self.rule = rule
-        self.sizes = [(float(layer.entry.layer.inputs), float(layer.entry.layer.outputs)) for layer in layers]
+        self.sizes = [layer.sizes for layer in layers]
         self.widths = [len(layer.factors) for layer in layers]
         self.factors = ParameterTuple(factor for layer in layers for factor in layer.factors)
         self.inverses = ParameterTuple(inverse for layer in layers for inverse in layer.inverses)
@@ -116,7 +116,8 @@ class Invert(nn.Cell):
 
     def construct(self, traces: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return status and condition number of every block (A's, then G's, of each layer in turn), and the scales used [layers, 4]."""
-        blocks, dampings, rows = [], [], []
+        blocks: list[Tensor] = []
+        dampings, rows = [], []
         for index, width in enumerate(self.widths):
             scales = self.scales(traces[index], self.sizes[index], damping)
             rows.append(ops.stack(scales))
@@ -188,7 +189,9 @@ class LayerCurvature:
     """The curvature of one layer: factors, inverses, and the host's own state, kept as parameters so that a checkpoint holds it."""
 
     def __init__(self, entry: Registration, kronecker: Kronecker) -> None:
+        assert entry.layer is not None
         self.entry = entry
+        self.sizes = float(entry.layer.inputs), float(entry.layer.outputs)
         self.average = Average(entry)
         self.factors = self.average.factors
         self.inverses = (kronecker.inverse_a, kronecker.inverse_g)[: len(self.factors)]
@@ -262,7 +265,7 @@ class Curvatures:
         if decision == trace_rule.RECOMPUTE:
             before = trace
         frozen = float(decision in (trace_rule.FREEZE, trace_rule.FROZEN))
-        layer.trace.set_data(Tensor(np.float32([before, frozen])))
+        layer.trace.set_data(Tensor(np.array([before, frozen], np.float32)))
         report.decisions[layer.entry.parameter.name] = (change if np.isfinite(change) else None, decision)
         report.frozen += int(frozen)
         report.reused += decision == trace_rule.REUSE
