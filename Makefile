@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean
+.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -55,9 +55,10 @@ $(VENV)/.fuzz: $(VENV)/.packages
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]' --no-build-isolation
 	@touch $@
 
-fuzz: $(VENV)/.fuzz  ## a minute of random and mutated files against the readers of data folders
+fuzz: $(VENV)/.fuzz  ## two minutes of mutated files against the readers of data folders and of run folders
 	@mkdir -p build
-	$(BIN)/python tests/fuzz/fuzz_tfrecord.py -max_total_time=60 -max_len=4096 -artifact_prefix=build/
+	$(BIN)/python tests/fuzz/fuzz_tfrecord.py -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -artifact_prefix=build/
+	$(BIN)/python tests/fuzz/fuzz_run_folder.py -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -artifact_prefix=build/
 
 $(VENV)/.lint: $(VENV)/.packages
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]' --no-build-isolation
@@ -68,6 +69,19 @@ build/typing: $(VENV)/.lint
 	@rm -rf $@ && mkdir -p $@/bert_thor
 	@for entry in bert_thor/*; do ln -s "$(CURDIR)/$$entry" $@/bert_thor/; done
 	@ln -s "$(CURDIR)/kernels" "$(CURDIR)/ops" $@/bert_thor/
+
+crash: venv  ## 200 kills at random moments of training and evaluation, compared bit for bit (KILLS=n: another number)
+	@mkdir -p build
+	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/crash.py --kills $(or $(KILLS),200)
+
+soak: venv  ## an hour of training, kills and evaluations with memory and file handles watched (SOAK_SECONDS=n: another time)
+	@mkdir -p build
+	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/soak.py --seconds $(or $(SOAK_SECONDS),3600)
+
+golden: venv  ## store the golden losses anew: make golden REASON="why the numbers move"
+	@test -n "$(REASON)" || { echo 'error: golden losses promise that numbers do not move by accident; say why they move now: make golden REASON="..."' >&2; exit 1; }
+	@mkdir -p build
+	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/golden.py --reason "$(REASON)"
 
 lint: venv build/typing  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .
