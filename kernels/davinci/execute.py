@@ -123,12 +123,14 @@ class Execution(State):
 
     def _grouped(self, node: Instruction, integers: Integers, lanes: Lanes, records: list[Record]) -> None:
         """Lanes that disagree about an integer run in groups that agree."""
-        columns = {n: np.broadcast_to(v, (lanes.count,)) for n, v in integers.items() if not isinstance(v, tuple)}
-        rows = np.stack(list(columns.values()), axis=1)
-        distinct, inverse = np.unique(rows, axis=0, return_inverse=True)
+        parts = [(n, v if isinstance(v, tuple) else (v,)) for n, v in integers.items()]
+        columns = np.stack([np.broadcast_to(x, (lanes.count,)) for _, values in parts for x in values], axis=1)
+        distinct, inverse = np.unique(columns, axis=0, return_inverse=True)
         for group, row in enumerate(distinct):
             index = np.flatnonzero(inverse.reshape(-1) == group)
-            chosen = {**integers, **{n: int(v) for n, v in zip(columns, row)}}
+            numbers = iter(row.tolist())
+            chosen = {n: tuple(next(numbers) for _ in values) for n, values in parts}
+            chosen = {n: v if isinstance(integers[n], tuple) else v[0] for n, v in chosen.items()}
             record = self._execute(node, chosen, lanes.select(index))
             if record is not None:
                 records.append(Subset(index, [record]))

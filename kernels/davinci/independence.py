@@ -246,6 +246,9 @@ class _Bounds:
         if identifier in self._found.assigned:
             value = self._found.assigned[identifier]
             return (-np.inf, np.inf) if value is None else self._interval(value)
-        value = self._execution.lookup(identifier, self._lanes)
+        try:
+            value = self._execution.lookup(identifier, self._lanes)
+        except (KeyError, DavinciError):
+            return -np.inf, np.inf
         column = value[:, None] if isinstance(value, np.ndarray) and value.ndim else value
         return column, column

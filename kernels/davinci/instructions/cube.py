@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataTypeError, ScopeError
+from ..errors import DataTypeError, ScopeError, UnavailableError
 from ..program import GLOBAL, L0A, L0B, L0C, L1
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, strided_pattern
 from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
@@ -108,6 +108,9 @@ def _load_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost
 def _check_mmad(instruction: Instruction) -> None:
     check_scopes(instruction, {"dst_fm": (L0C,), "src_fm": (L0A,), "src_filter": (L0B,)})
     check_types(instruction, MMAD_TYPES, ("src_fm", "src_filter", "dst_fm"))
+    for name, value in instruction.switches.items():
+        if value not in (0, None):
+            raise instruction.fail(UnavailableError, f"{name} {value!r} is not modelled")
 
 
 def _k_block(instruction: Instruction) -> int:
@@ -126,6 +129,10 @@ def _plan_mmad(instruction: Instruction, integers: Integers) -> Plan | None:
     for name in ("matrix_m", "matrix_k", "matrix_n"):
         instruction.require(name, integers[name], 1 if instruction.fixed else 0, MAX_EXTENT)
     instruction.require("is_bias", integers["is_bias"], 0, 1)
+    if integers["matrix_m"] == 1:
+        raise instruction.fail(
+            UnavailableError, "matrix_m 1 selects the vector layout of L0A, which is not modelled; pad m to 16"
+        )
     m1, k1, n1 = _blocks(integers, _k_block(instruction))
     if not m1 * k1 * n1:
         return None
@@ -242,7 +249,7 @@ def entries() -> list[Entry]:
         ),
         Entry(
             "mmad",
-            "dst_fm src_fm src_filter matrix_m matrix_k matrix_n is_bias",
+            "dst_fm src_fm src_filter matrix_m matrix_k matrix_n is_bias fm_offset=0 en_weight_offset=0 smask=None",
             "M",
             _plan_mmad,
             _run_mmad,
@@ -250,6 +257,7 @@ def entries() -> list[Entry]:
             reads=("src_fm", "src_filter"),
             writes=("dst_fm",),
             accumulator=("dst_fm", "is_bias"),
+            switches=("fm_offset", "en_weight_offset", "smask"),
             check=_check_mmad,
         ),
     ]

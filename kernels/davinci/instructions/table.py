@@ -197,6 +197,16 @@ def _integer(instruction: Instruction, name: str, value: Any) -> Any:
     raise instruction.fail(ArgumentError, f"{name} must be an integer or a scalar, not {value!r}")
 
 
+# keywords that TIK's versions and instructions spell differently
+ALIASES = {
+    "burst_len": "burst",
+    "dilation_w": "dilation_filter_w",
+    "dilation_h": "dilation_filter_h",
+    "repeat_times": "repeat_time",
+    "_csize": "csize",
+}
+
+
 def bind(entry: Entry, arguments: Sequence[Any], keywords: dict[str, Any], location: Location) -> dict[str, Any]:
     """Arguments by parameter name, defaults filled in."""
     names: list[str] = []
@@ -210,6 +220,7 @@ def bind(entry: Entry, arguments: Sequence[Any], keywords: dict[str, Any], locat
         raise ArgumentError(
             f"{entry.name} takes {len(names)} arguments ({entry.parameters}); {len(arguments)} were given", location
         )
+    keywords = {k if k in names else ALIASES.get(k, k): v for k, v in keywords.items()}
     unknown = [k for k in keywords if k not in names]
     if unknown:
         raise ArgumentError(f"{entry.name} has no parameter {unknown[0]}; it takes ({entry.parameters})", location)

@@ -218,6 +218,18 @@ def test_a_scalar_decides_lengths_per_core() -> None:
     assert (found == np.where(np.arange(64) < 8 * np.arange(4)[:, None], 7, 0)).all()
 
 
+def test_masks_may_differ_between_cores() -> None:
+    def body(t: Any, y: Any) -> None:
+        with t.for_range(0, 4, block_num=4) as core:
+            ub = t.Tensor("int32", (64,), name="ub", scope=tik.scope_ubuf)
+            t.vector_dup(64, ub, 0, 1, 1, 8)
+            t.vector_dup([0, 1 + 2 * core], ub, 7, 1, 1, 8)
+            t.data_move(y[core, 0], ub, 0, 1, 8, 0, 0)
+
+    found = program(body, {}, {"y": ((4, 64), "int32")}).run().outputs[0]
+    assert (found == 7 * ((1 + 2 * np.arange(4)[:, None]) >> np.minimum(np.arange(64), 40) & 1)).all()
+
+
 def test_a_barrier_orders_the_cores() -> None:
     """Each core reads what its neighbour wrote before the barrier."""
     data = np.arange(64, dtype=np.float32).reshape(8, 8)

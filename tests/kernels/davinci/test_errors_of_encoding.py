@@ -156,7 +156,7 @@ def gaps_are_16_bits(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
 
 @breaks(errors.LimitError)
 def matrix_extents_are_12_bits(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
-    cube(t, ub, left=0, k=4096 if bad else 64, m=1)
+    cube(t, ub, left=0, k=4096 if bad else 64)
 
 
 @breaks(errors.LimitError)

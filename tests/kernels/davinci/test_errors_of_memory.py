@@ -126,6 +126,11 @@ def conversion_modes_end_at_7(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> Non
     t.data_move(local(t, 256, "float16" if not bad else "float32"), cube(t, ub), 0, 1, 1, 0, 0, 8 if bad else 1)
 
 
+@breaks(errors.UnavailableError)
+def one_row_is_a_vector_to_the_cube(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    cube(t, ub, m=1 if bad else 2)
+
+
 @breaks(errors.ArgumentError)
 def missing_arguments_are_named(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
     t.vadds(64, ub, ub, 1.0, 1, 1, 1, *((8,) if bad else (8, 8)))

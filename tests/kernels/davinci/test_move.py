@@ -37,7 +37,13 @@ def test_moves_inside_ub(dtype: str, bursts: int, units: int, gaps: tuple[int, i
     src, dst = (generator.integers(0, 100, size).astype(dtype) for size in sizes)
     found = in_ub(lambda t, dst, src: t.data_move(dst, src, 0, bursts, units, gaps[0], gaps[1]), dst=dst, src=src)
     assert same(found["dst"], copied(dst, src, bursts, units, gaps, unit))
-    again = in_ub(lambda t, dst, src: t.tensor_mov(dst, src, "", bursts, units, gaps[1], gaps[0]), dst=dst, src=src)
+    again = in_ub(
+        lambda t, dst, src: t.tensor_mov(
+            dst, src, "", nburst=bursts, burst_len=units, dst_stride=gaps[1], src_stride=gaps[0]
+        ),
+        dst=dst,
+        src=src,
+    )
     assert same(again["dst"], found["dst"])
 
 
