@@ -14,7 +14,6 @@ when it dies is known from a byte of shared memory that the loop's own functions
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import mmap
 import os
@@ -145,21 +144,24 @@ class Lives:
         if self.generator.random() < 0.1:
             time.sleep(self.generator.uniform(0, 3))
         else:
-            while self.whereabouts.phase < 2 and os.waitpid(child, os.WNOHANG) == (0, 0):
-                time.sleep(0.001)
-            first = self.whereabouts.phase
-            while PHASES[first] in ("step", "refresh step") and self.whereabouts.phase == first:
-                time.sleep(0.001)
+            self.wait(child, lambda: self.whereabouts.phase >= PHASES.index("step"))
+            compiling = self.whereabouts.phase
+            if PHASES[compiling] in ("step", "refresh step"):
+                self.wait(child, lambda: self.whereabouts.phase != compiling)
             time.sleep(self.generator.uniform(0, longest))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            _, status = os.waitpid(child, 0)
-            if os.WIFSIGNALED(status):
-                return PHASES[self.whereabouts.phase]
-            if status != 0:
-                raise SystemExit(f"a life ended with {status}: {self.output()}")
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return PHASES[self.whereabouts.phase]
+        if status != 0:
+            raise SystemExit(f"a life ended with {status}: {self.output()}")
         return None
+
+    @staticmethod
+    def wait(child: int, reached: Callable[[], bool]) -> None:
+        """Until `reached()`, or until the life has ended by itself."""
+        while not reached() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.001)
 
 
 def pretrain(data: Path, run: Path, *more: str) -> list[str]:

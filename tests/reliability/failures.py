@@ -166,8 +166,7 @@ def signals(place: Place) -> None:
     for number, times, expected in ((signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)):
         resume = ["--resume"] if run.exists() else []
         child = place.lives.start(pretrain(place.data, run, *resume))
-        while PHASES[place.lives.whereabouts.phase] == "starting":
-            time.sleep(0.001)
+        place.lives.wait(child, lambda: PHASES[place.lives.whereabouts.phase] != "starting")
         for _ in range(times):
             time.sleep(0.3)
             os.kill(child, number)

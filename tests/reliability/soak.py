@@ -47,8 +47,7 @@ def sample(process: int) -> Sample:
 def live(lives: Lives, arguments: list[str], seconds: float, end: signal.Signals) -> list[Sample]:
     """One life of this length, ended by a signal; a sample every half second since its first step."""
     child = lives.start(arguments)
-    while lives.whereabouts.phase == 0 and os.waitpid(child, os.WNOHANG) == (0, 0):
-        time.sleep(0.05)
+    lives.wait(child, lambda: lives.whereabouts.phase != 0)
     samples, stop = [], time.monotonic() + seconds
     while time.monotonic() < stop:
         samples.append(sample(child))
