@@ -54,12 +54,13 @@ class Average(nn.Cell):
 
     def one(self, factor: Parameter, captured: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Average one factor; returns its trace and how many captured blocks were not finite."""
-        sound = ops.isfinite(captured.sum((1, 2)))
+        sound = ops.isfinite(
+            diagonals(captured).sum(1)
+        )  # of a Gram matrix no element is larger than the largest of these
         chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), captured.shape)
         new = ops.select(chosen, keep * factor + (1.0 - keep) * captured, factor)
         ops.assign(factor, new)
-        eye = ops.eye(new.shape[1], new.shape[2], ms.float32)
-        return (new * eye).sum(), (1.0 - sound.astype(ms.float32)).sum()
+        return diagonals(new).sum(), (1.0 - sound.astype(ms.float32)).sum()
 
 
 class AverageAll(nn.Cell):
@@ -145,12 +146,17 @@ class Invert(nn.Cell):
 
     def accept(self, index: int, block: Tensor, damping: Tensor, candidate: Tensor, status: Tensor) -> Tensor:
         """Take the inverses that can be trusted; returns the 1-norm condition numbers [n]."""
-        eye = ops.eye(block.shape[1], block.shape[1], ms.float32)
-        condition = norm1(block + damping.reshape(-1, 1, 1) * eye) * norm1(candidate)
+        condition = (norm1(block) + damping) * norm1(candidate)
         sound = ops.logical_and(ops.equal(status, 0), condition <= safe_inverse.CONDITION_LIMIT)
         chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), block.shape)
         ops.assign(self.inverses[index], ops.select(chosen, candidate, self.inverses[index]))
         return condition
+
+
+def diagonals(blocks: Tensor) -> Tensor:
+    """The diagonals [n, b] of blocks [n, b, b]."""
+    count, edge = blocks.shape[0], blocks.shape[1]
+    return blocks.reshape(count, edge * edge)[:, :: edge + 1]
 
 
 def norm1(blocks: Tensor) -> Tensor:
