@@ -1,0 +1,152 @@
+"""The comparison is fair by construction: equal budgets, selection on validation documents, test documents that nothing else sees."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "bench" / "convergence"))
+
+import plan
+import splits
+import summary
+
+from bert_thor.optimizer.presets import PRESETS
+
+
+def result(
+    spec: plan.Spec, loss: float, accuracies: tuple[float, ...] = (0.1, 0.2), load: float = 0.1
+) -> dict[str, Any]:
+    points = [
+        {
+            "step": spec.steps * (k + 1) // len(accuracies),
+            "samples": 32 * (k + 1),
+            "seconds": 2.0 * (k + 1),
+            "masked_lm_accuracy": value,
+        }
+        for k, value in enumerate(accuracies)
+    ]
+    validation = [{**point, "masked_lm_loss": loss} for point in points]
+    test = [{**point, "masked_lm_loss": 100.0 - loss} for point in points]  # the opposite order: must not matter
+    common = {
+        "median_step_seconds": 0.1,
+        "median_refresh_seconds": 0.0,
+        "process_seconds_per_step": 0.1,
+        "load": [load, load],
+    }
+    return {"spec": spec.to_json(), "validation": validation, "test": test, **common}
+
+
+def played(stage: str, results: list[dict[str, Any]], seed: int = 0) -> list[dict[str, Any]]:
+    """Go through a whole stage with random losses."""
+    r = random.Random(seed)
+    while specs := plan.next_specs(stage, results):
+        results.append(result(specs[0], r.random()))
+    return results
+
+
+def test_every_optimizer_has_the_same_number_of_tuning_runs() -> None:
+    counts = Counter(entry["spec"]["optimizer"] for entry in played("tiny", []))
+    assert set(counts) == set(PRESETS) == set(plan.OPTIMIZERS)
+    assert set(counts.values()) == {12}
+
+
+def test_the_optimizers_take_turns() -> None:
+    order = [entry["spec"]["optimizer"] for entry in played("tiny", [])]
+    assert tuple(order[:8]) == tuple(order[8:16]) == plan.OPTIMIZERS
+
+
+def test_values_are_chosen_by_validation_loss_alone() -> None:
+    results: list[dict[str, Any]] = []
+    while specs := plan.next_specs("tiny", results):
+        spec = specs[0]
+        good = spec.values["learning_rate"] == plan._rounded(plan.START[spec.optimizer] * 2)
+        results.append(result(spec, 1.0 if good else 2.0))
+    done = {(entry["spec"]["stage"], entry["spec"]["key"]): entry for entry in results}
+    for optimizer in plan.OPTIMIZERS:
+        assert plan.tuned(optimizer, done)["learning_rate"] == pytest.approx(2 * plan.START[optimizer], rel=5e-3)
+
+
+def test_a_broken_run_counts_and_is_never_chosen() -> None:
+    assert plan.loss_of({"validation": []}) == float("inf")
+    assert plan.loss_of({"validation": [{"masked_lm_loss": float("nan")}]}) == float("inf")
+
+
+def test_knobs_are_fields_with_values_beside_the_preset() -> None:
+    for optimizer, knobs in plan.KNOBS.items():
+        for name, values in knobs:
+            own = getattr(PRESETS[optimizer], name)
+            assert own not in values and len(set(values)) == 2, (optimizer, name)
+        assert plan.START[optimizer] == PRESETS[optimizer].learning_rate
+        ratio = PRESETS[optimizer].first_order_learning_rate / PRESETS[optimizer].learning_rate
+        assert plan.RATIO.get(optimizer, 1.0) == pytest.approx(ratio, rel=1e-12)
+
+
+def test_the_headline_pair_has_five_seeds_and_the_others_three() -> None:
+    results = played("mini", played("tiny", []))
+    full = [
+        entry["spec"]
+        for entry in results
+        if entry["spec"]["stage"] == "mini" and entry["spec"]["steps"] == plan.STEPS["mini"]
+    ]
+    done = {(entry["spec"]["stage"], entry["spec"]["key"]): entry for entry in results}
+    pair = {plan.HEADLINE, plan.best_baseline(done)}
+    for optimizer in plan.OPTIMIZERS:
+        seeds = {spec["seed"] for spec in full if spec["optimizer"] == optimizer}
+        assert len(seeds) == (5 if optimizer in pair else 3)
+
+
+def test_headline_numbers() -> None:
+    """THOR passes the baseline's end half-way through with every seed: ratios of 1/2, and significance."""
+    results = played("tiny", [])
+    while specs := plan.next_specs("mini", results):
+        spec = specs[0]
+        end = {"thor": 0.4, "adamw": 0.2}.get(spec.optimizer, 0.1) + 0.001 * spec.seed
+        curve = (end / 4, end / 2, 0.75 * end, end)
+        loss = {"thor": 1.0, "adamw": 2.0}.get(spec.optimizer, 3.0)
+        results.append(result(spec, loss, curve, load=0.2))
+    found = summary.headline({(entry["spec"]["stage"], entry["spec"]["key"]): entry for entry in results})
+    assert found is not None and found["baseline"] == "adamw" and found["seeds"] == 5
+    assert found["target"] == pytest.approx(0.202, rel=1e-9)
+    assert found["steps_ratio"] == pytest.approx(0.5, abs=0.01) and found["seconds_ratio"] == pytest.approx(
+        0.5, abs=0.01
+    )
+    assert found["p_value"] < 1e-6 and found["seconds_count"]
+    assert [entry["reaches_target"] for entry in found["shorter_schedules"]] == [True, True, True]
+
+
+def test_cost_of_a_run_that_misses_the_target_is_its_whole_budget() -> None:
+    spec = plan.Spec("mini", "adamw", {}, 4000, 3)
+    missed = summary.cost(result(spec, 1.0, (0.1, 0.2)), 0.3)
+    assert (missed["steps"], missed["reached"], missed["seed"]) == (4000.0, False, 3)
+    reached = summary.cost(result(spec, 1.0, (0.1, 0.2)), 0.15)
+    assert (reached["steps"], reached["seconds"], reached["reached"]) == (3000.0, 3.0, True)
+
+
+def test_seconds_do_not_count_on_a_busy_machine() -> None:
+    spec = plan.Spec("mini", "adamw", {}, 4000, 0)
+    assert summary.quiet(result(spec, 1.0, load=0.5)) and not summary.quiet(result(spec, 1.0, load=9.0))
+
+
+def test_partial_results_are_called_partial(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    first = plan.next_specs("tiny", [])[0]
+    summary.summarise([result(first, 1.0)], tmp_path)
+    text = (tmp_path / "convergence.json").read_text()
+    assert '"tiny": "partial: 1 runs"' in text and '"mini": "not started' in text and '"headline": null' in text
+    assert (tmp_path / "convergence.png").is_file()
+
+
+def test_no_test_document_is_trained_or_tuned_on(tmp_path: Path) -> None:
+    source = tmp_path / "source.txt"
+    documents = [[f"document {k} has words", f"and sentence two of number {k}"] for k in range(400)]
+    source.write_text("\n\n".join("\n".join(document) for document in documents), encoding="utf-8")
+    splits._divide(tmp_path / "texts", [str(source)])
+    main, test = ((tmp_path / "texts" / f"{name}.txt").read_text().strip().split("\n\n") for name in ("main", "test"))
+    assert set(main) | set(test) == {"\n".join(document) for document in documents}
+    assert not set(main) & set(test) and 5 <= len(test) <= 40
