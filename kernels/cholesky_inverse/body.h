@@ -38,26 +38,31 @@ struct Pivots {
 // Row i of an identity tile.
 inline Floats UnitRow(int i) { return DropFirst(Keep(Set(1), First{i + 1}), i); }
 
-// The upper triangle of c + damping I, and an identity where u is larger than c; false if an element is not finite.
-inline bool PackUpper(const float* c, float damping, int64_t n, Panels u) {
+// The upper triangle of c + damping I, and an identity where u is larger than c.
+inline void PackUpper(const float* c, float damping, int64_t n, Panels u) {
+  for (int64_t i = 0; i < u.n; ++i) {
+    const int before = static_cast<int>(i % kLanes);  // columns of the tile that are left of the diagonal
+    const int64_t first = i - before;
+    float* const diagonal = u.At(i, first);
+    if (i < n) {
+      const float* const source = c + i * n + first;
+      ForEachVector(n - first,
+                    [=](int64_t j, auto lanes) { Store(u.At(i, first + j), Load(source + j, lanes), All{}); });
+      Store(diagonal, DropFirst(Load(diagonal, All{}), before) + UnitRow(before) * Set(damping), All{});
+    } else {
+      Store(diagonal, UnitRow(before), All{});
+    }
+  }
+}
+
+inline bool UpperIsFinite(Panels u) {
   FiniteCheck check;
-  ForEachVector(n, [&](int64_t j, auto lanes) {
-    for (int64_t i = 0; i < j; ++i) {
-      const Floats row = Load(c + i * n + j, lanes);
-      check.Add(row);
-      Store(u.At(i, j), row, All{});
-    }
-    for (int i = 0; i < kLanes; ++i) {
-      const float* const source = c + (j + i) * n + j;
-      const Floats row = j + i < n ? DropFirst(Load(source, lanes), i) + UnitRow(i) * Set(damping) : UnitRow(i);
-      check.Add(row);
-      Store(u.At(j + i, j), row, All{});
-    }
-  });
+  for (int64_t j = 0; j < u.n; j += kLanes)
+    for (int64_t i = 0; i < j + kLanes; ++i) check.Add(Load(u.At(i, j), All{}));
   return check.Passed();
 }
 
-// Factors a diagonal tile; returns the number of its first pivot that is not positive, counted from 1, or 0.
+// Factors a diagonal tile; returns the number of its first pivot that is not positive and finite, counted from 1, or 0.
 inline int32_t FactorTile(const float* tile, Pivots* pivots) {
   Floats row[kLanes], pivot = Set(0);
   for (int i = 0; i < kLanes; ++i) row[i] = Load(tile + i * kLanes, All{});
@@ -73,12 +78,13 @@ inline int32_t FactorTile(const float* tile, Pivots* pivots) {
   Store(value, pivot, All{});
   for (int k = 0; k < kLanes; ++k) pivots->scale[k] = 1.0f / __builtin_sqrtf(value[k]);
   for (int k = 0; k < kLanes; ++k)
-    if (!(value[k] > 0)) return k + 1;
+    if (!(value[k] > 0 && value[k] < __builtin_inff())) return k + 1;
   return 0;
 }
 
 // tile = U_kk^-T * tile, U_kk being the factored diagonal tile.
 inline void SolveTile(const Pivots& pivots, float* tile) {
+  asm volatile("" ::: "memory");  // or the compiler broadcasts all multipliers once and spills them to the stack
   Floats row[kLanes];
   for (int i = 0; i < kLanes; ++i) row[i] = Load(tile + i * kLanes, All{});
 #pragma GCC unroll 16
@@ -179,9 +185,15 @@ inline bool StoreInverse(Panels m, int64_t n, Panels products, float* inverse) {
 inline int32_t InvertBlock(const float* c, float damping, int64_t n, float* inverse, float* scratch) {
   const Panels u = {scratch, RoundUp(n, kLanes)};
   const Panels m = {scratch + u.n * u.n, u.n};
-  int32_t status = PackUpper(c, damping, n, u) ? 0 : THOR_NOT_FINITE;
-  if (status == 0) status = FactorAndInvert(u, m);
-  if (status == 0 && !StoreInverse(m, n, u, inverse)) status = THOR_NOT_FINITE;
+  PackUpper(c, damping, n, u);
+  int32_t status = FactorAndInvert(u, m);
+  if (status != 0) {
+    // What is not finite ends in the pivot of its column, so that good blocks need no check of their input.
+    PackUpper(c, damping, n, u);
+    if (!UpperIsFinite(u)) status = THOR_NOT_FINITE;
+  } else if (!StoreInverse(m, n, u, inverse)) {
+    status = THOR_NOT_FINITE;
+  }
   if (status != 0) ForEachVector(n * n, [&](int64_t i, auto lanes) { Store(inverse + i, Set(0), lanes); });
   return status;
 }
