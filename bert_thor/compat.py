@@ -18,11 +18,13 @@ from bert_thor.checkpoint import CheckpointError
 def use_graph_mode(device_target: str) -> None:
     """Compile cells into graphs and run them on `device_target` ("CPU" or "Ascend").
 
-    2.10 starts in PyNative mode and 1.10 in graph mode, so it is always set; `set_device` exists since 2.5.
+    2.10 starts in PyNative mode and 1.10 in graph mode, so it is always set. `set_device` exists since 2.5 and may be called only
+    before the first kernel of the process.
     """
     if hasattr(ms, "set_device"):
         ms.set_context(mode=ms.GRAPH_MODE)
-        ms.set_device(device_target)
+        if ms.get_context("device_target") != device_target:
+            ms.set_device(device_target)
     else:
         ms.set_context(mode=ms.GRAPH_MODE, device_target=device_target)
 
