@@ -117,7 +117,7 @@ class Invert(nn.Cell):
 
     def construct(self, traces: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return status and condition number of every block (A's, then G's, of each layer in turn), and the scales used [layers, 4]."""
-        blocks: list[Tensor] = []
+        blocks = []  # type: list[Tensor]  # MindSpore 2.0 compiles no annotated assignment
         dampings, rows = [], []
         for index, width in enumerate(self.widths):
             scales = self.scales(traces[index], self.sizes[index], damping)
