@@ -10,7 +10,7 @@ MUTANTS = [
     (BODY, "k == 0, sums", "false, sums", "sums of the previous tile are kept"),
     (BODY, "static_cast<double>(rows_of_x)", "static_cast<double>(rows_of_x - 1)", "divided by N - 1"),
     (BODY, "if (tile.row == 0) StorePadding", "if (false) StorePadding", "padding is not written"),
-    (BODY, "tile.Diagonal() ? j : 0", "j", "rows below the diagonal are skipped"),
+    (BODY, "    int64_t i = 0;\n", "    int64_t i = j;\n", "rows below the diagonal are skipped"),
     (BODY, "a.x + k * a.features + q * a.block", "a.x + k * a.features", "every block is the first"),
     (BODY, "Input::Pack(x + tile.column", "Input::Pack(x + tile.row", "both sides of a tile are its rows"),
     (BODY, "k += kRows)", "k += 2 * kRows)", "rows of the second half are not packed"),
