@@ -122,7 +122,7 @@ def _processor(report: Report) -> None:
     found = _cpu_flags()
     present = [feature for feature in CPU_FEATURES if feature in found]
     report.line(
-        "processor", _cpu_name(), f"{os.cpu_count()} logical processors", f"{len(os.sched_getaffinity(0))} for us"
+        "processor", cpu_name(), f"{os.cpu_count()} logical processors", f"{len(os.sched_getaffinity(0))} for us"
     )
     report.line("features", *(present or ["none of those that the kernels look for"]))
     variables = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
@@ -212,5 +212,6 @@ def _cpu_flags() -> set[str]:
     return set(next(_cpu_lines("flags"), "").split())
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What the processor calls itself."""
     return next(_cpu_lines("model name"), platform.machine())

@@ -19,7 +19,7 @@ from typing import Any, Callable
 
 import crash
 import numpy as np
-from crash import PHASES, Lives, check_alike, evaluate, metrics, pretrain
+from crash import PHASES, Lives, check_alike, check_nothing_lost, evaluate, metrics, pretrain
 from reliability_harness import folder_in_memory, prepare_in_child
 
 from bert_thor import training
@@ -160,27 +160,34 @@ def damaged_record(place: Place) -> None:
     assert 8 <= saved <= 12 and f"step {saved} is saved" in output, output
 
 
-def signals(place: Place) -> None:
-    """SIGTERM saves and ends; a second SIGINT ends at once; both leave what the next life needs."""
+def kills_and_signals(place: Place) -> None:
+    """A kill, then SIGTERM, which saves, then SIGINT twice, which ends at once: the run still ends like the undisturbed one.
+
+    `make crash` is the long form.
+    """
     run = place.folder / "signals"
+    assert place.lives.kill(pretrain(place.data, run), 0.2) is not None
+    check_nothing_lost(run, place.lives.whereabouts.saved)
     for number, times, expected in ((signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)):
-        resume = ["--resume"] if run.exists() else []
-        child = place.lives.start(pretrain(place.data, run, *resume))
+        child = place.lives.start([*pretrain(place.data, run), *(["--resume"] if run.exists() else [])])
         place.lives.wait(child, lambda: PHASES[place.lives.whereabouts.phase] != "starting")
         for _ in range(times):
             time.sleep(0.3)
             os.kill(child, number)
         started = time.monotonic()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        output = place.lives.output()
+        status, output = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), place.lives.output()
         assert status in (expected, 0) and "Traceback" not in output, (status, output)
         assert time.monotonic() - started < 30
+        assert "is saved" in output if status == 143 else True, output
+        check_nothing_lost(run, place.lives.whereabouts.saved)
     assert place.live(run, "--resume")[0] == 0
+    place.lives.kill(evaluate(place.data, run), 0.05)
+    check_nothing_lost(run, 60)
     place.lives.finish(evaluate(place.data, run))
     check_alike(run, place.reference)
 
 
-SCENARIOS = (poisoned_batches, damaged_checkpoint, no_checkpoint_usable, full_disk, damaged_record, signals)
+SCENARIOS = (poisoned_batches, damaged_checkpoint, no_checkpoint_usable, full_disk, damaged_record, kills_and_signals)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from crash import SIZES, Lives
-from reliability_harness import folder_in_memory, prepare_in_child
+from reliability_harness import folder_in_memory, machine, prepare_in_child
 
 from bert_thor.optimizer.config import OPTIMIZERS
 
@@ -47,8 +47,9 @@ def store(found: dict[str, list[float]], reason: str) -> None:
     GOLDEN.mkdir(exist_ok=True)
     for name, values in found.items():
         path = GOLDEN / f"{name}.json"
+        entry = {"reason": reason, "machine": machine(), "options": OPTIONS, "losses": values}
         if not path.exists() or json.loads(path.read_text())["losses"] != values:
-            path.write_text(json.dumps({"reason": reason, "options": OPTIONS, "losses": values}, indent=1) + "\n")
+            path.write_text(json.dumps(entry, indent=1) + "\n")
 
 
 def main() -> None:

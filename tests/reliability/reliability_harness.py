@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from synthetic_data import prepare_small
 
+from bert_thor.doctor import cpu_name
+from bert_thor.kernels.library import instruction_set
+
 _MEMORY = Path("/dev/shm")
 
 
@@ -41,3 +44,8 @@ def prepare_in_child(folder: Path) -> Path:
     if os.waitpid(child, 0)[1] != 0:
         raise SystemExit("the data could not be prepared")
     return folder / "data"
+
+
+def machine() -> str:
+    """What the last bit of a sum depends on."""
+    return f"{cpu_name()}, {instruction_set().name.lower()}"

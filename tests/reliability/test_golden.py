@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reliability_harness import machine
 
 from bert_thor.optimizer.config import OPTIMIZERS
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 DRIFT = 1e-5
-"""Largest relative difference of a loss."""
+"""Largest relative difference of a loss, on any machine: instruction sets and thread counts differ by 1e-7."""
+AMPLIFIED_FROM = {"soap": 2}
+"""From this step on an optimizer makes the last bit of a sum visible (soap: eigenvectors of close eigenvalues turn), so
+that only the machine that stored the losses can be held to them."""
 
 
 def test_every_optimizer_has_golden_losses() -> None:
@@ -33,10 +37,11 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_losses_have_not_moved(optimizer: str, losses: dict[str, list[float]]) -> None:
-    stored = np.array(json.loads((GOLDEN / f"{optimizer}.json").read_text())["losses"])
-    now = np.array(losses[optimizer])
+    entry = json.loads((GOLDEN / f"{optimizer}.json").read_text())
+    stored, now = np.array(entry["losses"]), np.array(losses[optimizer])
     assert now.shape == stored.shape == (20,)
-    drift = np.abs(now - stored) / np.abs(stored)
+    steps = AMPLIFIED_FROM.get(optimizer, 20) if entry["machine"] != machine() else 20
+    drift = (np.abs(now - stored) / np.abs(stored))[:steps]
     assert (drift <= DRIFT).all(), (
         f"{optimizer}: loss of step {int(np.argmax(drift > DRIFT)) + 1} moved by {drift.max():.2g}; if the change of the "
         'numerics is meant, store new ones with: make golden REASON="why they move"'
