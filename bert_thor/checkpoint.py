@@ -106,8 +106,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     step = state.get("step")
     if type(step) is not int or checkpoint_path(path.parent, step).name != path.name:
         raise CheckpointError(f"{path / 'state.json'} is of step {step!r}, which is not the step in its folder's name")
-    tensors = (_read_tensors(path / name) for name in ("model.safetensors", "optimizer.safetensors"))
-    return Checkpoint(step, *tensors, state)
+    model, optimizer = _read_tensors(path / "model.safetensors"), _read_tensors(path / "optimizer.safetensors")
+    return Checkpoint(step, model, optimizer, state)
 
 
 def match_parameters(path: Path, stored: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:

@@ -181,9 +181,9 @@ def _usage() -> str:
 
 def _parse(kind: type[T], arguments: Sequence[str], name: str, default: T | None) -> T:
     """Parse options into the dataclass `kind`; fields of nested dataclasses are options of their own, without a prefix."""
-    return tyro.cli(
-        kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    plain = (tyro.conf.OmitArgPrefixes,)
+    parsed: T = tyro.cli(kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=plain)  # type: ignore[arg-type,assignment]
+    return parsed
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:

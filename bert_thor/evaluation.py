@@ -111,8 +111,8 @@ class Evaluator:
         self.model.set_train(False)
         counts = Counts()
         for batch, rows in evaluation_batches(self.rows, self.batch_size):
-            outputs = self.predictions(*(Tensor(array) for array in batch[:5]))
-            counts.add(batch, rows, *(output.asnumpy() for output in outputs), self.unigram_token)
+            predicted, nll, sentence = self.predictions(*(Tensor(array) for array in batch[:5]))
+            counts.add(batch, rows, predicted.asnumpy(), nll.asnumpy(), sentence.asnumpy(), self.unigram_token)
         self.model.set_train(training)
         report = counts.report(step, samples)
         print(accuracy_line(report), flush=True)

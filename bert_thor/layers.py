@@ -144,7 +144,7 @@ class LayerNorm(nn.Cell):
         super().__init__()
         self.gamma = Parameter(np.ones(features, np.float32))
         self.beta = Parameter(np.zeros(features, np.float32))
-        self.eps = Tensor(np.float32([eps]))
+        self.eps = Tensor(np.array([eps], np.float32))
 
     def construct(self, x_NH: Tensor) -> Tensor:
         """Return the normalised rows."""
@@ -157,8 +157,8 @@ class Dropout(nn.Cell):
     def __init__(self, probability: float, site: int) -> None:
         super().__init__()
         self.active = probability > 0.0
-        self.probability = Tensor(np.float32([probability]))
-        self.site = Tensor(np.int32([site]))
+        self.probability = Tensor(np.array([probability], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
 
     def construct(self, x: Tensor, seed: Tensor) -> Tensor:
         """Return x with elements dropped while training, x itself otherwise."""
@@ -174,9 +174,9 @@ class ResidualNorm(nn.Cell):
         super().__init__()
         self.gamma = Parameter(np.ones(features, np.float32))
         self.beta = Parameter(np.zeros(features, np.float32))
-        self.training_scalars = Tensor(np.float32([eps, probability]))
-        self.scalars = Tensor(np.float32([eps, 0.0]))
-        self.site = Tensor(np.int32([site]))
+        self.training_scalars = Tensor(np.array([eps, probability], np.float32))
+        self.scalars = Tensor(np.array([eps, 0.0], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
 
     def construct(self, x_NH: Tensor, bias_H: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
         """Return the normalised sum."""

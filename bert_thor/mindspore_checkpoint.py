@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mindspore import Parameter
@@ -54,7 +54,8 @@ def import_ckpt(path: Path) -> Exported:
     try:
         step, samples, block = (int(stored.pop(name).item()) for name in ("step", "samples", "block"))
         facts = {field.name: str(stored.pop(f"model.{field.name}").reshape(-1)[0]) for field in fields(BertConfig)}
-        model = BertConfig(**{field.name: type(field.default)(facts[field.name]) for field in fields(BertConfig)})
+        kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(BertConfig)}
+        model = BertConfig(**{name: kind(facts[name]) for name, kind in kinds.items()})
         model.check()
     except (KeyError, ValueError, ConfigError) as error:
         raise CheckpointError(

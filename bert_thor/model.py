@@ -54,9 +54,9 @@ class SelfAttention(nn.Cell):
         super().__init__()
         self.qkv = FactoredLinear(config.hidden_size, 3 * config.hidden_size, block, groups=3)
         self.attention = attention(config.num_heads)
-        self.training_probability = Tensor(np.float32([config.attention_dropout]))
-        self.probability = Tensor(np.float32([0.0]))
-        self.site = Tensor(np.int32([site]))
+        self.training_probability = Tensor(np.array([config.attention_dropout], np.float32))
+        self.probability = Tensor(np.array([0.0], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
 
     def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the mixed values [N, H], before the output projection; `mask_BS` is added to the scores."""

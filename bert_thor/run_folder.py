@@ -103,9 +103,9 @@ class RunFolder:
     def read_model(self) -> tuple[BertConfig, int]:
         """The network's sizes and the edge of the factors' blocks; `ConfigError` naming the entry that is not usable."""
         stored = self.read_config()
-        known = {f"model.{field.name}": type(field.default) for field in fields(BertConfig)}
+        known: dict[str, Any] = {f"model.{field.name}": type(field.default) for field in fields(BertConfig)}
         known["optimizer.block"] = int
-        values = {}
+        values: dict[str, Any] = {}
         for name, kind in known.items():
             value = stored.get(name)
             if isinstance(value, bool) or not isinstance(value, (int, kind)):

@@ -139,9 +139,16 @@ class Trainer:
 
     def _batches(self, position: int, world: World, ahead: int = 4) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
-        rank = {"rank": world.rank, "ranks": world.ranks}
+        config, rank, ranks = self.config, world.rank, world.ranks
         return TrainingBatches(
-            self.rows, self.config.batch_size, self.config.seed, position=position, ahead=ahead, **rank
+            self.rows,
+            config.batch_size,
+            config.seed,
+            position=position,
+            rank=rank,
+            ranks=ranks,
+            shuffle=config.shuffle,
+            ahead=ahead,
         )
 
     @contextmanager

@@ -37,7 +37,7 @@ def load_native() -> ModuleType:
     names = [isa.name.lower() for isa in InstructionSet]
     if request is not None and request not in names:
         raise ImportError(f"THOR_MAX_ISA={request} is not an instruction set; use one of {', '.join(names)}")
-    from bert_thor.kernels import _native
+    from bert_thor.kernels import _native  # type: ignore[attr-defined]
 
     if _native.abi_version() != ABI_VERSION:
         raise ImportError(

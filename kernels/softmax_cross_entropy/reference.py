@@ -28,7 +28,7 @@ def softmax_cross_entropy(
     nll = np.where(counts, log_sum_exp - z[row, label], 0.0)
     loss = (weight * nll).sum() / (weight.sum() + WEIGHT_FLOOR)
     correct = weight[counts & (z.argmax(axis=1) == label)].sum()
-    return np.float32([loss]), np.float32([correct]), log_sum_exp.astype(np.float32)
+    return np.array([loss], np.float32), np.array([correct], np.float32), log_sum_exp.astype(np.float32)
 
 
 def softmax_cross_entropy_grad(
