@@ -31,6 +31,7 @@ KERNELS = {
     "momentum": "framework ApplyMomentum",
 }
 """What computes a rule; the framework's elementwise and matrix operators where nothing is listed."""
+TABLE_KERNELS = "fisher_covariance, cholesky_inverse, framework"
 STATE_TENSORS = {"kronecker": 1, "diagonal": 1, "momentum": 1, "muon": 1, "adam": 2, "lamb": 2, "soap": 2}
 """Tensors of the parameter's own shape that a rule keeps."""
 CLASSIFIER_OUTPUTS = 2
@@ -141,7 +142,7 @@ def describe(table: Sequence[Registration], device: str) -> str:
                 entry.rule,
                 _blocks(entry, "A"),
                 _blocks(entry, "G"),
-                KERNELS.get(entry.rule, "framework"),
+                _computed_by(entry),
                 device,
                 f"{entry.state_bytes() / 2**20:.2f} MiB",
             )
@@ -151,6 +152,11 @@ def describe(table: Sequence[Registration], device: str) -> str:
     total = sum(entry.state_bytes() for entry in table) / 2**20
     covered = sum(1 for entry in table if entry.rule == "kronecker")
     return "\n".join([*lines, f"{len(table)} parameters, {covered} preconditioned, {total:.1f} MiB of optimizer state"])
+
+
+def _computed_by(entry: Registration) -> str:
+    table = entry.rule == "kronecker" and isinstance(entry.layer, FactoredTable)
+    return TABLE_KERNELS if table else KERNELS.get(entry.rule, "framework")
 
 
 def _blocks(entry: Registration, side: str) -> str:

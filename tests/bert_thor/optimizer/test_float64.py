@@ -97,10 +97,15 @@ def test_thor_2021(original: TinyTraining) -> None:
     assert original.largest_error(5, 2) <= 1
 
 
+def test_thor_2020_in_blocks_that_divide_nothing() -> None:
+    """16 features in blocks of 6 (of query, key and value in blocks of 4): padding in every factor and in the tables."""
+    training = TinyTraining(config("thor-2020"), block=6, layers=1)
+    assert training.largest_error(4, 2, block_edge=lambda features, groups: min(6, features) if groups == 1 else 4) <= 1
+
+
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("thor-2020", {}),
         ("thor", {"damping_rule": "pi", "damping": 0.05}),
         ("sgd", {"weight_decay": 0.1}),
         ("adamw", {}),
