@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -170,16 +171,13 @@ def test_under_msrun(prepared: Path, alone: Path, tmp_path: Path) -> None:
     msrun = Path(sys.executable).with_name("msrun")
     if not msrun.exists():
         pytest.skip("this MindSpore has no msrun")
-    launcher = [
-        str(msrun),
-        "--worker_num=2",
-        "--local_worker_num=2",
-        "--master_port=18345",
-        "--join=True",
-        "--log_dir=logs",
-    ]
-    arguments = command(prepared, tmp_path / "run", 20)
-    subprocess.run([*launcher, *arguments], check=True, capture_output=True, cwd=tmp_path, timeout=LIMIT)
+    launcher = [str(msrun), "--worker_num=2", "--local_worker_num=2", "--join=True", "--log_dir=logs"]
+    path = {"PATH": f"{msrun.parent}:{os.environ['PATH']}"}  # msrun starts what it finds as `python`
+    arguments = ["python", *command(prepared, tmp_path / "run", 20)[1:]]
+    environment = {**os.environ, **path, "GLOG_v": "3"}
+    subprocess.run(
+        [*launcher, *arguments], check=True, capture_output=True, cwd=tmp_path, env=environment, timeout=LIMIT
+    )
     assert_follows(tmp_path / "run", alone)
 
 
