@@ -1,0 +1,224 @@
+"""What the TIK kernels over rows share: batches of rows per core, loaded one ahead, and sums along the rows.
+
+Loads go one batch ahead by hand, into two sets of buffers: in a loop with thread_num=2 the next load would wait in the
+scalar unit until the vector queue, 32 instructions deep, has room for the last instruction of this batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Callable
+
+from bert_thor.kernels.layer_norm.tiling import FP32_LANES, GROUP, SLOTS, Tiling
+from bert_thor.kernels.tik_support import ITEM_BYTES, fill, repeats, tik_module
+
+PITCH = 2 * FP32_LANES  # fp32 numbers from row to row of a sum: every row of it lies in the same half of the banks
+
+
+class RowBatches:
+    """A kernel whose cores walk over batches of `tiling.batch` rows of `features` items of type `dtype`."""
+
+    def __init__(self, tiling: Tiling, dtype: str) -> None:
+        self.tik = tik_module()
+        self.t = self.tik.Tik()
+        self.tiling = tiling
+        self.dtype = dtype
+        self.lanes = 256 // ITEM_BYTES[dtype]
+        self.per_block = 32 // ITEM_BYTES[dtype]
+        self.row_blocks = tiling.features // self.per_block
+
+    # Tensors ----------------------------------------------------------------------------------------------------------
+
+    def global_tensor(self, name: str, shape: Sequence[int], dtype: str, is_atomic_add: bool = False) -> Any:
+        """A tensor in global memory."""
+        scope = self.tik.scope_gm
+        return self.t.Tensor(dtype, tuple(shape), name=name, scope=scope, is_atomic_add=is_atomic_add)
+
+    def local_tensor(self, name: str, shape: Sequence[int], dtype: str) -> Any:
+        """A tensor in UB."""
+        return self.t.Tensor(dtype, tuple(shape), name=name, scope=self.tik.scope_ubuf)
+
+    def rows_tensor(self, name: str, dtype: str) -> Any:
+        """A batch of rows in UB."""
+        return self.local_tensor(name, (self.tiling.batch, self.tiling.features), dtype)
+
+    def row_values(self, name: str, dtype: str = "float32") -> Any:
+        """One number per row of the batch, in whole blocks of either type."""
+        return self.local_tensor(name, (-(-self.tiling.batch // 16) * 16,), dtype)
+
+    # The walk ---------------------------------------------------------------------------------------------------------
+
+    def walk(self, load: Callable[..., None], compute: Callable[..., None], sets: int) -> None:
+        """This core's batches, each loaded while the one before is computed.
+
+        Emits `load(set, start, rows)` and `compute(set, start, rows, load_next)`, `set` being 0 or, with two sets of
+        buffers, 0 and 1 in turn; `compute` calls `load_next` as soon as the set that comes next may be overwritten.
+        """
+        t, tiling = self.t, self.tiling
+        begin, end = t.Scalar("int64", "begin"), t.Scalar("int64", "end")
+        begin.set_as(self._core * tiling.groups // tiling.cores * GROUP)
+        t.scalar_min(end, (self._core + 1) * tiling.groups // tiling.cores * GROUP, tiling.rows)
+        batches = t.Scalar("int64", "batches", (end - begin + tiling.batch - 1) // tiling.batch)
+
+        def at(batch: Any, run: Callable[..., None], *arguments: Any) -> None:
+            with t.if_scope(batch < batches):
+                start, rows = t.Scalar("int64", "start", begin + batch * tiling.batch), t.Scalar("int64", "rows")
+                t.scalar_min(rows, end - start, tiling.batch)
+                run(arguments[0], start, rows, *arguments[1:])
+
+        at(0, load, 0)
+        with t.for_range(0, (batches + sets - 1) // sets) as turn:
+            for which in range(sets):
+                batch = turn * sets + which
+                load_next = partial(at, batch + 1, load, (which + 1) % sets)
+                at(batch, compute, which, load_next)
+
+    def over_cores(self, body: Callable[[], None]) -> None:
+        """The body on every core."""
+        with self.t.for_range(0, self.tiling.cores, block_num=self.tiling.cores) as core:
+            self._core = core
+            body()
+
+    def load_rows(self, local: Any, source: Any, start: Any, rows: Any) -> None:
+        """Rows of a [rows, features] tensor into UB; the rest of a short batch is zeros."""
+        with self.t.if_scope(rows < self.tiling.batch):
+            fill(self.t, local, 0.0)
+        self.t.data_move(local, source[start * self.tiling.features], 0, 1, rows * self.row_blocks, 0, 0)
+
+    def store_rows(self, target: Any, local: Any, start: Any, rows: Any) -> None:
+        """The first `rows` rows of a batch to global memory."""
+        self.t.data_move(target[start * self.tiling.features], local, 0, 1, rows * self.row_blocks, 0, 0)
+
+    def load_row_values(self, local: Any, source: Any, start: Any, rows: Any) -> None:
+        """One fp32 per row; zeros for the rows that a short batch lacks, also where the last block read past the end."""
+        t = self.t
+        with t.if_scope(rows < self.tiling.batch):
+            fill(t, local, 0.0)
+        blocks = (rows + GROUP - 1) // GROUP
+        t.data_move(local, source[start], 0, 1, blocks, 0, 0)
+        with t.for_range(rows, blocks * GROUP) as missing:
+            local[missing].set_as(0.0)
+
+    def store_row_values(self, target: Any, local: Any, start: Any, rows: Any) -> None:
+        """One fp32 per row to global memory; a last block of 8 ends in the padding of the tensor."""
+        self.t.data_move(target[start], local, 0, 1, (rows + GROUP - 1) // GROUP, 0, 0)
+
+    # Arithmetic -------------------------------------------------------------------------------------------------------
+
+    def columns(self, lanes: int) -> Iterator[tuple[int, int]]:
+        """(first column, number) of the groups of columns that one repeat takes."""
+        for first in range(0, self.tiling.features, lanes):
+            yield first, min(lanes, self.tiling.features - first)
+
+    def elementwise(self, instruction: Any, target: Any, *sources: Any, value: float | None = None) -> None:
+        """target = instruction(*sources[, value]) over whole batches; types may differ."""
+        tensors = (target, *sources)
+        lanes = 256 // max(ITEM_BYTES[x.dtype] for x in tensors)
+        strides = [lanes * ITEM_BYTES[x.dtype] // 32 for x in tensors]
+        scalar = [] if value is None else [value]
+        ones = [1] * len(tensors)
+        whole, rest = divmod(self.tiling.batch * self.tiling.features, lanes)
+        for first, number in repeats(whole):
+            instruction(lanes, *[x[first * lanes] for x in tensors], *scalar, number, *ones, *strides)
+        if rest:
+            instruction(rest, *[x[whole * lanes] for x in tensors], *scalar, 1, *ones, *strides)
+
+    def change_type(self, target: Any, source: Any) -> None:
+        """target = source in target's type."""
+        if target.dtype == source.dtype:
+            self.elementwise(self.t.vadds, target, source, value=0.0)
+        else:
+            self.elementwise(partial(_convert, self.t), target, source)
+
+    def per_row(self, instruction: Any, target: Any, source: Any, scalars: Any) -> None:
+        """target[r] = instruction(source[r], scalars[r]), `scalars` being a UB tensor with one number per row.
+
+        Never in place: an instruction that reads what the one before it wrote waits for the vector pipe to drain.
+        """
+        t, features, lanes = self.t, self.tiling.features, 256 // ITEM_BYTES[source.dtype]
+        scalar = t.Scalar(source.dtype, "scalar")
+        whole, rest = divmod(features, lanes)
+        for row in range(self.tiling.batch):
+            scalar.set_as(scalars[row])
+            start = row * features
+            if whole:
+                instruction(lanes, target[start], source[start], scalar, whole, 1, 1, 8, 8)
+            if rest:
+                tail = start + whole * lanes
+                instruction(rest, target[tail], source[tail], scalar, 1, 1, 1, 8, 8)
+
+    def per_column(self, instruction: Any, target: Any, source: Any, vector: Any) -> None:
+        """target[:, j] = instruction(source[:, j], vector[j]), all of one type; not in place, as above."""
+        item = ITEM_BYTES[source.dtype]
+        step = self.tiling.features * item // 32
+        for first, count in self.columns(256 // item):
+            operands = (target[first], source[first], vector[first])
+            instruction(count, *operands, self.tiling.batch, 1, 1, 1, step, step, 0)
+
+    def sum_slots(self, name: str) -> list[Any]:
+        """The partial sums of `add_to_slots`."""
+        return [self.local_tensor(f"{name}_{i}", (self.tiling.batch, PITCH), "float32") for i in range(SLOTS)]
+
+    def slot(self, slots: list[Any], group: int, other: bool = False) -> Any:
+        """The slot of a group of columns, or the half beside it: two halves of 256 bytes never meet in a bank."""
+        upper = (group % SLOTS < SLOTS // 2) != other
+        return slots[group % SLOTS][FP32_LANES if upper else 0]
+
+    def add_to_slots(self, slots: list[Any], group: int, count: int, source: Any, stride: int) -> None:
+        """Add one group of columns, fp16 or fp32, to its slot; the first SLOTS groups begin the sums."""
+        t, batch = self.t, self.tiling.batch
+        slot, pitch = self.slot(slots, group), PITCH // 8
+        if group < SLOTS and source.dtype == "float16":
+            t.vconv(count, "none", slot, source, batch, 1, 1, pitch, stride)
+        elif group < SLOTS:
+            t.vadds(count, slot, source, 0.0, batch, 1, 1, pitch, stride)
+        elif source.dtype == "float16":
+            t.vaxpy(count, slot, source, 1.0, batch, 1, 1, pitch, stride)
+        else:
+            t.vadd(count, slot, slot, source, batch, 1, 1, 1, pitch, pitch, stride)
+
+    def reduce_slots(self, slots: list[Any], sums: Any) -> None:
+        """sums[r] = everything in row r of the slots."""
+        t, batch, pitch = self.t, self.tiling.batch, PITCH // 8
+        widths = [count for _, count in self.columns(FP32_LANES)][:SLOTS]
+        first = self.slot(slots, 0)
+        for group in range(1, len(widths)):
+            slot = self.slot(slots, group)
+            t.vadd(widths[group], first, first, slot, batch, 1, 1, 1, pitch, pitch, pitch)
+        t.vcadd(widths[0], sums, first, batch, 1, 1, pitch)
+
+    def sum_down(self, total: Any, local: Any) -> None:
+        """total[j] += sum over the rows of fp32 local[:, j]; destroys `local`."""
+        features, rows = self.tiling.features, self.tiling.batch
+        while rows > 1:
+            half = rows // 2
+            self._add(local, local[(rows - half) * features], half * features)
+            rows -= half
+        self._add(total, local, features)
+
+    def _add(self, target: Any, source: Any, count: int) -> None:
+        whole, rest = divmod(count, FP32_LANES)
+        for first, number in repeats(whole):
+            at = first * FP32_LANES
+            self.t.vadd(FP32_LANES, target[at], target[at], source[at], number, 1, 1, 1, 8, 8, 8)
+        if rest:
+            at = whole * FP32_LANES
+            self.t.vadd(rest, target[at], target[at], source[at], 1, 1, 1, 1, 8, 8, 8)
+
+    def sum_rows(self, slots: list[Any], local: Any, sums: Any) -> None:
+        """sums[r] = sum of row r of `local`."""
+        self.sum_rows_together([slots], [local], [sums])
+
+    def sum_rows_together(self, slots: Sequence[list[Any]], locals_: Sequence[Any], sums: Sequence[Any]) -> None:
+        """`sum_rows` of several tensors, their instructions in turn: each hides the latency of the others."""
+        for group, (first, count) in enumerate(self.columns(FP32_LANES)):
+            for parts, local in zip(slots, locals_):
+                stride = self.tiling.features * ITEM_BYTES[local.dtype] // 32
+                self.add_to_slots(parts, group, count, local[first], stride)
+        for parts, total in zip(slots, sums):
+            self.reduce_slots(parts, total)
+
+
+def _convert(t: Any, mask: int, target: Any, source: Any, *rest: Any) -> None:
+    t.vconv(mask, "none", target, source, *rest)

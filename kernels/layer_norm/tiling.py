@@ -1,0 +1,73 @@
+"""How layer_norm and layer_norm_grad are cut for Ascend 910: rows dealt out to the cores, taken in batches that fit UB.
+
+Cores get whole groups of 8 rows, so that two cores never share a 32-byte block of the fp32 mean and rstd.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UB_BYTES = 256 * 1024
+GROUP = 8  # rows
+BLOCK_BYTES, FP32_LANES = 32, 64
+MAX_ROW_BLOCKS = 255  # repeat stride of a vector instruction
+MAX_BATCH = 24  # rows; more would delay the first instruction and the last store, and gain little
+SLOTS = 4  # sums in flight: one is added to while the others finish
+VALUES = 24  # statistics per row, at most
+ITEM_BYTES = {"float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The cut of [rows, features] over `cores` cores.
+
+    Attributes:
+        batch: rows worked on at once, a multiple of 8.
+        groups: groups of 8 rows, all cores together.
+        ub_bytes: bytes of UB in use.
+    """
+
+    rows: int
+    features: int
+    cores: int
+    batch: int
+    groups: int
+    ub_bytes: int
+
+
+def tile_forward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+    """The cut of `layer_norm`: per row two copies of x and one to work in, the sums and squares in flight, and the statistics."""
+    item = ITEM_BYTES[dtype]
+    row = 3 * features * item + SLOTS * 2 * FP32_LANES * 4 + VALUES * 4
+    return _cut("layer_norm", rows, features, item, cores, row, 8 * features + 4096, ub_bytes)
+
+
+def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+    """The cut of `layer_norm_grad`: per row x, dy, a narrow dx, four rows of fp32, sums in flight, statistics."""
+    item = ITEM_BYTES[dtype]
+    narrow = features * item if dtype == "float16" else 0
+    row = 2 * features * item + narrow + 4 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUES * 4
+    return _cut("layer_norm_grad", rows, features, item, cores, row, 12 * features + 2048, ub_bytes)
+
+
+def _cut(name: str, rows: int, features: int, item: int, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
+    """The largest batch whose rows of `row` bytes fit beside `fixed` bytes.
+
+    Raises:
+        ValueError: no rows; rows that do not fill 32-byte blocks, or too many of them; a UB too small for 8 rows.
+    """
+    per_block = BLOCK_BYTES // item
+    if rows < 1:
+        raise ValueError(f"{name}: there are {rows} rows; it needs 1 at least.")
+    if features % per_block or not per_block <= features <= MAX_ROW_BLOCKS * per_block:
+        limit = MAX_ROW_BLOCKS * per_block
+        raise ValueError(f"{name}: features is {features}; it takes multiples of {per_block} up to {limit}.")
+    groups = -(-rows // GROUP)
+    used_cores = min(cores, groups)
+    fitting = (ub_bytes - fixed) // row // GROUP * GROUP
+    if fitting < GROUP:
+        raise ValueError(
+            f"{name}: {GROUP} rows of {features} need {GROUP * row + fixed} bytes of UB; there are {ub_bytes}."
+        )
+    batch = min(fitting, MAX_BATCH, -(-groups // used_cores) * GROUP)
+    return Tiling(rows, features, used_cores, batch, groups, batch * row + fixed)

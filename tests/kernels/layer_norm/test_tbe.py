@@ -1,0 +1,169 @@
+"""layer_norm and its gradient on Ascend 910, in the interpreter: any rows, fp16 and fp32, the mean / deviation ladder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tbe_kernels
+from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
+from tbe_kernels import root_mean_square
+
+from bert_thor.kernels import davinci
+from bert_thor.kernels.layer_norm.reference import layer_norm, layer_norm_grad
+
+MODULE = tbe_kernels.load("layer_norm")
+DTYPES = ("float16", "float32")
+EPS = 1e-12
+
+# rows around a group of 8, a batch and the cores; features around a block, a repeat of fp32 and of fp16
+SHAPES = [(1, 16), (7, 32), (8, 48), (9, 64), (33, 80), (100, 112), (257, 128), (300, 144), (40, 768), (70, 1024)]
+
+
+def parameters(features: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(features)
+    return tuple((generator.standard_normal((2, features)) * [[0.3], [0.5]] + [[1.0], [0.0]]).astype(np.float32))
+
+
+def samples(shape: tuple[int, int], dtype: str, mean: float = 0.3, deviation: float = 1.0) -> np.ndarray:
+    generator = np.random.default_rng(shape[0] * 10000 + shape[1])
+    return (generator.standard_normal(shape) * deviation + mean).astype(dtype)
+
+
+def forward(x: np.ndarray, cores: int = 32) -> davinci.Result:
+    gamma, beta = parameters(x.shape[1])
+    values = ((len(x),), "float32")
+    program = tbe_kernels.trace(MODULE.layer_norm, x, gamma, beta, x, values, values, eps=EPS, cores=cores)
+    return program.run(x, gamma, beta)
+
+
+def backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> tuple[davinci.Result, tuple[np.ndarray, ...]]:
+    gamma, beta = parameters(x.shape[1])
+    _, mean, rstd = layer_norm(x, gamma, beta, EPS)
+    program = tbe_kernels.trace(MODULE.layer_norm_grad, dy, x, gamma, mean, rstd, x, gamma, gamma, cores=cores)
+    return program.run(dy, x, gamma, mean, rstd), layer_norm_grad(dy, x, gamma, mean, rstd)
+
+
+def in_fp16(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """The same arithmetic in NumPy: fp16 element by element, fp32 sums."""
+    mean = x.mean(axis=1, dtype=np.float32, keepdims=True)
+    d = x - mean.astype(np.float16)
+    variance = np.square(d.astype(np.float32)).mean(axis=1, keepdims=True)
+    scaled = d * (1 / np.sqrt(variance + np.float32(EPS))).astype(np.float16)
+    return np.asarray(scaled * gamma.astype(np.float16) + beta.astype(np.float16))
+
+
+def assert_forward(x: np.ndarray, result: davinci.Result) -> None:
+    gamma, beta = parameters(x.shape[1])
+    y, mean, rstd = result.outputs
+    exact_y, exact_mean, exact_rstd = layer_norm(x, gamma, beta, EPS)
+    units = lane_sum_units(x.shape[1]) * UNIT
+    magnitude = np.abs(x.astype(np.float64)).mean(axis=1)
+    assert_within(mean, exact_mean, units * magnitude)
+    if x.dtype == np.float16:
+        assert root_mean_square(y - exact_y) <= 2 * root_mean_square(in_fp16(x, gamma, beta) - exact_y)
+        assert_within(rstd, exact_rstd, 2.0**-11 * exact_rstd)  # that of d in fp16
+        return
+    assert_within(rstd, exact_rstd, units * exact_rstd)
+    # x - m is exact to a rounding of itself; e carries what m lacks
+    xhat = np.abs(exact_y - beta) + np.abs(gamma)
+    assert_within(
+        y, exact_y, units * (xhat + np.abs(beta)) + UNIT * np.abs(gamma) * magnitude[:, None] * exact_rstd[:, None]
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward(shape: tuple[int, int], dtype: str) -> None:
+    x = samples(shape, dtype)
+    for cores in tbe_kernels.CORES:
+        assert_forward(x, forward(x, cores))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [(0, 1e-3), (0, 1e3), (1, 1e-2), (100, 1), (-1000, 1), (1000, 10), (3e4, 100)]
+)
+def test_ladder_of_means_and_deviations(mean: float, deviation: float, dtype: str) -> None:
+    x = samples((40, 768), dtype, mean, deviation)
+    assert_forward(x, forward(x))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 3.14159, -2049.0, 60000.0, 6e-8])
+@pytest.mark.parametrize("features", [768, 1024])
+def test_constant_rows_of_fp16_give_beta(value: float, features: int) -> None:
+    x = np.full((9, features), value, np.float16)
+    y, mean, rstd = forward(x).outputs
+    _, beta = parameters(features)
+    assert_within(y, np.broadcast_to(beta, y.shape), 2.0**-11 * np.abs(beta) + 2.0**-25)
+    assert_within(rstd, np.full(9, 1e6), 1.0)
+    assert_within(mean, np.full(9, np.float64(np.float16(value))), 2 * UNIT * abs(value))
+
+
+@pytest.mark.parametrize("deviation", [1e-6, 1e-5, 1e4])
+def test_the_edges_of_fp16(deviation: float) -> None:
+    """rstd from 1e-4 to 1e6, beyond the range of fp16 itself."""
+    x = np.clip(samples((16, 768), "float32", 0, deviation), -6e4, 6e4).astype(np.float16)
+    gamma, beta = parameters(768)
+    y, _, rstd = forward(x).outputs
+    exact, _, exact_rstd = layer_norm(x, gamma, beta, EPS)
+    assert_within(rstd, exact_rstd, 2.0**-11 * exact_rstd)
+    assert_within(y, exact, 6 * 2.0**-11 * (np.abs(exact - beta) + np.abs(beta)) + 2.0**-11)
+
+
+def assert_backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> None:
+    result, (exact_dx, exact_dgamma, exact_dbeta) = backward(dy, x, cores)
+    gamma, beta = parameters(x.shape[1])
+    _, mean, rstd = layer_norm(x, gamma, beta, EPS)
+    dx, dgamma, dbeta = result.outputs
+    scale = rstd.astype(np.float64)[:, None]
+    xhat = (x - mean.astype(np.float64)[:, None]) * scale
+    g = np.abs(dy.astype(np.float64) * gamma)
+    units = lane_sum_units(x.shape[1]) * UNIT
+    sizes = (
+        g + g.mean(axis=1, keepdims=True) + (1 + np.abs(xhat)) * (g * (1 + np.abs(xhat))).mean(axis=1, keepdims=True)
+    )
+    cancelled = 4 * UNIT * np.abs(mean.astype(np.float64))[:, None] * scale  # x rstd - mean rstd
+    bound = scale * sizes * (units + cancelled)
+    if x.dtype == np.float16:
+        bound = bound + 2.0**-11 * np.abs(exact_dx) + 2.0**-25
+    assert_within(dx, exact_dx, bound)
+    terms = np.abs(dy.astype(np.float64)) * (np.abs(xhat) + cancelled / UNIT)
+    assert_within(dgamma, exact_dgamma, column_sum_bound(terms))
+    assert_within(dbeta, exact_dbeta, column_sum_bound(np.abs(dy.astype(np.float64))))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_backward(shape: tuple[int, int], dtype: str) -> None:
+    x, dy = samples(shape, dtype), samples((shape[0], shape[1]), dtype, 0.1)[::-1].copy()
+    for cores in tbe_kernels.CORES:
+        assert_backward(dy, x, cores)
+
+
+@pytest.mark.parametrize("mean", [100.0, 1000.0])
+def test_backward_far_from_zero(mean: float) -> None:
+    assert_backward(samples((20, 256), "float32"), samples((20, 256), "float32", mean))
+
+
+def test_refuses_other_types() -> None:
+    x = np.zeros((8, 64), np.int32)
+    with pytest.raises(ValueError, match="layer_norm: x is int32; Ascend 910 takes float16 and float32"):
+        forward(x)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.55), ("float32", 0.70)])
+def test_forward_speed(dtype: str, share: float) -> None:
+    """BERT-Large, 48 sequences of 128: the share of the time that HBM needs for reading x and writing y at 1.2 TB/s."""
+    x = samples((6144, 1024), dtype)
+    result = forward(x)
+    assert_forward(x, result)
+    assert result.cycles * share <= 2 * x.nbytes / 1200
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.40), ("float32", 0.70)])
+def test_backward_speed(dtype: str, share: float) -> None:
+    x = samples((6144, 1024), dtype)
+    result, _ = backward(x, x)
+    assert result.cycles * share <= 3 * x.nbytes / 1200
