@@ -70,13 +70,14 @@ THOR_INLINE void ForEachTileColumn(int64_t begin, int64_t end, Step step) {
   for (; j < end; j += kLanes) step(j, std::integral_constant<int, 1>{});
 }
 
-// Columns [0, columns) of `rows` rows go into panels; the last panel is filled up with zero columns.
+// Columns [0, columns) of `rows` rows go into panels; the last panel is filled up with zero columns. Row by row, as the
+// source lies in memory: the processor's prefetchers follow a row, not a column.
 template <typename T>
 void PackPanels(const T* source, int64_t stride, int64_t rows, int64_t columns, float* panels) {
-  ForEachVector(columns, [&](int64_t j, auto lanes) {
-    float* const panel = panels + j * rows;
-    for (int64_t k = 0; k < rows; ++k) Store(panel + k * kLanes, Load(source + k * stride + j, lanes), All{});
-  });
+  for (int64_t k = 0; k < rows; ++k)
+    ForEachVector(columns, [=](int64_t j, auto lanes) {
+      Store(panels + j * rows + k * kLanes, Load(source + k * stride + j, lanes), All{});
+    });
 }
 
 // The leading height x width part of a square tile.

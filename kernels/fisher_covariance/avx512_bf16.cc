@@ -19,15 +19,14 @@ struct Paired {
   static constexpr int64_t kRows = 2;
   static void Pack(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
     const int64_t depth = (rows + 1) / 2;
-    ForEachVector(columns, [&](int64_t j, auto lanes) {
-      float* const panel = panels + j * depth;
-      for (int64_t k = 0; k < rows; k += 2) {
+    for (int64_t k = 0; k < rows; k += 2)
+      ForEachVector(columns, [=](int64_t j, auto lanes) {
         const uint16_t* const source = x + k * stride + j;
         const __m512i even = _mm512_cvtepu16_epi32(LoadBits(source, lanes));
         const __m512i odd = k + 1 < rows ? _mm512_cvtepu16_epi32(LoadBits(source + stride, lanes)) : __m512i{};
-        _mm512_storeu_si512(panel + k / 2 * kLanes, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
-      }
-    });
+        float* const target = panels + j * depth + k / 2 * kLanes;
+        _mm512_storeu_si512(target, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+      });
   }
 };
 
