@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden
+.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,12 @@ golden: venv  ## store the golden losses anew: make golden REASON="why the numbe
 	@test -n "$(REASON)" || { echo 'error: golden losses promise that numbers do not move by accident; say why they move now: make golden REASON="..."' >&2; exit 1; }
 	@mkdir -p build
 	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/golden.py --reason "$(REASON)"
+
+sanitize: venv  ## the kernel tests on kernels built with address, undefined-behaviour and thread sanitizers
+	$(BIN)/python tests/sanitize.py
+
+valgrind: venv  ## every kernel against its reference under valgrind
+	$(BIN)/python tests/reliability/valgrind.py
 
 lint: venv build/typing  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from guard_pages import Guards
 
 HERE = Path(__file__).resolve().parent
+KERNELS = HERE.parents[1] / "kernels"
 
 
 def run(script: str, *arguments: str, **environment: str) -> Any:
@@ -61,3 +63,30 @@ def test_absurd_thread_counts_in_the_environment(threads: str) -> None:
     environment = {**os.environ, "THOR_NUM_THREADS": threads}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "1\n", done.stderr
+
+
+def stress(sanitizers: str, source: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The thread pool, `source`, under sanitizers and two callers at once."""
+    (folder / "parallel.cc").write_text(source)
+    command = ["c++", "-std=c++17", "-O1", "-g", f"-fsanitize={sanitizers}", "-DTHOR_X86=1", "-pthread"]
+    sources = [str(HERE / "parallel_stress.cc"), str(folder / "parallel.cc")]
+    subprocess.run([*command, "-I", str(KERNELS), *sources, "-o", str(folder / "stress")], check=True)
+    # The thread sanitizer's memory map needs addresses that are not randomised.
+    run_command = ["setarch", "-R", str(folder / "stress")]
+    return subprocess.run(run_command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None or shutil.which("setarch") is None, reason="no C++ compiler")
+@pytest.mark.parametrize("sanitizers", ["thread", "address,undefined"])
+def test_thread_pool_under_sanitizers(sanitizers: str, tmp_path: Path) -> None:
+    done = stress(sanitizers, (KERNELS / "common" / "parallel.cc").read_text(), tmp_path)
+    assert done.returncode == 0 and done.stdout == "complete\n" and not done.stderr, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("c++") is None or shutil.which("setarch") is None, reason="no C++ compiler")
+def test_a_race_in_the_thread_pool_would_be_seen(tmp_path: Path) -> None:
+    source = (KERNELS / "common" / "parallel.cc").read_text()
+    racing = source.replace("memory_order_release", "memory_order_relaxed").replace(
+        "memory_order_acq_rel", "memory_order_relaxed"
+    )
+    assert racing != source and "data race" in stress("thread", racing, tmp_path).stderr
