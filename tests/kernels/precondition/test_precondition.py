@@ -126,3 +126,12 @@ def test_bad_entry_arguments_get_a_status() -> None:
     shapes = [tensor.shape for tensor in (g_inverse, gradient, a_inverse, out)]
     assert aot.call("precondition", None, gradient, a_inverse, out, shapes=shapes) == Status.NULL_POINTER
     assert np.isnan(out).all(), "written before the arguments were checked"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "shape", [(1024, 1024, 128, 128), (1000, 777, 512, 255), (1024, 512, 1024, 512), (769, 1025, 768, 1024)], ids=str
+)
+def test_the_shapes_of_bert(instruction_set: int, shape: tuple[int, int, int, int]) -> None:
+    arrays = problem(shape)
+    assert_product(native.precondition(*arrays), *arrays)
