@@ -39,7 +39,10 @@ class Curve(NamedTuple):
     values: np.ndarray
 
     def first_at_least(self, target: float) -> Optional[np.ndarray]:
-        """Where the values first reach `target`, interpolated linearly between two of them; None when they never do."""
+        """Where the values first reach `target`, interpolated linearly between two of them; None when they never do.
+
+        Where the first value is there already, its place: an upper bound.
+        """
         reached = np.flatnonzero(self.values >= target)
         if not len(reached):
             return None
@@ -125,7 +128,8 @@ def table(runs: Sequence[RunCurves], target: float) -> str:
     ]
     for run in runs:
         reached = run.accuracy.first_at_least(target)
-        cost = ("-",) * 3 if reached is None else tuple(f"{value:.0f}" for value in reached)
+        bound = "<=" if run.accuracy.values[0] >= target else ""
+        cost = ("-",) * 3 if reached is None else tuple(f"{bound}{value:.0f}" for value in reached)
         end = tuple(f"{value:.0f}" for value in run.loss.places[-1])
         rows.append(
             (run.name, run.optimizer, *end, f"{run.smooth_loss()[-1]:.4f}", f"{run.accuracy.values[-1]:.4f}", *cost)
@@ -153,6 +157,7 @@ def _numbers(run: RunCurves, target: float) -> dict[str, Any]:
         "optimizer": run.optimizer,
         "target": target,
         "to_target": None if reached is None else dict(zip(AXES, reached.tolist())),
+        "to_target_is_upper_bound": bool(run.accuracy.values[0] >= target),
         "accuracy": [
             {**dict(zip(AXES, place)), "value": value}
             for place, value in zip(run.accuracy.places.tolist(), run.accuracy.values.tolist())
@@ -173,7 +178,7 @@ def _picture() -> Callable[[Sequence[RunCurves], float, Path], None]:
 def _draw(runs: Sequence[RunCurves], target: float, output: Path) -> None:
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(2, 3, figsize=(13, 7), sharey="row", squeeze=False)
+    figure, panels = pyplot.subplots(2, 3, figsize=(13, 7), sharex="col", sharey="row", squeeze=False)
     for column, axis in enumerate(AXES):
         for run in runs:
             label = f"{run.name} ({run.optimizer})"

@@ -49,6 +49,13 @@ def test_a_target_that_a_run_misses(runs: tuple[Path, Path], tmp_path: Path) -> 
     assert printed[1].split()[-3:] == ["70", "1120", "35"] and printed[2].split()[-3:] == ["-", "-", "-"]
 
 
+def test_a_target_that_the_first_evaluation_has_passed(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = report(ReportConfig(runs=runs, output=tmp_path / "out.png", target=0.05)).splitlines()
+    assert printed[1].split()[-3:] == ["<=20", "<=320", "<=10"]
+    assert all(entry["to_target_is_upper_bound"] for entry in json.loads((tmp_path / "out.json").read_text()))
+
+
 def test_the_loss_is_a_running_mean(runs: tuple[Path, Path]) -> None:
     run = read_run(runs[0])
     losses = 10.0 - 0.05 * np.arange(1, 101)
