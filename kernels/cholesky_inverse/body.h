@@ -12,8 +12,6 @@
 
 namespace {
 
-constexpr int64_t kTile = kLanes * kLanes;  // floats of a 16 x 16 tile
-
 // An n x n matrix in panels; n is a multiple of kLanes.
 struct Panels {
   float* data;
