@@ -127,7 +127,11 @@ class Lives:
 
     def finish(self, arguments: list[str]) -> None:
         """Let a life end by itself."""
-        status = os.waitpid(self.start(arguments), 0)[1]
+        self.end(self.start(arguments))
+
+    def end(self, child: int) -> None:
+        """Wait until a life has ended by itself, as it should."""
+        status = os.waitpid(child, 0)[1]
         if status != 0:
             raise SystemExit(f"a life that nobody killed ended with {status}: {self.output()}")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from crash import SIZES, Lives
@@ -31,15 +32,27 @@ OPTIONS = [
 
 
 def losses(optimizers: tuple[str, ...]) -> dict[str, list[float]]:
-    """Loss of every step, by optimizer."""
-    found = {}
+    """Loss of every step, by optimizer; as many runs at a time as there are processors."""
+    at_once = os.cpu_count() or 1
     with folder_in_memory(Path.cwd()) as folder:
-        lives, data = Lives(folder), prepare_in_child(folder)
-        for name in optimizers:
-            run = folder / name
-            lives.finish(["pretrain", f"--data={data}", f"--run={run}", f"--optimizer={name}", *OPTIONS])
-            found[name] = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return found
+        data = prepare_in_child(folder)
+        for first in range(0, len(optimizers), at_once):
+            children = [start(folder / name, data) for name in optimizers[first : first + at_once]]
+            for lives, child in children:
+                lives.end(child)
+        return {name: losses_of(folder / name / "run") for name in optimizers}
+
+
+def start(folder: Path, data: Path) -> tuple[Lives, int]:
+    """Start the run of the optimizer that `folder` is called after."""
+    folder.mkdir()
+    lives = Lives(folder)
+    options = [f"--data={data}", f"--run={folder / 'run'}", f"--optimizer={folder.name}", *OPTIONS]
+    return lives, lives.start(["pretrain", *options])
+
+
+def losses_of(run: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def store(found: dict[str, list[float]], reason: str) -> None:

@@ -77,12 +77,13 @@ def stress(sanitizers: str, source: str, folder: Path) -> subprocess.CompletedPr
 
 
 @pytest.mark.skipif(shutil.which("c++") is None or shutil.which("setarch") is None, reason="no C++ compiler")
-@pytest.mark.parametrize("sanitizers", ["thread", "address,undefined"])
+@pytest.mark.parametrize("sanitizers", ["thread", pytest.param("address,undefined", marks=pytest.mark.long)])
 def test_thread_pool_under_sanitizers(sanitizers: str, tmp_path: Path) -> None:
     done = stress(sanitizers, (KERNELS / "common" / "parallel.cc").read_text(), tmp_path)
     assert done.returncode == 0 and done.stdout == "complete\n" and not done.stderr, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("c++") is None or shutil.which("setarch") is None, reason="no C++ compiler")
 def test_a_race_in_the_thread_pool_would_be_seen(tmp_path: Path) -> None:
     source = (KERNELS / "common" / "parallel.cc").read_text()
