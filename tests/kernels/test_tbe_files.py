@@ -1,0 +1,123 @@
+"""The files with TIK kernels: they import anywhere, twice, under both names of CANN, and register what they say."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from bert_thor import kernels
+from bert_thor.kernels import davinci, tik_support
+from bert_thor.kernels.davinci import tik
+
+load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name
+
+OPERATIONS = {
+    "fisher_covariance": ["fisher_covariance"],
+    "layer_norm": ["layer_norm", "layer_norm_grad"],
+    "precondition": ["precondition"],
+}
+
+
+def path_of(operation: str) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(kernels.__file__)), operation, "tbe.py")
+
+
+@contextmanager
+def without(*roots: str) -> Iterator[None]:
+    """Imports of these packages fail inside the block."""
+    real = builtins.__import__
+
+    def refuse(name: str, *arguments: Any, **keywords: Any) -> ModuleType:
+        if name.split(".")[0] in roots:
+            raise ImportError(f"{name} is not installed")
+        return real(name, *arguments, **keywords)
+
+    with mock.patch.object(builtins, "__import__", refuse):
+        yield
+
+
+def execute(path: str) -> ModuleType:
+    """The file as MindSpore executes it: under a name of its own, outside any package."""
+    spec = importlib.util.spec_from_file_location("kernel_file_by_itself", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_imports_without_cann_and_mindspore(operation: str) -> None:
+    with without("te", "tbe", "mindspore"):
+        module = execute(path_of(operation))
+    assert all(callable(getattr(module, name)) for name in OPERATIONS[operation])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_executes_twice_with_one_registration_each_time(operation: str) -> None:
+    """MindSpore executes the file of a tbe function again for every graph; what is left over must not matter."""
+    registered: list[str] = []
+
+    def op_info_register(info: dict[str, Any]) -> Any:
+        registered.append(info["op_name"])
+        return lambda function: function
+
+    with mock.patch.dict(load._REGISTRATION, {"op_info_register": op_info_register}):
+        modules = [davinci.load(path_of(operation)) for _ in range(2)]
+    assert registered[: len(registered) // 2] == registered[len(registered) // 2 :]
+    assert len(registered) == 2 * len(OPERATIONS[operation])
+    assert modules[0] is not modules[1]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_registration_names_a_type_for_every_tensor(operation: str) -> None:
+    infos: list[dict[str, Any]] = []
+
+    def op_info_register(info: dict[str, Any]) -> Any:
+        infos.append(info)
+        return lambda function: function
+
+    with mock.patch.dict(load._REGISTRATION, {"op_info_register": op_info_register}):
+        davinci.load(path_of(operation))
+    for info, name in zip(infos, OPERATIONS[operation]):
+        calls = info["calls"]
+        tensors = [c for c in calls if c[0] in ("input", "output")]
+        formats = [c for c in calls if c[0] == "dtype_format"]
+        assert formats
+        assert all(len(c[1]) == len(tensors) for c in formats)
+        assert ("fusion_type", ("OPAQUE",), {}) in calls
+        assert ("kernel_name", (name,), {}) in calls
+
+
+@pytest.mark.parametrize("missing", ["te", "tbe"])
+def test_either_name_of_cann_serves(missing: str) -> None:
+    """Old CANN has te, new CANN has tbe."""
+    with load.stand_ins("."), without(missing):
+        assert tik_support.tik_module().Tik is tik.Tik
+        assert tik_support.core_count() == 32
+
+
+def test_leading_axes_of_a_description_are_rows() -> None:
+    module = davinci.load(path_of("layer_norm"))
+    x, values, parameters = ((2, 3, 4, 16), "float16"), ((24,), "float32"), ((16,), "float32")
+    program = davinci.trace(module.layer_norm, x, parameters, parameters, x, values, values, eps=1e-5)
+    assert [shape for _, shape, _ in program.outputs] == [(24, 16), (24,), (24,)]
+    ones = np.ones(16, np.float32)
+    y = program.run(np.arange(384).reshape(24, 16).astype(np.float16), ones, 0 * ones).outputs[0]
+    assert (np.abs(y.astype(np.float64).mean(axis=1)) <= 2.0**-10).all()
+
+
+def test_nothing_of_cann_stays_behind() -> None:
+    davinci.load(path_of("precondition"))
+    assert not {"te", "tbe", "topi"} & {name.split(".")[0] for name in sys.modules}
