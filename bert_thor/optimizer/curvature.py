@@ -44,7 +44,7 @@ class Average(nn.Cell):
         self.counted = isinstance(entry.layer, FactoredTable)
 
     def construct(self, captured: tuple[Tensor, ...], keep: Tensor, scale_counts: Tensor, scale_g: Tensor) -> Tensor:
-        """Return (tr A, tr G, number of blocks left out); `keep` is β, 0 at the first refresh."""
+        """Return (tr A, tr G, number of blocks left out); `keep` is β. The first capture is taken whole."""
         captured_a = captured[0] * scale_counts if self.counted else captured[0]
         trace_a, lost = self.one(self.factors[0], captured_a, keep)
         if not self.both:
@@ -58,6 +58,7 @@ class Average(nn.Cell):
             diagonals(captured).sum(1)
         )  # of a Gram matrix no element is larger than the largest of these
         chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), captured.shape)
+        keep = keep * (diagonals(factor).sum() > 0.0).astype(ms.float32)
         new = ops.select(chosen, keep * factor + (1.0 - keep) * captured, factor)
         ops.assign(factor, new)
         return diagonals(new).sum(), (1.0 - sound.astype(ms.float32)).sum()
@@ -233,16 +234,14 @@ class Curvatures:
         """Whether no refresh will ever be needed again."""
         return self.traced and all(layer.frozen() for layer in self.layers)
 
-    def refresh(
-        self, captured: Sequence[Tensor], first: bool, sequences: tuple[int, int], damping: float
-    ) -> RefreshReport:
+    def refresh(self, captured: Sequence[Tensor], sequences: tuple[int, int], damping: float) -> RefreshReport:
         """Average the captured factors and renew the inverses; raises `TrainingError` when a block stays without one.
 
         `sequences` are those of this process's batch and of the global one. A table's counts are divided by the first; G is multiplied by
         the square of the second, so that the gradients of the mean loss become those of one sequence.
         """
         report = RefreshReport()
-        scalars = (0.0 if first else self.config.factor_decay, 1.0 / sequences[0], float(sequences[1] ** 2))
+        scalars = (self.config.factor_decay, 1.0 / sequences[0], float(sequences[1] ** 2))
         traces = self.average_all(*(_scalar(value) for value in scalars), *captured).asnumpy()
         report.not_finite = int(traces[:, 2].sum())
         if not self.traced:

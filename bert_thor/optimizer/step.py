@@ -142,7 +142,7 @@ class Optimizer:
             sequences = int(batch[0].shape[0]), int(batch[0].shape[0]) * self.world.ranks
             report, refresh_seconds = None, 0.0
             if finite and refreshing:
-                report, refresh_seconds = self._refresh(factors, step == 0, sequences, strength)
+                report, refresh_seconds = self._refresh(factors, sequences, strength)
             factor = rate_factor(step, steps, self.config)
             if finite:
                 refresh_seconds += self._update(gradients, norm, step, factor, (strength, sequences[1]))
@@ -162,11 +162,11 @@ class Optimizer:
         )
 
     def _refresh(
-        self, factors: Sequence[Tensor], first: bool, sequences: tuple[int, int], strength: float
+        self, factors: Sequence[Tensor], sequences: tuple[int, int], strength: float
     ) -> tuple[RefreshReport, float]:
         assert self.curvatures is not None
         started = perf_counter()
-        report = self.curvatures.refresh(factors, first, sequences, strength)
+        report = self.curvatures.refresh(factors, sequences, strength)
         return report, perf_counter() - started
 
     def _update(

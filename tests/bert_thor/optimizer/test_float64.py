@@ -191,8 +191,8 @@ def factor_g_without_scale(optimizer: Optimizer) -> Iterator[None]:
     curvatures = optimizer.curvatures
     refresh = curvatures.refresh  # type: ignore[union-attr]
 
-    def unscaled(captured: Any, first: bool, sequences: tuple[int, int], damping: float) -> Any:
-        return refresh(captured, first, (sequences[0], 1), damping)
+    def unscaled(captured: Any, sequences: tuple[int, int], damping: float) -> Any:
+        return refresh(captured, (sequences[0], 1), damping)
 
     with mock.patch.object(curvatures, "refresh", unscaled):
         yield
@@ -201,8 +201,7 @@ def factor_g_without_scale(optimizer: Optimizer) -> Iterator[None]:
 @contextmanager
 def no_average(optimizer: Optimizer) -> Iterator[None]:
     curvatures = optimizer.curvatures
-    refresh = curvatures.refresh  # type: ignore[union-attr]
-    with mock.patch.object(curvatures, "refresh", lambda captured, first, *rest: refresh(captured, True, *rest)):
+    with mock.patch.object(curvatures, "config", replace(optimizer.config, factor_decay=0.0)):
         yield
 
 

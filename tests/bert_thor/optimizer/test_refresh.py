@@ -123,6 +123,18 @@ def test_a_step_that_is_not_finite_changes_nothing(plain: TinyTraining) -> None:
     assert all((p.asnumpy() == everything[p.name]).all() for p in plain.parameters)
 
 
+def test_the_first_capture_is_taken_whole_whenever_it_comes(plain: TinyTraining) -> None:
+    plain.reset()
+    assert plain.step(3).refreshed
+    late = {p.name: p.asnumpy().copy() for p in plain.optimizer.state() if p.name.startswith("factor_")}
+    plain.reset()
+    found = plain.gradient_pass(3)
+    for name in ("transform.weight", "pooler.weight"):
+        rows = found.inputs[name]
+        trace = np.trace(rows.T @ rows / len(rows))
+        assert abs(np.trace(late[f"factor_a.{name}"].sum(0)) - trace) <= 2.0**-24 * 64 * len(rows) * trace
+
+
 def test_state_names_are_unique_and_complete(plain: TinyTraining) -> None:
     names = [p.name for p in plain.optimizer.state()]
     assert len(names) == len(set(names))
