@@ -178,33 +178,35 @@ class RowBatches:
         else:
             t.vadd(count, slot, slot, source, batch, 1, 1, 1, pitch, pitch, stride)
 
-    def reduce_slots(self, slots: list[Any], sums: Any) -> None:
-        """sums[r] = everything in row r of the slots."""
+    def reduce_slots(self, slots: Sequence[list[Any]], sums: Sequence[Any]) -> None:
+        """sums[i][r] = everything in row r of slots[i]; the instructions of all i in turn, against latency."""
         t, batch, pitch = self.t, self.tiling.batch, PITCH // 8
         widths = [count for _, count in self.columns(FP32_LANES)][:SLOTS]
-        first = self.slot(slots, 0)
-        for group in range(1, len(widths)):
-            slot = self.slot(slots, group)
-            t.vadd(widths[group], first, first, slot, batch, 1, 1, 1, pitch, pitch, pitch)
-        t.vcadd(widths[0], sums, first, batch, 1, 1, pitch)
+        for into, other in ((0, 2), (1, 3), (0, 1)):
+            for parts in slots:
+                if other < len(widths):
+                    target, source = self.slot(parts, into), self.slot(parts, other)
+                    t.vadd(widths[other], target, target, source, batch, 1, 1, 1, pitch, pitch, pitch)
+        for parts, total in zip(slots, sums):
+            t.vcadd(widths[0], total, self.slot(parts, 0), batch, 1, 1, pitch)
 
-    def sum_down(self, total: Any, local: Any) -> None:
-        """total[j] += sum over the rows of fp32 local[:, j]; destroys `local`."""
-        features, rows = self.tiling.features, self.tiling.batch
-        while rows > 1:
-            half = rows // 2
-            self._add(local, local[(rows - half) * features], half * features)
-            rows -= half
-        self._add(total, local, features)
+    def column_sums(self, name: str, swapped: bool) -> list[Any]:
+        """Zeros for `add_down`, a tensor for each group of 64 columns, so that no group waits for another.
 
-    def _add(self, target: Any, source: Any, count: int) -> None:
-        whole, rest = divmod(count, FP32_LANES)
-        for first, number in repeats(whole):
-            at = first * FP32_LANES
-            self.t.vadd(FP32_LANES, target[at], target[at], source[at], number, 1, 1, 1, 8, 8, 8)
-        if rest:
-            at = whole * FP32_LANES
-            self.t.vadd(rest, target[at], target[at], source[at], 1, 1, 1, 1, 8, 8, 8)
+        `swapped` exchanges neighbours in memory: a sum then lies in the banks that its columns, 256 bytes each, do not use.
+        """
+        groups = list(enumerate(self.columns(FP32_LANES)))
+        order = sorted(groups, key=lambda group: group[0] ^ 1) if swapped else groups
+        sums = {k: self.local_tensor(f"{name}_{k}", (count,), "float32") for k, (_, count) in order}
+        for tensor in sums.values():
+            fill(self.t, tensor, 0.0)
+        return [sums[k] for k, _ in groups]
+
+    def add_down(self, sums: list[Any], local: Any) -> None:
+        """Add the rows of fp32 `local` to the sums of its columns."""
+        step = self.tiling.features // GROUP
+        for total, (first, count) in zip(sums, self.columns(FP32_LANES)):
+            self.t.vadd(count, total, local[first], total, self.tiling.batch, 1, 1, 1, 0, step, 0)
 
     def sum_rows(self, slots: list[Any], local: Any, sums: Any) -> None:
         """sums[r] = sum of row r of `local`."""
@@ -216,8 +218,7 @@ class RowBatches:
             for parts, local in zip(slots, locals_):
                 stride = self.tiling.features * ITEM_BYTES[local.dtype] // 32
                 self.add_to_slots(parts, group, count, local[first], stride)
-        for parts, total in zip(slots, sums):
-            self.reduce_slots(parts, total)
+        self.reduce_slots(slots, sums)
 
 
 def _convert(t: Any, mask: int, target: Any, source: Any, *rest: Any) -> None:

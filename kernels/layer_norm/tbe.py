@@ -110,7 +110,7 @@ class _Forward(RowBatches):
         t, source, target = self.t, self.work, self.buffers[which]
         mean, rstd = self.row_values("mean"), self.row_values("rstd")
         factors, offset = self._statistics(target, source, mean, rstd)
-        steps = [(self.per_row, t.vmuls, factor) for factor in factors]
+        steps: list[tuple[Any, Any, Any]] = [(self.per_row, t.vmuls, factor) for factor in factors]
         steps += [(self.per_row, t.vadds, offset)]
         steps += [(self.per_column, t.vmul, self.local_gamma), (self.per_column, t.vadd, self.local_beta)]
         for apply, instruction, operand in steps:
@@ -171,7 +171,7 @@ class _Forward(RowBatches):
                 t.vmul(count, squares[group], source, source, batch, 1, 1, 1, pitch, step, step)
             for group, (_, count) in some:
                 self.add_to_slots(self.slots, group, count, squares[group], pitch)
-        self.reduce_slots(self.slots, sums)
+        self.reduce_slots([self.slots], [sums])
 
     def _variance_to_rstd(self, variance: Any, rest: Any, rstd: Any) -> None:
         """rstd = 1 / sqrt(max(sum of squares / features - rest^2, 0) + eps)."""
@@ -251,17 +251,19 @@ class _Backward(RowBatches):
         self.work = self._work_tensors()
         self.result = self.work[3] if self.dtype == "float32" else self.rows_tensor("result", self.dtype)
         self.slots = [self.sum_slots(n) for n in ("sums_g", "sums_gx")]
-        self.local_gamma = self.local_tensor("local_gamma", (features + 64,), "float32")[64]
-        t.data_move(self.local_gamma, self.gamma, 0, 1, features // 8, 0, 0)
-        totals = [self.local_tensor(n, (features,), "float32") for n in ("total_dgamma", "total_dbeta")]
-        for total in totals:
-            fill(t, total, 0.0)
-        self.totals = totals
+        self.total_dgamma = self.column_sums("total_dgamma", swapped=True)
+        self.total_dbeta = self.column_sums("total_dbeta", swapped=False)
+        pitch = (-(-features // FP32_LANES) | 1) * FP32_LANES  # an odd number of half bank rows between the two copies
+        gammas = self.local_tensor("gammas", (2 * pitch,), "float32")
+        self.gamma_for_dy, self.gamma_for_product = gammas, gammas[pitch]
+        for local in (self.gamma_for_dy, self.gamma_for_product):
+            t.data_move(local, self.gamma, 0, 1, features // 8, 0, 0)
         self.statistics = [self.row_values(n) for n in ("local_mean", "local_rstd")]
         self.walk(self._load, self._compute, sets=1)
         t.set_atomic_add(1)
-        for target, total in zip((self.dgamma, self.dbeta), totals):
-            t.data_move(target, total, 0, 1, features // 8, 0, 0)
+        for target, sums in ((self.dgamma, self.total_dgamma), (self.dbeta, self.total_dbeta)):
+            for total, (first, count) in zip(sums, self.columns(FP32_LANES)):
+                t.data_move(target[first], total, 0, 1, count // 8, 0, 0)
         t.set_atomic_add(0)
 
     def _work_tensors(self) -> list[Any]:
@@ -285,10 +287,10 @@ class _Backward(RowBatches):
         self.per_row(t.vadds, a, p, offset)
         xhat = a
         self.elementwise(partial(_two, t.vmul), p, dy, xhat)
-        self.per_column(t.vmul, b, dy, self.local_gamma)
-        self.sum_down(self.totals[1], dy)
-        self.per_column(t.vmul, dy, p, self.local_gamma)
-        self.sum_down(self.totals[0], p)
+        self.per_column(t.vmul, b, dy, self.gamma_for_dy)
+        self.add_down(self.total_dbeta, dy)
+        self.per_column(t.vmul, dy, p, self.gamma_for_product)
+        self.add_down(self.total_dgamma, p)
         mean_g, mean_gx = self._negated_means((b, dy), rstd)
         self.per_row(t.vmuls, p, b, rstd)
         self.per_row(t.vmuls, dy, xhat, mean_gx)

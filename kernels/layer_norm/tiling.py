@@ -47,7 +47,7 @@ def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: in
     item = ITEM_BYTES[dtype]
     narrow = features * item if dtype == "float16" else 0
     row = 2 * features * item + narrow + 4 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUES * 4
-    return _cut("layer_norm_grad", rows, features, item, cores, row, 12 * features + 2048, ub_bytes)
+    return _cut("layer_norm_grad", rows, features, item, cores, row, 16 * features + 2048, ub_bytes)
 
 
 def _cut(name: str, rows: int, features: int, item: int, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:

@@ -9,6 +9,7 @@ from comparison import UNIT, assert_within
 
 from bert_thor.kernels import davinci
 from bert_thor.kernels.fisher_covariance.reference import fisher_covariance
+from bert_thor.kernels.fisher_covariance.tiling import tile
 
 KERNEL = tbe_kernels.load("fisher_covariance").fisher_covariance
 FORMATS = ("ND", "FRACTAL_NZ")
@@ -27,7 +28,7 @@ def samples(rows: int, features: int) -> np.ndarray:
     return ((generator.standard_normal((rows, features)) + 0.3) * scale).astype(np.float16)
 
 
-def program(shape: tuple[int, int], block: int, layout: str, cores: int) -> davinci.Program:
+def program(shape: tuple[int, ...], block: int, layout: str, cores: int) -> davinci.Program:
     description = tbe_kernels.describe_fractal_nz(shape, "float16") if layout == "FRACTAL_NZ" else (shape, "float16")
     packed = ((-(-shape[1] // block), block, block), "float32")
     return tbe_kernels.trace(KERNEL, description, packed, block=block, cores=cores)
@@ -69,6 +70,16 @@ def test_leading_axes_are_rows() -> None:
     x = samples(60, 48)
     built = tbe_kernels.trace(KERNEL, ((3, 20, 48), "float16"), ((1, 48, 48), "float32"), block=48)
     assert_within(built.run(x).outputs[0], fisher_covariance(x, 48), error_bound(x, 48))
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize(("rows", "features", "block"), [*SHAPES, (6144, 30522, 128), (6144, 1024, 256)])
+def test_buffers_are_what_the_tiling_says(rows: int, features: int, block: int, layout: str) -> None:
+    used, tiling = program((rows, features), block, layout, 32).peak_bytes, tile(rows, features, block, 32)
+    assert used["ubuf"] <= tiling.ub_bytes()
+    assert used["cbuf"] <= tiling.l1_bytes()
+    assert max(used["ca"], used["cb"]) <= tiling.l0_bytes()
+    assert used["cc"] <= tiling.l0c_bytes()
 
 
 def test_refuses_fp32() -> None:

@@ -10,6 +10,7 @@ from tbe_kernels import root_mean_square
 
 from bert_thor.kernels import davinci
 from bert_thor.kernels.layer_norm.reference import layer_norm, layer_norm_grad
+from bert_thor.kernels.layer_norm.tiling import tile_backward, tile_forward
 
 MODULE = tbe_kernels.load("layer_norm")
 DTYPES = ("float16", "float32")
@@ -151,8 +152,19 @@ def test_refuses_other_types() -> None:
         forward(x)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (6144, 768), (6144, 1024)])
+def test_buffers_are_what_the_tiling_says(shape: tuple[int, int], dtype: str) -> None:
+    rows, features = shape
+    x, vector, values = (shape, dtype), ((features,), "float32"), ((rows,), "float32")
+    program = tbe_kernels.trace(MODULE.layer_norm, x, vector, vector, x, values, values, eps=EPS)
+    assert program.peak_bytes["ubuf"] <= tile_forward(rows, features, dtype, 32).ub_bytes
+    program = tbe_kernels.trace(MODULE.layer_norm_grad, x, x, vector, values, values, x, vector, vector)
+    assert program.peak_bytes["ubuf"] <= tile_backward(rows, features, dtype, 32).ub_bytes
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.55), ("float32", 0.70)])
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.55), ("float32", 0.75)])
 def test_forward_speed(dtype: str, share: float) -> None:
     """BERT-Large, 48 sequences of 128: the share of the time that HBM needs for reading x and writing y at 1.2 TB/s."""
     x = samples((6144, 1024), dtype)
@@ -162,7 +174,7 @@ def test_forward_speed(dtype: str, share: float) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.40), ("float32", 0.70)])
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.48), ("float32", 0.80)])
 def test_backward_speed(dtype: str, share: float) -> None:
     x = samples((6144, 1024), dtype)
     result, _ = backward(x, x)

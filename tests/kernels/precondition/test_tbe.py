@@ -9,6 +9,7 @@ from comparison import UNIT, assert_within
 
 from bert_thor.kernels import davinci
 from bert_thor.kernels.precondition.reference import precondition
+from bert_thor.kernels.precondition.tiling import tile
 
 KERNEL = tbe_kernels.load("precondition").precondition
 FP16_UNIT = 2.0**-11
@@ -120,6 +121,17 @@ def test_what_is_not_finite_stays_in_its_block(bad: float) -> None:
     assert not np.isfinite(result[32:, 32:]).all()
     assert np.isfinite(result[:32]).all()
     assert np.isfinite(result[32:, :32]).all()
+
+
+@pytest.mark.parametrize(("outputs", "inputs", "bg", "ba"), [*SHAPES, (1024, 4096, 128, 128), (30522, 768, 96, 128)])
+def test_buffers_are_what_the_tiling_says(outputs: int, inputs: int, bg: int, ba: int) -> None:
+    gradient = ((outputs, inputs), "float32")
+    g, a = ((-(-outputs // bg), bg, bg), "float32"), ((-(-inputs // ba), ba, ba), "float32")
+    used, tiling = tbe_kernels.trace(KERNEL, g, gradient, a, gradient).peak_bytes, tile(outputs, inputs, bg, ba, 32)
+    assert used["ubuf"] <= tiling.ub_bytes()
+    assert used["cbuf"] <= tiling.l1_bytes()
+    assert max(used["ca"], used["cb"]) <= tiling.l0_bytes()
+    assert used["cc"] <= tiling.l0c_bytes()
 
 
 def test_refuses_fp16() -> None:
