@@ -102,6 +102,7 @@ def main() -> None:
         "median_refresh_seconds": float(np.median(refresh)) if refresh else 0.0,
         "process_seconds_per_step": cpu / len(metrics),
         "load": [load, os.getloadavg()[0]],
+        "cores": os.cpu_count(),
         "started": started,
         "skipped_steps": metrics[-1]["skipped_steps"],
     }

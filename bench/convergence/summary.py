@@ -16,8 +16,8 @@ from scipy.stats import ttest_ind
 
 from bert_thor.checkpoint import write_json
 
-QUIET = 1.5
-"""Load average below which the seconds of a run count."""
+QUIET = 0.5
+"""Load above the number of cores up to which the seconds of a run count: the run itself keeps every core busy, and no more."""
 
 Done = dict[tuple[str, str], dict[str, Any]]
 
@@ -82,7 +82,7 @@ def cost(run: dict[str, Any], target: float) -> dict[str, float]:
 
 def quiet(run: dict[str, Any]) -> bool:
     """Whether the machine had nothing else to do, so that the seconds are the optimizer's."""
-    return max(run["load"]) < QUIET
+    return max(run["load"]) <= run["cores"] + QUIET
 
 
 def _seeds(optimizer: str, done: Done) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ def result(
         "median_refresh_seconds": 0.0,
         "process_seconds_per_step": 0.1,
         "load": [load, load],
+        "cores": 2,
     }
     return {"spec": spec.to_json(), "validation": validation, "test": test, **common}
 
