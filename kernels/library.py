@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +31,9 @@ def library_path() -> Path:
     return path
 
 
+@cache
 def load_native() -> ModuleType:
-    """The pybind11 module, checked: built, of this version, and `THOR_MAX_ISA` a name that exists."""
+    """The pybind11 module, checked once: built, of this version, and `THOR_MAX_ISA` a name that exists."""
     library_path()
     request = os.environ.get("THOR_MAX_ISA")
     names = [isa.name.lower() for isa in InstructionSet]
