@@ -5,7 +5,7 @@ DISPATCH = "kernels/cholesky_inverse/cholesky_inverse.cc"
 TILE = "kernels/common/tile.h"
 
 MUTANTS = [
-    (BODY, "UnitRow(i) * Set(damping)", "UnitRow(i) * Set(0)", "damping is skipped"),
+    (BODY, "UnitRow(before) * Set(damping)", "UnitRow(before) * Set(0)", "damping is skipped"),
     (DISPATCH, "damping[q]", "damping[0]", "every block gets the first damping"),
     (DISPATCH, "invert(c + q * n * n", "invert(c", "every block is the first"),
     (BODY, "!(value[k] > 0 &&", "!(value[k] >= 0 &&", "a zero or NaN pivot passes"),
@@ -15,8 +15,8 @@ MUTANTS = [
     (BODY, " && value[k] < __builtin_inff()", "", "an infinite pivot passes"),
     (BODY, "if (i == column)", "if (false)", "overflow is not noticed"),
     (BODY, "if (status != 0)", "if (false)", "failed blocks are not cleared"),
-    (BODY, "DropFirst(Load(source, lanes), i)", "Load(source, lanes)", "lower triangle is read"),
-    (BODY, "Set(damping) : UnitRow(i)", "Set(damping) : Set(0)", "padding is no identity"),
+    (BODY, "DropFirst(Load(diagonal, All{}), before)", "Load(diagonal, All{})", "lower triangle is read"),
+    (BODY, "Store(diagonal, UnitRow(before), All{})", "Store(diagonal, Set(0), All{})", "padding is no identity"),
     (BODY, "    row += kLanes;\n", "", "first tile of a pair counts twice"),
     (BODY, "j = k + kLanes; j < u.n", "j = k + 2 * kLanes; j < u.n", "a tile of the factor is not solved"),
     (BODY, "j = 0; j <= k", "j = 0; j < k", "a tile of the inverse is not solved"),
