@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind
+.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,13 @@ golden: venv  ## store the golden losses anew: make golden REASON="why the numbe
 
 sanitize: venv  ## the kernel tests on kernels built with address, undefined-behaviour and thread sanitizers
 	$(BIN)/python tests/sanitize.py
+
+mutants: venv  ## seeded mistakes in every kernel, and whether its tests notice them
+	$(BIN)/python tests/mutants/run.py
+
+bench: venv  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
+	$(BIN)/python bench/kernels.py
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py
