@@ -30,7 +30,7 @@ int SumOverRowChunks(int64_t rows, int64_t features, float* const (&sums)[kSums]
   Scratch scratch(static_cast<int>(std::max<int64_t>(1, chunks * kSums)), features);
   if (scratch.Failed()) return THOR_OUT_OF_MEMORY;
   const auto partial = [&](int64_t c, int k) { return scratch.ForWorker(static_cast<int>(c * kSums + k)); };
-  ParallelFor(chunks, chunk * features < kGrain ? 1 : threads, [&](int64_t begin, int64_t end, int) {
+  ParallelFor(chunks, rows * features < 2 * kGrain ? 1 : threads, [&](int64_t begin, int64_t end, int) {
     for (int64_t c = begin; c < end; ++c) {
       float* partials[kSums];
       for (int k = 0; k < kSums; ++k) partials[k] = partial(c, k);

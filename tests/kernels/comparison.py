@@ -7,8 +7,9 @@ from typing import Any
 
 import aot
 import numpy as np
-from bert_thor.kernels.status import Status
 from buffers import Guarded, misaligned
+
+from bert_thor.kernels.status import Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32
 BF16_UNIT = 2.0**-9  # and of bfloat16

@@ -7,10 +7,11 @@ from typing import Any
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.attention import native, reference
-from bert_thor.kernels.status import KernelError, Status
 from buffers import OFFSETS
 from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
+
+from bert_thor.kernels.attention import native, reference
+from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 SEED, SITE = np.array([1, -2, 3], np.int32), 7
@@ -50,7 +51,9 @@ def test_every_size_and_alignment(instruction_set: int, offset: int, probability
         outputs = call_guarded(native.attention_grad, gradient_inputs, [qkv.shape, bias.shape], [F32] * 2, offset)
         dqkv, dbias = reference.attention_grad(dout, *inputs)
         assert_close(outputs[0], dqkv, length + size)
-        assert_within(outputs[1], dbias, UNIT * 2 * (length + size + 24) * (np.abs(dqkv).sum(axis=0) + np.abs(dqkv).max()))
+        assert_within(
+            outputs[1], dbias, UNIT * 2 * (length + size + 24) * (np.abs(dqkv).sum(axis=0) + np.abs(dqkv).max())
+        )
 
 
 def test_long_sequence(instruction_set: int) -> None:
@@ -62,7 +65,7 @@ def test_long_sequence(instruction_set: int) -> None:
 
 
 def test_padded_keys_count_for_nothing(instruction_set: int) -> None:
-    dout, qkv, bias, mask = problem(1, 2, 20, 16)
+    _dout, qkv, bias, mask = problem(1, 2, 20, 16)
     mask[0, 5:] = -10000
     before = native.attention(qkv, bias, mask, 2, 0.0, SEED, SITE)[0]
     qkv[5:, 32:] = 100  # keys and values, not queries

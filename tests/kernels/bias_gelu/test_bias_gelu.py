@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bert_thor.kernels.bias_gelu import native, reference
 from buffers import OFFSETS
 from comparison import (
     UNIT,
@@ -15,6 +14,8 @@ from comparison import (
     column_sum_bound,
 )
 from scipy.special import ndtr
+
+from bert_thor.kernels.bias_gelu import native, reference
 
 F32 = np.float32
 SHAPES = [(0, 3), (1, 1), (2, 5), (3, 15), (4, 16), (5, 17), (31, 33), (32, 64), (33, 100), (70, 257), (2100, 9)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.dropout import native, reference
-from bert_thor.kernels.status import KernelError, Status
 from buffers import OFFSETS, Guarded
 from comparison import call_guarded, from_bf16, to_bf16
+
+from bert_thor.kernels.dropout import native, reference
+from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 SEED, SITE = np.array([-5, 77, 3], np.int32), 9

@@ -5,10 +5,11 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.embedding import native, reference
-from bert_thor.kernels.status import Status
 from buffers import OFFSETS
 from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
+
+from bert_thor.kernels.embedding import native, reference
+from bert_thor.kernels.status import Status
 
 F32 = np.float32
 # vocabulary, rows, features
@@ -28,9 +29,9 @@ def test_every_size_and_alignment(offset: int) -> None:
         table, ids, dy = problem(vocabulary, rows, features)
         y = call_guarded(native.embedding, (table, ids), [dy.shape], [F32], offset, single=True)[0]
         assert (y == reference.embedding(table, ids)).all()
-        dtable = call_guarded(
-            native.embedding_grad, (dy, ids, vocabulary), [table.shape], [F32], offset, single=True
-        )[0]
+        dtable = call_guarded(native.embedding_grad, (dy, ids, vocabulary), [table.shape], [F32], offset, single=True)[
+            0
+        ]
         size = reference.embedding_grad(np.abs(dy), ids, vocabulary)
         assert_within(dtable, reference.embedding_grad(dy, ids, vocabulary), UNIT * (rows + 1) * size)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.layer_norm import native, reference
-from bert_thor.kernels.status import KernelError, Status
 from buffers import OFFSETS, Guarded
 from comparison import (
     BF16_UNIT,
@@ -18,6 +16,9 @@ from comparison import (
     lane_sum_units,
     to_bf16,
 )
+
+from bert_thor.kernels.layer_norm import native, reference
+from bert_thor.kernels.status import KernelError, Status
 
 EPS = 1e-6
 # rows around the group of 4 and the chunk of 32; features around the vector (16) and four of them (64)
@@ -107,9 +108,7 @@ def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
         x, gamma, beta = forward_problem(rows, features)
         bits = to_bf16(x)
         dtypes = [np.uint16, F32, F32]
-        outputs = call_guarded(
-            native.layer_norm, (bits, gamma, beta, EPS), [x.shape, (rows,), (rows,)], dtypes, offset
-        )
+        outputs = call_guarded(native.layer_norm, (bits, gamma, beta, EPS), [x.shape, (rows,), (rows,)], dtypes, offset)
         expected = native.layer_norm(from_bf16(bits), gamma, beta, EPS)
         assert (outputs[0] == to_bf16(expected[0])).all()
         assert (outputs[1] == expected[1]).all() and (outputs[2] == expected[2]).all()
@@ -145,7 +144,10 @@ def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
         inputs, problem = backward_problem(rows, features), forward_problem(rows, features)
         alone = (*native.layer_norm(*problem, EPS, threads=1), *native.layer_norm_grad(*inputs, threads=1))
         for threads in (2, 3, 7):
-            more = (*native.layer_norm(*problem, EPS, threads=threads), *native.layer_norm_grad(*inputs, threads=threads))
+            more = (
+                *native.layer_norm(*problem, EPS, threads=threads),
+                *native.layer_norm_grad(*inputs, threads=threads),
+            )
             for one, other in zip(alone, more):
                 assert (one == other).all()
 

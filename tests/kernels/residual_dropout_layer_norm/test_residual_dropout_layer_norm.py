@@ -7,10 +7,6 @@ from typing import Any
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.dropout.reference import dropout_scale
-from bert_thor.kernels.layer_norm import native as layer_norm_native
-from bert_thor.kernels.residual_dropout_layer_norm import native, reference
-from bert_thor.kernels.status import KernelError, Status
 from buffers import OFFSETS
 from comparison import (
     UNIT,
@@ -23,6 +19,11 @@ from comparison import (
     lane_sum_units,
     to_bf16,
 )
+
+from bert_thor.kernels.dropout.reference import dropout_scale
+from bert_thor.kernels.layer_norm import native as layer_norm_native
+from bert_thor.kernels.residual_dropout_layer_norm import native, reference
+from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 EPS, SEED, SITE = 1e-6, np.array([1, -2, 3], np.int32), 4
@@ -132,7 +133,9 @@ def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
             [np.uint16, F32, np.uint16, F32, F32],
             offset,
         )
-        for ours, theirs in zip((dresidual, dgamma, dbeta), layer_norm_native.layer_norm_grad(dy, total, gamma, mean, rstd)):
+        for ours, theirs in zip(
+            (dresidual, dgamma, dbeta), layer_norm_native.layer_norm_grad(dy, total, gamma, mean, rstd)
+        ):
             assert (ours == theirs).all()
         kept = from_bf16(dresidual) * dropout_scale(dx.shape, 0.1, SEED, SITE)
         assert (dx == to_bf16(kept)).all()

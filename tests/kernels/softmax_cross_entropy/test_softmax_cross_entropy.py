@@ -5,8 +5,6 @@ from __future__ import annotations
 import aot
 import numpy as np
 import pytest
-from bert_thor.kernels.softmax_cross_entropy import native, reference
-from bert_thor.kernels.status import Status
 from buffers import OFFSETS
 from comparison import (
     UNIT,
@@ -17,6 +15,9 @@ from comparison import (
     column_sum_bound,
     lane_sum_units,
 )
+
+from bert_thor.kernels.softmax_cross_entropy import native, reference
+from bert_thor.kernels.status import Status
 
 F32 = np.float32
 SHAPES = [(0, 3), (1, 1), (1, 15), (2, 16), (5, 17), (7, 63), (8, 64), (9, 65), (33, 100), (70, 1000)]
@@ -46,7 +47,9 @@ def assert_backward(outputs: list[np.ndarray], dloss: np.ndarray, inputs: list[n
     units = lane_sum_units(inputs[0].shape[1]) * (np.abs(inputs[0]).max(initial=1) + np.abs(inputs[1]).max())
     weight = inputs[3].astype(np.float64)
     scale = np.abs(dloss) * weight / (weight.sum() + 1e-5)
-    assert_within(outputs[0], dlogits, UNIT * units * (np.abs(dlogits) + UNIT * scale[:, None]) + 2 * UNIT * scale[:, None])
+    assert_within(
+        outputs[0], dlogits, UNIT * units * (np.abs(dlogits) + UNIT * scale[:, None]) + 2 * UNIT * scale[:, None]
+    )
     assert_within(outputs[1], dbias, column_sum_bound(np.abs(dlogits) + 2 * scale[:, None]) * units)
 
 

@@ -1,0 +1,24 @@
+"""Seeded mistakes in dropout that its tests must notice: (file, original, mutant, what it breaks)."""
+
+PHILOX = "kernels/common/philox.h"
+
+MUTANTS = [
+    (PHILOX, "round < 10", "round < 9", "a round too few"),
+    (PHILOX, "0xD2511F53", "0xD2511F57", "wrong multiplier"),
+    (PHILOX, "k0 += 0x9E3779B9;", "k0 += 0xBB67AE85;", "wrong key schedule"),
+    (PHILOX, "High(CountFrom(block))", "SetCounters(0)", "upper word of the counter lost"),
+    (PHILOX, "SetCounters(d.step), SetCounters(d.site)", "SetCounters(d.site), SetCounters(d.step)", "step and site swapped"),
+    (PHILOX, "c[1] = p1;", "c[1] = p0;", "products swapped"),
+    (PHILOX, "const int skip = static_cast<int>(first % 4);", "const int skip = 0;", "segments that start inside a block"),
+    (PHILOX, "first / 4 + i / 4", "first / 4", "the same words again"),
+    (PHILOX, "DropoutScales(d, first + begin,", "DropoutScales(d, first,", "every segment the same mask"),
+    (PHILOX, "n - begin < kDropoutSegment ? n - begin : kDropoutSegment", "kDropoutSegment", "past the end"),
+    ("kernels/common/dropout.h", "1.0 / (1.0 - p)", "1.0", "kept elements not scaled"),
+    ("kernels/common/dropout.h", "probability < 1", "probability <= 1", "probability 1 accepted"),
+    ("kernels/common/dropout.h", "static_cast<uint32_t>(p * 4294967296.0)", "static_cast<uint32_t>((1.0 - p) * 4294967295.0)", "keeps the share that it should drop"),
+    ("kernels/common/lanes_avx512.h", "_mm512_cmpge_epu32_mask", "_mm512_cmpge_epi32_mask", "signed comparison"),
+    ("kernels/common/lanes_avx512.h", "_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7)", "_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)", "blocks out of order"),
+    ("kernels/common/lanes_avx2.h", "_mm256_setr_epi64x(4, 6, 5, 7)", "_mm256_setr_epi64x(0, 2, 1, 3)", "upper half repeats the lower"),
+    ("kernels/dropout/body.h", "ForEachDropoutVector(d, begin,", "ForEachDropoutVector(d, 0,", "index restarts with every thread"),
+    ("kernels/dropout/body.h", "b + i / 4 < blocks", "true", "words past the end"),
+]  # fmt: skip
