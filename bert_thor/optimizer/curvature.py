@@ -26,6 +26,8 @@ from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Kronecker
 from bert_thor.optimizer.registration import Registration
 
+LAYERS_PER_GRAPH = 20
+"""Layers that one graph inverts: MindSpore unrolls the loop over them into nested calls, of which it allows 1,000."""
 TINY = 1e-30
 """Keeps the division by the trace of an all-zero factor finite."""
 
@@ -223,8 +225,9 @@ class Curvatures:
         self.layers, self.config, self.failures = list(layers), config, failures
         self.traced = config.trace_recompute > 0.0
         self.average_all = AverageAll([layer.average for layer in self.layers])
-        parts = [[layer] for layer in self.layers] if self.traced else [self.layers]
-        self.inverts = [Invert(part, config.damping_rule, world) for part in parts]
+        width = 1 if self.traced else LAYERS_PER_GRAPH
+        self.parts = [slice(start, start + width) for start in range(0, len(self.layers), width)]
+        self.inverts = [Invert(self.layers[part], config.damping_rule, world) for part in self.parts]
 
     def state(self) -> list[Parameter]:
         """Every parameter of all layers."""
@@ -245,7 +248,8 @@ class Curvatures:
         traces = self.average_all(*(_scalar(value) for value in scalars), *captured).asnumpy()
         report.not_finite = int(traces[:, 2].sum())
         if not self.traced:
-            self._invert(self.inverts[0], self.layers, traces, damping, report)
+            for cell, part in zip(self.inverts, self.parts):
+                self._invert(cell, self.layers[part], traces[part], damping, report)
             return report
         for index, layer in enumerate(self.layers):
             if self._due(layer, traces[index], damping, report):
