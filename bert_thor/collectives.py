@@ -6,7 +6,7 @@ Every collective works on one flat buffer, because a message has a fixed cost (a
 tensors are many: BERT-Large has 300 gradients.
 """
 
-# ruff: noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+# ruff: noqa: RUF005 - graph mode of MindSpore 2.0 has neither starred tuples nor annotated assignments
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -48,20 +48,21 @@ class SumOverRanks(nn.Cell):
 
     def construct(self, *tensors: Tensor) -> Any:
         """Return a tuple of tensors of the same shapes."""
-        results = ()
+        results = ()  # type: Any
         for start, end in self.buckets:
             results = results + self.one_bucket(tensors[start:end], start)
         return results
 
     def one_bucket(self, tensors: tuple[Tensor, ...], first: int) -> Any:
         """Sum the tensors number `first` and following."""
-        parts = ()
+        parts = ()  # type: Any
         for tensor in tensors:
             parts = parts + (tensor.reshape(-1),)
         total = self.all_reduce(ops.concat(parts))
         if self.scale != 1.0:
             total = total * self.scale
-        results, offset = (), 0
+        offset = 0
+        results = ()  # type: Any
         for index in range(len(tensors)):
             size = self.sizes[first + index]
             results = results + (total[offset : offset + size].reshape(self.shapes[first + index]),)
@@ -128,7 +129,8 @@ class SharedInverse(nn.Cell):
 
     def construct(self, blocks: tuple[Tensor, ...], dampings: tuple[Tensor, ...]) -> Any:
         """Return (inverses, statuses), one of each per list; a status is int32 [n] as `cholesky_inverse` gives it."""
-        inverses, statuses = (), ()
+        inverses = ()  # type: Any
+        statuses = ()  # type: Any
         for group in self.groups:
             inverse, status = self.one_edge(group, blocks, dampings)
             offset = 0
@@ -143,7 +145,8 @@ class SharedInverse(nn.Cell):
         """Invert all blocks of one edge."""
         total, edge = sum([self.counts[index] for index in group]), self.edges[group[0]]
         share = -(-total // self.ranks)
-        parts, damping_parts = (), ()
+        parts = ()  # type: Any
+        damping_parts = ()  # type: Any
         for index in group:
             parts, damping_parts = parts + (blocks[index],), damping_parts + (dampings[index],)
         if share * self.ranks > total:
@@ -158,10 +161,10 @@ class SharedInverse(nn.Cell):
 
     def in_order(self, values: tuple[Tensor, ...]) -> Any:
         """Undo the grouping by edge."""
-        order = []
+        order = []  # type: Any
         for group in self.groups:
             order = order + group
-        results = ()
+        results = ()  # type: Any
         for index in range(len(order)):
             results = results + (values[order.index(index)],)
         return results

@@ -30,7 +30,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from bert_thor.config import ConfigError
 from bert_thor.recipes import PretrainConfig
@@ -115,7 +115,7 @@ def pretrain_config(options: SeedOptions, launched: int, environment: Mapping[st
 
     extra = shlex.split(environment.get("BERT_THOR_OPTIONS", ""))
     home = Path(options.save_checkpoint_path or ".")
-    changes = {
+    changes: dict[str, Any] = {
         "data": Path(options.data_dir),
         "schema": _schema_file(options.schema_dir),
         "run": home / "run",

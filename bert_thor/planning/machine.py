@@ -115,4 +115,4 @@ def _entry(path: Path, name: str, entry: Any) -> KernelCycles:
         raise ConfigError(
             f"{path}: {name} needs positive cycles, unit {unit!r}, a source{' and rows' if KERNELS[name].rows else ''}"
         )
-    return KernelCycles(name, float(numbers[0]), unit, int(rows) if rows else None, "simulated", entry["source"])
+    return KernelCycles(name, float(cycles or 0), unit, int(rows) if rows else None, "simulated", entry["source"])
