@@ -49,10 +49,10 @@ class Whereabouts:
     """Shared memory in which a life leaves where it is: the phase, and the step of the last finished checkpoint."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 16)
+        self._memory = mmap.mmap(-1, 24)
 
     def reset(self) -> None:
-        self._memory[:16] = struct.pack("<qq", 0, -1)
+        self._memory[:24] = struct.pack("<qqq", 0, -1, 0)
 
     @property
     def phase(self) -> int:
@@ -62,7 +62,13 @@ class Whereabouts:
     def saved(self) -> int:
         return struct.unpack("<q", self._memory[8:16])[0]
 
+    @property
+    def changes(self) -> int:
+        """Changes of phase so far."""
+        return struct.unpack("<q", self._memory[16:24])[0]
+
     def enter(self, phase: str) -> None:
+        self._memory[16:24] = struct.pack("<q", self.changes + 1)
         self._memory[:8] = struct.pack("<q", PHASES.index(phase))
 
     def finish_checkpoint(self, step: int) -> None:
@@ -139,20 +145,20 @@ class Lives:
         """What the last life printed."""
         return (self.folder / "output.txt").read_text()
 
-    def kill(self, arguments: list[str], longest: float) -> str | None:
+    def kill(self, arguments: list[str], goals: tuple[str, ...], changes: int) -> str | None:
         """Start a life and kill it; returns the phase in which it died, None when it ended by itself before.
 
-        One life in ten dies while it starts, the others up to `longest` seconds after their first step or row.
+        One life in ten dies while it starts, the others soon after they enter a phase out of `goals`, at random among
+        all the times that they do within so many changes of phase. A first step takes as long as a hundred others,
+        because graphs are compiled: a moment at random by the clock would nearly always be there.
         """
-        child = self.start(arguments)
+        child, here = self.start(arguments), self.whereabouts
         if self.generator.random() < 0.1:
             time.sleep(self.generator.uniform(0, 3))
         else:
-            self.wait(child, lambda: self.whereabouts.phase >= PHASES.index("step"))
-            compiling = self.whereabouts.phase
-            if PHASES[compiling] in ("step", "refresh step"):
-                self.wait(child, lambda: self.whereabouts.phase != compiling)
-            time.sleep(self.generator.uniform(0, longest))
+            after, goal = self.generator.uniform(0, changes), PHASES.index(self.generator.choice(goals))
+            self.wait(child, lambda: here.changes >= after and here.phase == goal)
+            time.sleep(self.generator.uniform(0, 0.01))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
@@ -165,7 +171,7 @@ class Lives:
     def wait(child: int, reached: Callable[[], bool]) -> None:
         """Until `reached()`, or until the life has ended by itself."""
         while not reached() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.001)
+            time.sleep(0.0002)
 
 
 def pretrain(data: Path, run: Path, *more: str) -> list[str]:
@@ -224,11 +230,15 @@ def check_nothing_lost(run: Path, saved: int) -> None:
 def one_run(lives: Lives, data: Path, run: Path, kills: int, died: Counter[str]) -> None:
     """Kill a run until `kills` lives are spent or it is finished, then let it finish, and the same for its evaluation."""
     saved = -1
-    for command, longest in ((pretrain(data, run), 0.3), (evaluate(data, run), 0.06)):
+    training_goals = ("step", "refresh step", "checkpoint", "evaluation", "between")
+    for command, goals, changes in (
+        (pretrain(data, run), training_goals, 80),
+        (evaluate(data, run), ("evaluation", "writing evaluation.json"), 4),
+    ):
         budget = kills if command[0] == "pretrain" else 2
         for _ in range(budget):
             resume = ["--resume"] if command[0] == "pretrain" and (run / "config.json").exists() else []
-            phase = lives.kill([*command, *resume], longest)
+            phase = lives.kill([*command, *resume], goals, changes)
             saved = max(saved, lives.whereabouts.saved)
             check_nothing_lost(run, saved)
             if phase is None:

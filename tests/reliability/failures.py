@@ -166,7 +166,7 @@ def kills_and_signals(place: Place) -> None:
     `make crash` is the long form.
     """
     run = place.folder / "signals"
-    assert place.lives.kill(pretrain(place.data, run), 0.2) is not None
+    assert place.lives.kill(pretrain(place.data, run), ("checkpoint",), 40) is not None
     check_nothing_lost(run, place.lives.whereabouts.saved)
     for number, times, expected in ((signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)):
         child = place.lives.start([*pretrain(place.data, run), *(["--resume"] if run.exists() else [])])
@@ -181,7 +181,7 @@ def kills_and_signals(place: Place) -> None:
         assert "is saved" in output if status == 143 else True, output
         check_nothing_lost(run, place.lives.whereabouts.saved)
     assert place.live(run, "--resume")[0] == 0
-    place.lives.kill(evaluate(place.data, run), 0.05)
+    place.lives.kill(evaluate(place.data, run), ("evaluation", "writing evaluation.json"), 4)
     check_nothing_lost(run, 60)
     place.lives.finish(evaluate(place.data, run))
     check_alike(run, place.reference)
