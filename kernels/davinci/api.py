@@ -188,6 +188,3 @@ class Result:
     def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at the low and at the high end of its range."""
         return self._timing.sensitivity()
-
-
-__all__ = ["Program", "Result", "describe", "trace"]

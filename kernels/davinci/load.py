@@ -17,8 +17,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Callable
 
+import numpy as np
+
 from . import tik
 from .errors import ArgumentError, UnavailableError, caller_location
+from .instructions import TABLE
+from .instructions.composite import COMPOSITES
 from .machine import DEFAULT_CHIP, Machine
 
 ROOTS = ("te", "tbe", "topi", "impl", "mindspore")
@@ -58,15 +62,14 @@ def _do_nothing(*_: Any, **__: Any) -> None:
     return None
 
 
-def get_soc_spec(key: str) -> Any:
-    """The chip's description under CANN's names."""
+def _facts() -> dict[str, Any]:
     machine = Machine(DEFAULT_CHIP)
-    facts = {
+    return {
         "SOC_VERSION": machine.chip,
         "SHORT_SOC_VERSION": "Ascend910",
         "FULL_SOC_VERSION": machine.chip,
-        "CORE_NUM": machine.cores,
         "AICORE_TYPE": "AiCore",
+        "CORE_NUM": machine.cores,
         "UB_SIZE": machine.capacity("ubuf"),
         "L1_SIZE": machine.capacity("cbuf"),
         "L0A_SIZE": machine.capacity("ca"),
@@ -74,9 +77,28 @@ def get_soc_spec(key: str) -> Any:
         "L0C_SIZE": machine.capacity("cc"),
         "L2_SIZE": int(machine["l2.bytes"]),
     }
+
+
+def get_soc_spec(key: str) -> Any:
+    """The chip's description under CANN's names."""
+    facts = _facts()
     if key not in facts:
         raise ArgumentError(f"get_soc_spec({key!r}) is not modelled; it knows {', '.join(facts)}", caller_location())
     return facts[key]
+
+
+def get_bit_len(dtype: str) -> int:
+    """Bits of one item."""
+    return 8 * np.dtype("int8" if dtype == "bool" else dtype).itemsize
+
+
+def api_check_support(name: str, dtype: str = "") -> bool:
+    """Whether the chip has a TIK instruction, given as ``tik.vadd``, for a source type."""
+    plain = name[len("tik.") :] if name.startswith("tik.") else name
+    entry = TABLE.get(plain)
+    if entry is None:
+        return plain in COMPOSITES
+    return not dtype or not entry.dtypes or dtype in entry.dtypes
 
 
 def _passing_decorator(*_: Any, **__: Any) -> Callable[[Any], Any]:
@@ -124,8 +146,11 @@ _UTIL: dict[str, Any] = {
 }
 _PLATFORM: dict[str, Any] = {
     "get_soc_spec": get_soc_spec,
+    "get_bit_len": get_bit_len,
+    "api_check_support": api_check_support,
     "set_current_compile_soc_info": _do_nothing,
     "te_set_version": _do_nothing,
+    **{name: name for name in _facts()},
 }
 _BLOCKS = {
     "BLOCK_IN": 16,
@@ -151,6 +176,7 @@ CONTENT: dict[str, dict[str, Any]] = {
     "utils": _UTIL,
     "check_para": _UTIL,
     "platform": _PLATFORM,
+    "cce_intrin": _PLATFORM,
     "cce_conf": {**_PLATFORM, "getValue": get_soc_spec},
     "tbe_platform": _PLATFORM,
     "platform_info": _PLATFORM,

@@ -14,6 +14,7 @@ from .errors import ArgumentError, LimitError, ScopeError, StructureError, Unava
 from .expressions import Variable, call, conjunction, disjunction
 from .instructions import TABLE, Instruction, bind
 from .instructions.composite import COMPOSITES, NOT_ON_ASCEND_910
+from .machine import DEFAULT_CHIP, Machine
 from .program import (
     GLOBAL,
     L0A,
@@ -48,6 +49,30 @@ class Dprofile:
             raise UnavailableError(
                 f"profile ({arch}, {product}) is not Ascend 910; use ('v100', 'cloud')", caller_location()
             )
+
+    def get_aicore_num(self) -> int:
+        """Number of cores."""
+        return Machine(DEFAULT_CHIP).cores
+
+    def get_unified_buffer_size(self) -> int:
+        """Bytes of UB."""
+        return Machine(DEFAULT_CHIP).capacity(UB)
+
+    def get_l1_buffer_size(self) -> int:
+        """Bytes of L1."""
+        return Machine(DEFAULT_CHIP).capacity(L1)
+
+    def get_l0a_buffer_size(self) -> int:
+        """Bytes of L0A."""
+        return Machine(DEFAULT_CHIP).capacity(L0A)
+
+    def get_l0b_buffer_size(self) -> int:
+        """Bytes of L0B."""
+        return Machine(DEFAULT_CHIP).capacity(L0B)
+
+    def get_l0c_buffer_size(self) -> int:
+        """Bytes of L0C."""
+        return Machine(DEFAULT_CHIP).capacity(L0C)
 
 
 class Tik(ControlFlow):

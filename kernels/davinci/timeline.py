@@ -23,7 +23,7 @@ from .expressions import Expression
 from .instructions.table import Instruction, Plan
 from .machine import Machine
 from .program import GLOBAL, Block, Branch, Declare, Loop
-from .records import Chunk, Iterations, Operation, Record, ScalarOperation, Subset, Wait
+from .records import Chunk, Iterations, Operation, Record, ScalarOperation, Subset
 from .signature import signature
 from .tensors import Tensor
 
@@ -176,7 +176,9 @@ class CoreTimeline:
         factor = record.conflict if isinstance(record.conflict, float) else float(record.conflict[lane])
         occupancy = math.ceil(occupancy * factor)
         pipe = instruction.pipe
-        issued = self._now + self._dispatch + self._operation * instruction.operations
+        issue = self._dispatch + self._operation * instruction.operations
+        issued = self._now + issue
+        self.statistics.busy["S"] += issue
         queue = self._queues[pipe]
         if len(queue) == queue.maxlen:
             issued = max(issued, queue[0])
@@ -280,7 +282,9 @@ class CoreTimeline:
     def _one(self, loop: Loop, chunk: Chunk, place: int, iteration: int) -> None:
         if loop.thread_num > 1:
             self._parity[loop.variable.identifier] = iteration % loop.thread_num
-        self._now += self._machine["scalar.loop"]
+        overhead = self._machine["scalar.loop"]
+        self._now += overhead
+        self.statistics.busy["S"] += overhead
         self.walk(chunk.records, place)
 
     def _together(self, loop: Loop, chunk: Chunk, lane: int, iteration: int) -> int:
@@ -348,6 +352,3 @@ def copy_loops(block: Block, around: tuple[int, ...] = ()) -> dict[int, tuple[in
             for _, arm in node.arms:
                 found.update(copy_loops(arm, around))
     return found
-
-
-__all__ = ["CoreTime", "CoreTimeline", "Costs", "Event", "Statistics", "Wait", "copy_loops"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, UnavailableError, caller_location
 from ..expressions import Expression, call, cast
-from ..program import L1, UB
 from ..tensors import Scalar, Tensor
 from .compare import COMPARISONS
 from .matmul import fixpipe, matmul
@@ -301,5 +300,3 @@ NOT_ON_ASCEND_910 = (
     "data_move_pad",
     *(f"vcmpvs_{name}" for name in COMPARISONS),
 )
-
-__all__ = ["COMPOSITES", "F16_PER_REPEAT", "L1", "NOT_ON_ASCEND_910", "UB", "Optional"]

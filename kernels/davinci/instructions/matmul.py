@@ -231,6 +231,3 @@ def _clamp(tik: Tik, out: Tensor, total: int) -> None:
     tik.vector_dup(64, zeros, 0, 1, 1, 8)
     for start, repeats in _in_repeats(total):
         tik.vmax(64, out[start], out[start], zeros, repeats, 1, 1, 1, 8, 8, 0)
-
-
-__all__ = ["FRACTAL_BYTES", "fixpipe", "matmul"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -259,6 +259,3 @@ def entries() -> list[Entry]:
             move_cycles,
         ),
     ]
-
-
-Handler = Callable[..., None]

@@ -10,7 +10,7 @@ from ..errors import LimitError, UnavailableError
 from ..program import UB
 from .patterns import BLOCK_BYTES, active_elements, result_pattern, vector_pattern
 from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
-from .vector import MAX_REPEAT_STRIDE, REPEAT_BYTES, mask_of, repeat_of, vector_cycles, widest
+from .vector import REPEAT_BYTES, mask_of, repeat_of, vector_cycles, widest
 
 if TYPE_CHECKING:
     from ..machine import Machine
@@ -204,6 +204,7 @@ def entries() -> list[Entry]:
                 run,
                 vector_cycles(cost),
                 check=_check(types),
+                dtypes=types,
                 switches=("index_low", "max_cnt_index"),
             )
         )
@@ -226,6 +227,7 @@ def entries() -> list[Entry]:
                 writes=("dst", "work_tensor"),
                 switches=("cal_index",),
                 check=_check((F16,)),
+                dtypes=(F16,),
             )
         )
     add("vcgadd", full, _plan(BLOCKS, BLOCKS, 16), _run(_block_sum, 0.0, 16), (F16,), "vcgadd")
@@ -239,6 +241,3 @@ def entries() -> list[Entry]:
         "vcpadd",
     )
     return found
-
-
-__all__ = ["MAX_REPEAT_STRIDE", "entries", "extreme", "tree_sum"]

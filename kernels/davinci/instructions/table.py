@@ -64,6 +64,7 @@ class Entry:
         overlap: whether sources and destination in one tensor are held to the overlap rules.
         accumulates: dst == src1 with both repeat strides 0 is defined.
         banked: occupancy grows with bank conflicts.
+        dtypes: the source types that it takes; empty when ``check`` alone says.
         accumulator: (operand, switch): the operand is also read, inside the unit, when the integer ``switch`` is not 0.
     """
 
@@ -82,6 +83,7 @@ class Entry:
     accumulates: bool = False
     banked: bool = False
     accumulator: tuple[str, str] | None = None
+    dtypes: tuple[str, ...] = ()
 
 
 class Instruction:

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, LimitError
 from ..program import UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, strided_pattern
 from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types, join
-from .vector import MAX_REPEAT_STRIDE, repeat_of, vector_cycles
+from .vector import repeat_of, vector_cycles
 
 if TYPE_CHECKING:
     from ..machine import Machine
@@ -140,6 +140,3 @@ def entries() -> list[Entry]:
         ),
         Entry("vtranspose", "dst src", "V", _plan_tiles, _run_tiles, cycles, check=_check_tile, overlap=True),
     ]
-
-
-__all__ = ["MAX_REPEAT_STRIDE", "entries"]

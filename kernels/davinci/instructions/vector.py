@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import LimitError
 from ..program import UB
-from .patterns import BLOCK_BYTES, active_elements, vector_pattern
+from .patterns import BLOCK_BYTES, vector_pattern
 from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def two_source_entries() -> list[Entry]:
                     vector_cycles(name),
                     reads=sources,
                     check=_check(types, names),
+                    dtypes=tuple({t[-1] for t in types}),
                     overlap=True,
                     accumulates=name in ACCUMULATING,
                     banked=True,
@@ -237,6 +238,7 @@ def one_source_entries() -> list[Entry]:
                     elementwise(function, ("src",)),
                     vector_cycles(name),
                     check=_check(_same(types, 2), names),
+                    dtypes=types,
                     overlap=True,
                     banked=True,
                 )
@@ -271,6 +273,7 @@ def scalar_entries() -> list[Entry]:
                 values=("scalar",),
                 switches=("mask_mode",),
                 check=_check(types, names),
+                dtypes=tuple({t[-1] for t in types}),
                 overlap=True,
                 banked=True,
             )
@@ -320,6 +323,3 @@ def fill_entries() -> list[Entry]:
 def entries() -> list[Entry]:
     """All element-wise instructions."""
     return [*two_source_entries(), *one_source_entries(), *scalar_entries(), *fill_entries()]
-
-
-__all__ = ["active_elements", "entries", "mask_of", "repeat_of", "vector_cycles", "vector_plan", "widest"]

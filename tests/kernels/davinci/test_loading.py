@@ -38,6 +38,12 @@ STYLES = {
     "platform": "from te import tik\nfrom te import platform as p\nassert p.get_soc_spec('CORE_NUM') == 32",
     "platform functions": "from tbe import tik\nfrom te.platform.cce_conf import te_set_version, get_soc_spec\n"
     "te_set_version('Ascend910A')\nassert get_soc_spec('UB_SIZE') == 262144",
+    "platform names": "from te import tik\nfrom te import platform as p\nimport te.platform as q\n"
+    "assert p.cce_conf.get_soc_spec(p.CORE_NUM) == tik.Dprofile().get_aicore_num() == 32\n"
+    "assert tik.Dprofile().get_unified_buffer_size() == q.get_soc_spec(q.UB_SIZE)\n"
+    "assert p.get_bit_len('float16') == 16 and p.cce_intrin.get_bit_len('float32') == 32\n"
+    "assert p.api_check_support('tik.vadd', 'float32') and not p.api_check_support('tik.vrelu', 'float32')\n"
+    "assert not p.api_check_support('tik.vcopy') and p.api_check_support('tik.vec_reduce_add')",
     "tbe.common": "from tbe import tik\nfrom tbe.common.platform import set_current_compile_soc_info\n"
     "set_current_compile_soc_info('Ascend910A')",
     "para_check": "from te import tik\nfrom te.utils import para_check\n"

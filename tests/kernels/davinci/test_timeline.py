@@ -282,6 +282,21 @@ def test_independent_pipes_overlap_and_one_buffer_serialises() -> None:
     assert double > vector
 
 
+def test_the_scalar_unit_is_busy_with_issuing_and_looping() -> None:
+    def body(t: Any, x: Any, y: Any) -> None:
+        ub = t.Tensor("float32", (16384,), name="ub", scope=tik.scope_ubuf)
+        t.data_move(ub, x, 0, 1, 2048, 0, 0)
+        with t.for_range(0, 10) as i:
+            t.vmuls(64, ub[64 * i], ub[64 * i], 1.0, 1, 1, 1, 8, 8)
+        t.data_move(y, ub, 0, 1, 2048, 0, 0)
+
+    report = program(body, {"x": described(DATA)}, {"y": described(DATA)}).run(DATA).report
+    per_instruction = MACHINE["scalar.dispatch"]
+    addresses = 4 * MACHINE["scalar.operation"]  # a multiplication and an addition each for dst and src
+    expected = 2 * per_instruction + 10 * (per_instruction + addresses + MACHINE["scalar.loop"])
+    assert report.busy["S"] * report.cycles / 100 == pytest.approx(expected)
+
+
 def test_scalar_reads_drain_the_pipes() -> None:
     def body(reads: bool) -> Callable[..., None]:
         def kernel(t: Any, x: Any, y: Any) -> None:
