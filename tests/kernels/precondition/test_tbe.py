@@ -100,6 +100,27 @@ def test_magnitudes_that_cancel() -> None:
     assert_within(run(g, gradient, a).outputs[0], precondition(g, gradient, a), error_bound(g, gradient, a))
 
 
+@pytest.mark.parametrize("edge", [16, 48])
+def test_the_largest_number_is_found_wherever_it_stands(edge: int) -> None:
+    """In each of 256 blocks one number, of either sign and at another place, is 2^20 times the rest: fp16 holds 2^16."""
+    generator = np.random.default_rng(edge)
+    gradient = generator.uniform(0.5, 1, (16 * edge, 16 * edge)).astype(np.float32)
+    for block in range(256):
+        place = block if edge == 16 else block * 37 % edge**2
+        row, column = block // 16 * edge + place // edge, block % 16 * edge + place % edge
+        gradient[row, column] *= np.float32((-1) ** (place // 3) * 2.0**20)
+    eye = np.stack([np.eye(edge, dtype=np.float32)] * 16)
+    result = run(eye, gradient, eye).outputs[0]
+    assert_within(result, gradient, error_bound(eye, gradient, eye))
+
+
+def test_the_largest_numbers_of_fp32() -> None:
+    gradient = np.where(np.arange(32 * 32).reshape(32, 32) % 3, np.float32(3.4e38), np.float32(-3.4e38))
+    small = np.float32(2.0**-10) * np.eye(32, dtype=np.float32)[None]
+    result = run(small, gradient, small).outputs[0]
+    assert_within(result, gradient.astype(np.float64) * 2.0**-20, 3 * FP16_UNIT * 2.0**-20 * np.abs(gradient))
+
+
 def test_zero_gradient_gives_zero() -> None:
     g, gradient, a = operands(40, 72, 32, 48)
     assert (run(g, 0 * gradient, a).outputs[0] == 0).all()
