@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..tik import Tik
 
 ROWS = 16
-FRACTAL_BYTES = 512
 MAX_EXTENT = 4096
 HALF_L0_FRACTALS = 64
 TYPES = (("float16", "float32"), ("int8", "int32"))
