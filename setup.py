@@ -19,6 +19,7 @@ class CMakeBuild(build_ext):
     """`python setup.py build_ext [--inplace]`: libthor_kernels.so and the `_native` module over it."""
 
     def build_extension(self, ext: Extension) -> None:
+        """Configure and build with CMake, into the folder that setuptools expects the module in."""
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
         build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"
         build.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ def attention(heads: int) -> Attention:
     def shapes(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site: Any) -> Any:
         return [qkv[0], qkv[1] // 3], [mask[0], heads, mask[1]]
 
-    operator: Attention = aot("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
+    operator = aot("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
     operator.add_prim_attr("heads", heads)  # MindSpore takes operators with equal attributes for one and the same
-    return operator
+    typed: Attention = operator
+    return typed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import mindspore as ms
-from bert_thor.ops._custom import aot
 from mindspore import ops
+
+from bert_thor.ops._custom import aot
 
 
 def precondition() -> ops.Custom:

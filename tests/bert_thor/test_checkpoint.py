@@ -102,7 +102,7 @@ def test_a_failing_write_leaves_the_last_good_checkpoint(
     for failing in range(1, 100):
         calls = 0
 
-        def faulty(*arguments: object) -> object:
+        def faulty(*arguments: object, failing: int = failing) -> object:
             nonlocal calls
             calls += 1
             if calls == failing:

@@ -4,11 +4,36 @@ BODY = "kernels/bias_gelu/body.h"
 ELEMENTARY = "kernels/common/elementary.h"
 
 MUTANTS = [
-    (BODY, "Load(x + j, lanes) + Load(bias + j, lanes);\n      Store(y", "Load(x + j, lanes);\n      Store(y", "bias forgotten"),
-    (BODY, "Load(x + j, lanes) + Load(bias + j, lanes);\n      const Normal", "Load(x + j, lanes);\n      const Normal", "bias forgotten in the gradient"),
-    (BODY, "MultiplyAdd(u, normal.density, normal.distribution)", "normal.distribution", "density forgotten in the gradient"),
-    (BODY, "MultiplyAdd(u, normal.density, normal.distribution)", "MultiplyAdd(u, normal.distribution, normal.density)", "density and distribution swapped"),
-    (BODY, "Store(dbias + j, Load(dbias + j, lanes) + d, lanes);", "Store(dbias + j, d, lanes);", "dbias of the last row only"),
+    (
+        BODY,
+        "Load(x + j, lanes) + Load(bias + j, lanes);\n      Store(y",
+        "Load(x + j, lanes);\n      Store(y",
+        "bias forgotten",
+    ),
+    (
+        BODY,
+        "Load(x + j, lanes) + Load(bias + j, lanes);\n      const Normal",
+        "Load(x + j, lanes);\n      const Normal",
+        "bias forgotten in the gradient",
+    ),
+    (
+        BODY,
+        "MultiplyAdd(u, normal.density, normal.distribution)",
+        "normal.distribution",
+        "density forgotten in the gradient",
+    ),
+    (
+        BODY,
+        "MultiplyAdd(u, normal.density, normal.distribution)",
+        "MultiplyAdd(u, normal.distribution, normal.density)",
+        "density and distribution swapped",
+    ),
+    (
+        BODY,
+        "Store(dbias + j, Load(dbias + j, lanes) + d, lanes);",
+        "Store(dbias + j, d, lanes);",
+        "dbias of the last row only",
+    ),
     (BODY, "Store(dbias + j, Set(0), lanes);", "", "dbias does not start at zero"),
     (BODY, "++r, x += features, y += features", "++r, x += features, y += features - 1", "wrong stride"),
     (ELEMENTARY, "Set(0.27f)", "Set(0.271f)", "tail's variable"),
@@ -19,6 +44,16 @@ MUTANTS = [
     (ELEMENTARY, "4.1665795894e-2f", "4.17e-2f", "exponential's polynomial"),
     (ELEMENTARY, "a * a * Set(-0.5f)", "a * Set(-0.5f)", "square forgotten"),
     ("kernels/common/lanes_avx2.h", "_mm256_set1_epi32(127)", "_mm256_set1_epi32(126)", "power of two halved"),
-    ("kernels/common/lanes_portable.h", "12582912.0f) - Set(12582912.0f)", "12582912.0f) - Set(12582911.0f)", "rounding off by one"),
-    ("kernels/common/row_chunks.h", "body(begin * grain, std::min(rows, end * grain))", "body(begin * grain, std::min(rows, end * grain - 1))", "last row of a range"),
-]  # fmt: skip
+    (
+        "kernels/common/lanes_portable.h",
+        "12582912.0f) - Set(12582912.0f)",
+        "12582912.0f) - Set(12582911.0f)",
+        "rounding off by one",
+    ),
+    (
+        "kernels/common/row_chunks.h",
+        "body(begin * grain, std::min(rows, end * grain))",
+        "body(begin * grain, std::min(rows, end * grain - 1))",
+        "last row of a range",
+    ),
+]

@@ -10,10 +10,20 @@ MUTANTS = [
     (BODY, "gradient[label] -= scale;", "", "label missing in the gradient"),
     (BODY, "bias_sums[label] -= scale;", "", "label missing in dbias"),
     (BODY, "Load(bias_sums + j, lanes) + d", "d", "dbias of the last row only"),
-    (BODY, "Load(row + j, lanes) + Load(bias + j, lanes) - shift", "Load(row + j, lanes) - shift", "bias forgotten in the gradient"),
+    (
+        BODY,
+        "Load(row + j, lanes) + Load(bias + j, lanes) - shift",
+        "Load(row + j, lanes) - shift",
+        "bias forgotten in the gradient",
+    ),
     (ENTRY, "double sum = 1e-5;", "double sum = 0;", "no floor under the weights"),
     (ENTRY, "if (weights[r] == 0) continue;", "", "rows of weight zero are read"),
-    (ENTRY, "if (weights[r] == 0)\n        std::fill_n", "if (weights[r] < 0)\n        std::fill_n", "rows of weight zero get NaN"),
+    (
+        ENTRY,
+        "if (weights[r] == 0)\n        std::fill_n",
+        "if (weights[r] < 0)\n        std::fill_n",
+        "rows of weight zero get NaN",
+    ),
     (ENTRY, " && IsFirst(row, bias, labels[r])", "", "ties count as correct"),
     (ENTRY, "hits += weights[r];", "hits += 1;", "correct predictions not weighted"),
     (ENTRY, "labels[r] >= classes", "labels[r] > classes", "label one past the end accepted"),
@@ -21,5 +31,10 @@ MUTANTS = [
     (ENTRY, "*dloss * Normalizer", "Normalizer", "dloss forgotten"),
     (ENTRY, "factor * weights[r]", "factor", "weight forgotten in the gradient"),
     (ENTRY, "std::fill_n(partial[0], classes, 0.0f);", "", "dbias does not start at zero"),
-    (ENTRY, "const float z = row[labels[r]] + bias[labels[r]];\n    nll", "const float z = row[labels[r]];\n    nll", "bias forgotten at the label"),
-]  # fmt: skip
+    (
+        ENTRY,
+        "const float z = row[labels[r]] + bias[labels[r]];\n    nll",
+        "const float z = row[labels[r]];\n    nll",
+        "bias forgotten at the label",
+    ),
+]
