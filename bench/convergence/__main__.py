@@ -1,6 +1,6 @@
 """Does THOR learn in fewer steps and seconds than well-tuned baselines? One command, resumable:
 
-    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage tiny|mini] [--budget-minutes M]
+    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage tiny|mini] [--budget-minutes M] [--jobs N]
 
 Every finished run is one JSON file in FOLDER/runs-STAGE; a run that has its file is never repeated. After each slice the results so far are
 summed up in bench/results/convergence.json and convergence.png. The protocol is in `plan.py`, the splits in `splits.py`.
@@ -12,7 +12,9 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,6 +24,9 @@ from summary import summarise
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
+_LOCK = threading.Lock()
+_RUNNING: set[str] = set()
+"""Optimizers that have a run under way."""
 
 
 def main() -> int:
@@ -31,13 +36,24 @@ def main() -> int:
     end = time.monotonic() + 60 * options.budget_minutes if options.budget_minutes else float("inf")
     for stage in stages:
         splits = prepare_splits(options.work, stage, options.source)
-        while time.monotonic() < end:
-            specs = next_specs(stage, read_results(options.work))
-            if not specs:
-                break
-            run(specs[0], options.work, splits)
+        with ThreadPoolExecutor(options.jobs) as pool:
+            workers = [pool.submit(worker, stage, options.work, splits, end) for _ in range(options.jobs)]
+        for future in workers:
+            future.result()
     summarise(read_results(options.work), RESULTS)
     return 0
+
+
+def worker(stage: str, work: Path, splits: Path, end: float) -> None:
+    """Make runs until the stage is complete or the time is up; never two runs of one optimizer at a time."""
+    while time.monotonic() < end:
+        with _LOCK:
+            specs = [spec for spec in next_specs(stage, read_results(work)) if spec.optimizer not in _RUNNING]
+            if not specs:
+                return
+            _RUNNING.add(specs[0].optimizer)
+        run(specs[0], work, splits)
+        _RUNNING.remove(specs[0].optimizer)
 
 
 def run(spec: Spec, work: Path, splits: Path) -> None:
@@ -64,6 +80,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stage", choices=("tiny", "mini", "all"), default="all", help="which stage to go on with")
     parser.add_argument(
         "--budget-minutes", type=_positive, default=None, help="start no run after this time; default: go to the end"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        choices=range(1, 65),
+        default=1,
+        help="runs side by side; more than 1 makes their seconds useless",
     )
     options = parser.parse_args()
     options.work = options.work.resolve()

@@ -46,7 +46,7 @@ def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
         data=splits / "main",
         run=folder,
         steps=spec["steps"],
-        batch_size={"tiny": 16, "mini": 32}[spec["stage"]],
+        batch_size=16,
         seed=spec["seed"],
         checkpoint_interval=interval,
         keep_checkpoints=EVALUATIONS[spec["stage"]] + 2,

@@ -1,9 +1,11 @@
 """The protocol: which runs, in which order, decided by nothing but the results of earlier ones.
 
 tiny   For each optimizer the same 12 runs, one knob after the other, each time keeping the value with the lowest validation loss: 5
-       learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs.
-mini   The tuned values, at 3 learning rates around the tuned one (seed 0, validation loss), then `SEEDS` seeds with the best; THOR also
-       with shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
+       learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
+       the published THOR are their numbers: they get the 5 learning rates only.
+mini   The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
+       loss), then seeds with the best, five for THOR and for the better baseline. Everything else: the tuned values. THOR also with
+       shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
 """
@@ -18,8 +20,9 @@ from typing import Any
 OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor-2020")
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
-STEPS = {"tiny": 1000, "mini": 4000}
-SEEDS = {"headline": 5, "other": 3}
+PUBLISHED = ("thor-2021", "thor-2020")
+STEPS = {"tiny": 800, "mini": 1000}
+SEEDS = {"headline": 5, "horizon": 3, "other": 3, "published": 1}
 HORIZONS = (0.35, 0.5, 0.7)
 """Shares of the budget that THOR gets as complete schedules in stage mini."""
 LEARNING_RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -41,8 +44,6 @@ KNOBS: dict[str, tuple[tuple[str, tuple[Any, Any]], tuple[str, tuple[Any, Any]]]
     "lamb": (("beta2", (0.95, 0.999)), ("warmup", (0.03, 0.2))),
     "soap": (("refresh_interval", (5, 20)), ("beta2", (0.9, 0.98))),
     "sgd": (("momentum", (0.8, 0.95)), ("warmup", (0.03, 0.2))),
-    "thor-2020": (("damping", (0.01, 0.2)), ("refresh_interval", (10, 50))),
-    "thor-2021": (("damping", (0.002, 0.03)), ("refresh_interval", (10, 50))),
 }
 """Two more knobs of each optimizer, with two values beside the preset's."""
 
@@ -70,7 +71,8 @@ class Spec:
 
 
 def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
-    """The runs that can be made now; empty when the stage is complete. The optimizers take turns, one run each."""
+    """The runs that can be made now; empty when the stage is complete. The optimizers take turns, one run each. In stage tiny no run
+    depends on those of another optimizer: they may be made side by side."""
     done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
     pending = []
     for optimizer in OPTIMIZERS:
@@ -95,6 +97,8 @@ def tiny_walk(optimizer: str, done: dict[tuple[str, str], dict[str, Any]]) -> It
     candidates = [with_rate(factor) for factor in (1.0, 2.0, 0.5, 4.0, 0.25)]
     assert sorted((1.0, 2.0, 0.5, 4.0, 0.25)) == list(LEARNING_RATES)
     yield from map(spec, candidates)
+    if optimizer in PUBLISHED:
+        return
     best = _best("tiny", [spec(values) for values in candidates], done)
     first = [
         {**best, "first_order_learning_rate": _rounded(best["learning_rate"] * ratio * f)} for f in FIRST_ORDER_RATES
@@ -117,19 +121,34 @@ def mini_walk(optimizer: str, done: dict[tuple[str, str], dict[str, Any]]) -> It
     """Three rates around the tuned one, then seeds; THOR and the best baseline have `SEEDS["headline"]`, and THOR shorter schedules."""
     values, steps = tuned(optimizer, done), STEPS["mini"]
     grid = []
-    for factor in MINI_RATES:
+    for factor in MINI_RATES if optimizer in (HEADLINE, *contenders(done)) else (1.0,):
         rates = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
         grid.append({**values, **rates})
     specs = [Spec("mini", optimizer, one, steps) for one in grid]
     yield from specs
     best = _best("mini", specs, done)
-    seeds = SEEDS["headline"] if optimizer in (HEADLINE, best_baseline(done)) else SEEDS["other"]
-    for seed in range(1, seeds):
+    group = "published" if optimizer in PUBLISHED else "other"
+    group = "headline" if optimizer in (HEADLINE, best_baseline(done)) else group
+    for seed in range(1, SEEDS[group]):
         yield Spec("mini", optimizer, best, steps, seed)
     if optimizer == HEADLINE:
         for share in HORIZONS:
-            for seed in range(seeds):
+            for seed in range(SEEDS["horizon"]):
                 yield Spec("mini", optimizer, best, int(share * steps), seed)
+
+
+def contenders(done: dict[tuple[str, str], dict[str, Any]]) -> tuple[str, ...]:
+    """The two baselines with the lowest validation losses of stage tiny."""
+    losses = [
+        (min((loss_of(r) for r in done.values() if _is_run_of(r, "tiny", name)), default=math.inf), name)
+        for name in BASELINES
+    ]
+    return tuple(name for _, name in sorted(losses)[:2])
+
+
+def _is_run_of(result: dict[str, Any], stage: str, optimizer: str) -> bool:
+    spec = result["spec"]
+    return bool(spec["stage"] == stage and spec["optimizer"] == optimizer)
 
 
 def best_baseline(done: dict[tuple[str, str], dict[str, Any]]) -> str:
