@@ -52,11 +52,11 @@ class Tiling:
         staged = self.padded * self.row_pitch
         columns = 2 * _round_up(self.tiles // 2 * self.column_pitch, FRACTAL)
         images = 2 * FRACTAL * (1 + FRACTAL)
-        transposed = FRACTAL * self.tiles + FRACTAL
+        transposed = FRACTAL * FRACTAL + FRACTAL
         products = PRODUCTS * (FRACTAL * LANES + FRACTAL)
-        strips = 2 * LANES * self.row_pitch
+        strips = 2 * LANES * (FRACTAL + 1)
         diagonal = 3 * LANES * self.tiles
-        rest = 2 * LANES + self.padded + 5 * LANES
+        rest = 3 * LANES + self.padded + FRACTAL + 8  # keep, checks, pivots, correction and single blocks
         return 32 * (staged + columns + images + transposed + products + strips + diagonal + rest)
 
 

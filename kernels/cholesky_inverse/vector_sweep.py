@@ -21,12 +21,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, LANES, PRODUCTS, Tiling
-from bert_thor.kernels.tik_support import fill, repeats
+from bert_thor.kernels.tik_support import fill
 
 ITEMS = 8  # fp32 numbers of a 32-byte block
 HALVES = 16  # 16-bit halves of one
 TILE_BLOCKS = LANES
 REPEAT = 64  # fp32 numbers of one repeat
+STRIP_PITCH = FRACTAL + 1  # 32-byte blocks from row to row of what is stored
 EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA
 LOWER_LANES = sum(((1 << row) - 1) << row * LANES for row in range(LANES))  # of a tile, without the diagonal
 NOT_FINITE = -1
@@ -52,10 +53,10 @@ class VectorSweep:
         self.spread_image = [self._ub(f"spread_image_{parity}", FRACTAL * FRACTAL) for parity in (0, 1)]
         self.lane_image = [self._ub(f"lane_image_{parity}", FRACTAL) for parity in (0, 1)]
         self.product = [self._ub(f"product_{n}", FRACTAL * TILE_BLOCKS + FRACTAL) for n in range(PRODUCTS)]
-        self.turned_column = self._ub("turned_column", FRACTAL * tiling.tiles)
+        self.turned_column = self._ub("turned_column", FRACTAL * FRACTAL)
         self.turned_row = self._ub("turned_row", FRACTAL)
         self.staged = self._ub("staged", tiling.padded * tiling.row_pitch)
-        self.strips = [self._ub(f"strip_{parity}", LANES * tiling.row_pitch) for parity in (0, 1)]
+        self.strips = [self._ub(f"strip_{parity}", LANES * STRIP_PITCH) for parity in (0, 1)]
         self.real, self.padding, self.diagonal = (
             self._ub(name, TILE_BLOCKS * tiling.tiles) for name in ("real", "padding", "diagonal")
         )
@@ -69,7 +70,7 @@ class VectorSweep:
     def _fill_constants(self) -> None:
         """`real` and `padding` are tiles of the identity, for the block's own rows and for those beyond; `keep` is 1 but for lane l of block l."""
         t, tiling = self.t, self.tiling
-        for tensor in (*self.columns, self.staged, self.real, self.padding):
+        for tensor in (*self.columns, *self.strips, self.turned_column, self.staged, self.real, self.padding):
             fill(t, tensor, 0.0)
         for tensor in (self.keep, self.one):
             fill(t, tensor, 1.0)
@@ -147,7 +148,7 @@ class VectorSweep:
             for lane in range(LANES):
                 row = halves[lane * HALVES]
                 for odd, word in enumerate((EVEN_HALVES, ODD_HALVES)):
-                    source = turned[(2 * lane + odd) * tiling.tiles * HALVES]
+                    source = turned[(2 * lane + odd) * FRACTAL * HALVES]
                     mask = [0, word & ((1 << HALVES) - 1)]
                     t.vor(mask, row, row, source, tiling.tiles // 2, 1, 1, 1, step, step, 1)
 
@@ -195,7 +196,7 @@ class VectorSweep:
         """A -= v v^T with the images of this parity; between the instructions one step of `meanwhile` each."""
         waiting: list[tuple[int, Any]] = []
         tiles = self.tiling.tiles
-        order = [column for low in range(tiles // 2) for column in (tiles - 1 - low, low)]
+        order = [column for low in range(0, tiles, 2) for column in (tiles - 1 - low, low)]
         for n, column in enumerate(order):
             waiting.append((column, self._multiply(parity, column, self.product[n % PRODUCTS])))
             next(meanwhile, None)
@@ -220,7 +221,7 @@ class VectorSweep:
     def _prepare(self, parity: int, side: int, tile_row: Any, lane: Any, column: Any, row: Any) -> Iterator[None]:
         """Both images of the pivot, an instruction at a time; A is read by the first three, before anything is subtracted."""
         t, tiling = self.t, self.tiling
-        lanes, spread = self.lane_image[parity], self.spread_image[parity]
+        lanes, spread, rows = self.lane_image[parity], self.spread_image[parity], FRACTAL // TILE_BLOCKS
         for which, columns in enumerate(self.columns):
             mask, pitch = LANES * (tiling.tiles // 2), tiling.column_pitch
             t.vadds(mask, lanes[which * ITEMS], columns[row], 0.0, 1, 2, pitch, 8, 8)
@@ -229,11 +230,10 @@ class VectorSweep:
         yield
         halves, turned = (x.reinterpret_cast_to("uint16") for x in (lanes, self.turned_column))
         for odd in (0, 1):
-            source = t.Scalar("int64", "source", (2 * lane + odd) * tiling.tiles * HALVES)
-            self._merge(halves, turned, source, odd, 1, 0, 0)
+            source = t.Scalar("int64", "source", (2 * lane + odd) * FRACTAL * HALVES)
+            self._merge(odd, halves, turned[source], rows, TILE_BLOCKS, TILE_BLOCKS)
             yield
         before = self.spread_image[1 - parity][(tile_row * FRACTAL + lane) * ITEMS]
-        rows = FRACTAL // TILE_BLOCKS
         t.vmul(REPEAT, self.correction, self.lane_image[1 - parity], before, rows, 1, 1, 0, 8, 8, 0)
         yield
         t.vsub(REPEAT, lanes, lanes, self.correction, rows, 1, 1, 1, 8, 8, 8)
@@ -259,21 +259,17 @@ class VectorSweep:
         self._turn(columns.reinterpret_cast_to("uint16"), first, self.tiling.tiles, TILE_BLOCKS)
 
     def _turn(self, source: Any, first: Any, count: int, step: int) -> None:
-        """Tiles to `turned_column`: block h * tiles + n holds half h of the 8 rows of tile n, each twice."""
+        """Tiles to `turned_column`: block 16 h + n holds half h of the 8 rows of tile n, each twice."""
         target = self.turned_column.reinterpret_cast_to("uint16")
         rows = [source[first + n // 2 * HALVES] for n in range(FRACTAL)]
-        halves = [target[n * self.tiling.tiles * HALVES] for n in range(FRACTAL)]
+        halves = [target[n * FRACTAL * HALVES] for n in range(FRACTAL)]
         step, one = (step, 1) if count > 1 else (0, 0)
         self.t.vnchwconv(False, False, halves, rows, count, one, step)
 
-    def _merge(self, target: Any, turned: Any, source: Any, odd: int, rows: int, row_pitch: int, step: int) -> None:
-        """Rows |= what `turned` holds for their even or odd halves. Where one is not zero the other is, or both are the same bits."""
-        for first in range(0, self.tiling.tiles, TILE_BLOCKS):
-            count = min(TILE_BLOCKS, self.tiling.tiles - first)
-            word = ODD_HALVES if odd else EVEN_HALVES
-            bits = [word & ((1 << max(0, min(64, HALVES * count - 64))) - 1), word & ((1 << min(64, HALVES * count)) - 1)]
-            here, there = target[first * HALVES], turned[source + first * HALVES]
-            self.t.vor(bits, here, here, there, rows, 1, 1, 1, row_pitch, row_pitch, step)
+    def _merge(self, odd: int, target: Any, turned: Any, count: int, pitch: int, step: int) -> None:
+        """Stretches of 8 blocks |= what `turned` holds for their even or odd halves: where both are not zero they are the same."""
+        word = ODD_HALVES if odd else EVEN_HALVES
+        self.t.vor([word, word], target, target, turned, count, 1, 1, 1, pitch, pitch, step)
 
     def _spread(self, lanes: Any, spread: Any) -> Iterator[None]:
         """`spread`: each number of `lanes` in 8 lanes, block 16P + l from lane l of block P."""
@@ -324,7 +320,6 @@ class VectorSweep:
     def store(self, q: Any) -> None:
         """inverse[q] = -A, 8 rows at a time."""
         t, tiling = self.t, self.tiling
-        fill(t, self.turned_column, 0.0)
         with t.for_range(0, tiling.tiles // 2) as pair:
             for side in (0, 1):
                 tile_row = t.Scalar("int64", "tile_row", 2 * pair + side)
@@ -335,23 +330,21 @@ class VectorSweep:
     def _gather_rows(self, strip: Any, side: int, tile_row: Any, pair: Any) -> None:
         """8 rows of -A."""
         t, tiling = self.t, self.tiling
-        pitch = tiling.row_pitch
         for which, columns in enumerate(self.columns):
-            source = columns[tile_row * TILE_BLOCKS * ITEMS]
-            t.vadds(
-                REPEAT, strip[which * ITEMS], source, 0.0, tiling.tiles // 2, pitch, 1, 2, tiling.column_pitch
-            )
+            source, target = columns[tile_row * TILE_BLOCKS * ITEMS], strip[which * ITEMS]
+            t.vadds(REPEAT, target, source, 0.0, tiling.tiles // 2, STRIP_PITCH, 1, 2, tiling.column_pitch)
         self._turn_column(self.columns[side], pair * tiling.column_pitch * ITEMS)
         halves, turned = (x.reinterpret_cast_to("uint16") for x in (strip, self.turned_column))
         for odd in (0, 1):
-            self._merge(halves, turned, odd * tiling.tiles * HALVES, odd, LANES, pitch, 2 * tiling.tiles)
-        for first in range(0, tiling.tiles, TILE_BLOCKS):
-            here = strip[first * ITEMS]
-            t.vmuls(ITEMS * min(TILE_BLOCKS, tiling.tiles - first), here, here, -1.0, LANES, 1, 1, pitch, pitch)
+            for first in (0, TILE_BLOCKS * HALVES):
+                source = turned[odd * FRACTAL * HALVES + first]
+                self._merge(odd, halves[first], source, LANES, STRIP_PITCH, 2 * FRACTAL)
+        for first in (0, REPEAT):
+            t.vmuls(REPEAT, strip[first], strip[first], -1.0, LANES, 1, 1, STRIP_PITCH, STRIP_PITCH)
 
     def _store_rows(self, q: Any, strip: Any, tile_row: Any) -> None:
         t, tiling = self.t, self.tiling
-        width, pitch = -(-tiling.edge // ITEMS), tiling.row_pitch
+        width, pitch = -(-tiling.edge // ITEMS), STRIP_PITCH
         first = t.Scalar("int64", "first_row", tile_row * LANES)
         start = q * tiling.edge**2 + first * tiling.edge
         if not tiling.ragged:
@@ -363,7 +356,7 @@ class VectorSweep:
         with t.for_range(0, rows - last) as row:
             t.data_move(self.inverse[start + row * tiling.edge], strip[row * pitch * ITEMS], 0, 1, width, 0, 0)
         with t.if_scope(last == 1):
-            self._store_last_row(strip, (tiling.edge - 1) % LANES * pitch * ITEMS, (q + 1) * tiling.edge**2)
+            self._store_last_row(strip, (tiling.edge - 1) % LANES * STRIP_PITCH * ITEMS, (q + 1) * tiling.edge**2)
 
     def _store_last_row(self, strip: Any, row: int, end: Any) -> None:
         """A row whose last 32-byte block would reach into the next block: its last 8 numbers are stored apart."""
