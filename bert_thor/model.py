@@ -173,8 +173,10 @@ class BertForPreTraining(nn.Cell):
 
 
 def dropout_seed(seed: int, step: int, rank: int = 0) -> Tensor:
-    """The random-number key of one step on one rank: (seed low, seed high with the rank, step). Ranks drop different elements."""
-    return Tensor(np.array([seed & 0xFFFFFFFF, (seed >> 32 & 0xFFFFFFFF) ^ rank, step], np.uint32).astype(np.int32))
+    """The random-number key of one step: (seed low, seed high, step, rank). A rank's batch is the slice of that number of the global one,
+    and drops the elements that one process would drop in these rows.
+    """
+    return Tensor(np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step, rank], np.uint32).astype(np.int32))
 
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:

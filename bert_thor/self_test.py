@@ -92,7 +92,7 @@ def _normal(random: np.random.Generator, *shape: int) -> Array:
 
 
 _ROWS, _FEATURES, _BLOCK = 37, 50, 16
-_SEED = np.array([5, -7, 3], np.int32)
+_SEED = np.array([5, -7, 3, 2], np.int32)
 _DROPOUT = (0.1, _SEED, 4)  # probability, seed, site
 
 
@@ -175,16 +175,40 @@ def _attention(random: np.random.Generator, reference: Any) -> list[Comparison]:
     ]
 
 
+def _adam(random: np.random.Generator, _: Any) -> list[Comparison]:
+    first, gradient = _normal(random, _ROWS, _FEATURES), _normal(random, _ROWS, _FEATURES)
+    second, factors = np.abs(_normal(random, _ROWS, _FEATURES)) + 0.1, np.ones(_ROWS, np.float32)
+    return [_both("adam", (first, second.astype(np.float32), gradient, factors, (0.9, 0.98), 0.7, 1e-8), 2)]
+
+
+def _l2_norm(random: np.random.Generator, _: Any) -> list[Comparison]:
+    return [_both("l2_norm", (_normal(random, _ROWS, _FEATURES), _ROWS), _FEATURES)]
+
+
+def _momentum(random: np.random.Generator, _: Any) -> list[Comparison]:
+    average, x, factors = (_normal(random, _ROWS, _FEATURES), _normal(random, _ROWS, _FEATURES), _normal(random, _ROWS))
+    return [_both(rule, (average, x, factors, 0.9), 2) for rule in ("nesterov_momentum", "heavy_ball")]
+
+
+def _weight_update(random: np.random.Generator, _: Any) -> list[Comparison]:
+    weight, direction = _normal(random, _ROWS, _FEATURES), _normal(random, _ROWS, _FEATURES)
+    return [_both("weight_update", (weight, direction, _normal(random, _ROWS), 0.5, 0.1), 2)]
+
+
 COMPARISONS: dict[str, Callable[[np.random.Generator, Any], list[Comparison]]] = {
+    "adam": _adam,
     "attention": _attention,
     "bias_gelu": _bias_gelu,
     "cholesky_inverse": _cholesky_inverse,
     "dropout": _dropout,
     "embedding": _embedding,
     "fisher_covariance": _fisher_covariance,
+    "l2_norm": _l2_norm,
     "layer_norm": _layer_norm,
+    "momentum": _momentum,
     "precondition": _precondition,
     "residual_dropout_layer_norm": _residual_dropout_layer_norm,
     "softmax_cross_entropy": _softmax_cross_entropy,
+    "weight_update": _weight_update,
 }
 """What is compared for each operation, given random numbers and the operation's reference module."""

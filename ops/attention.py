@@ -29,9 +29,9 @@ def attention(heads: int) -> Attention:
 
     out = dropout(softmax(q k^T / sqrt(head size) + mask)) v; q, k and v are the thirds of qkv + bias.
     qkv [batch * length, 3 * hidden], bias [3 * hidden], mask [batch, length] (added to the scores), probability [1]
-    float32; seed [3] int32 = (key low, key high, step), site [1] int32: which dropout of the network. out
-    [batch * length, hidden], log_sum_exp [batch, heads, length] float32. Gradients flow to qkv and bias, through out
-    alone. Graph mode and PyNative.
+    float32; seed [4] int32 = (key low, key high, step, slice), site [1] int32: as for `dropout`. out [batch * length,
+    hidden], log_sum_exp [batch, heads, length] float32. Gradients flow to qkv and bias, through out alone. Graph mode and
+    PyNative.
     """
 
     def shapes(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site: Any) -> Any:

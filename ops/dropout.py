@@ -22,8 +22,9 @@ _dropout = aot("dropout", lambda x, probability, seed, site: x, ms.float32, bpro
 def dropout(x: Tensor, probability: Tensor, seed: Tensor, site: Tensor) -> Tensor:
     """x * keep / (1 - probability); which elements are kept follows from their index, `seed` and `site` alone.
 
-    x [...] float32; probability [1] float32 in [0, 1), 0 copies x; seed [3] int32 = (key low, key high, step): change
-    the step to get another mask; site [1] int32: which dropout of the network. Gradients flow to x. Graph mode and
-    PyNative.
+    x [...] float32; probability [1] float32 in [0, 1), 0 copies x; seed [4] int32 = (key low, key high, step, slice):
+    change the step to get another mask; x is number `slice` of equal slices of the global rows, so that all slices
+    together drop what one process would. site [1] int32: which dropout of the network. Gradients flow to x. Graph mode
+    and PyNative.
     """
     return _dropout(x, probability, seed, site)

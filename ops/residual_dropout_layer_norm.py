@@ -44,7 +44,7 @@ def residual_dropout_layer_norm(
     """(y, sum, mean, rstd) with sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis.
 
     x and residual [..., features], bias, gamma and beta [features], scalars [2] = (eps, drop probability), all float32;
-    seed [3] int32 = (key low, key high, step), site [1] int32: which dropout of the network. mean and rstd [rows].
+    seed [4] int32 = (key low, key high, step, slice), site [1] int32: as for `dropout`. mean and rstd [rows].
     Probability 0 gives sum = residual + (x + bias) exactly. Gradients flow to x, bias, residual, gamma and beta, through
     y alone; the gradient recomputes the mask. Graph mode and PyNative.
     """

@@ -33,7 +33,7 @@ int Prepare(float probability, const int32_t* seed, int32_t site, int64_t batch,
             int64_t head_size, thor::AttentionShape* shape, thor::Dropout* dropout) {
   if (!MakeShape(batch, heads, length, head_size, shape)) return THOR_BAD_SIZE;
   if (!seed) return THOR_NULL_POINTER;
-  return thor::MakeDropout(probability, seed, site, dropout) ? THOR_OK : THOR_BAD_VALUE;
+  return thor::MakeDropout(probability, seed, site, batch * heads * length * length, dropout) ? THOR_OK : THOR_BAD_VALUE;
 }
 
 // head(index, scratch) for every head of every sequence.
@@ -97,7 +97,7 @@ int thor_attention(THOR_AOT_PARAMETERS) {
   if (const int status = a.Check({kF32, kF32, kF32, kF32, kI32, kI32, kF32, kF32})) return status;
   const int64_t batch = a.Dim(2, 0), length = a.Dim(2, 1), heads = a.Dim(7, 1), hidden = a.Dim(6, 1);
   if (a.Rank(0) != 2 || a.Rank(2) != 2 || a.Rank(6) != 2 || a.Rank(7) != 3 || a.Dim(0, 0) != batch * length ||
-      a.Dim(0, 1) != 3 * hidden || a.Elements(1) != 3 * hidden || a.Elements(3) != 1 || a.Elements(4) != 3 ||
+      a.Dim(0, 1) != 3 * hidden || a.Elements(1) != 3 * hidden || a.Elements(3) != 1 || a.Elements(4) != 4 ||
       a.Elements(5) != 1 || a.Dim(6, 0) != batch * length || heads < 1 || hidden % heads != 0 || a.Dim(7, 0) != batch ||
       a.Dim(7, 2) != length)
     return THOR_BAD_SHAPE;
@@ -113,7 +113,7 @@ int thor_attention_grad(THOR_AOT_PARAMETERS) {
   if (a.Rank(0) != 2 || a.Rank(3) != 2 || a.Rank(4) != 3 || a.Dim(0, 0) != batch * length || a.Rank(1) != 2 ||
       a.Dim(1, 0) != batch * length || a.Dim(1, 1) != 3 * hidden || a.Elements(2) != 3 * hidden || heads < 1 ||
       hidden % heads != 0 || a.Dim(4, 0) != batch || a.Dim(4, 2) != length || a.Elements(5) != 1 ||
-      a.Elements(6) != 3 || a.Elements(7) != 1 || !a.SameShape(1, 8) || a.Elements(9) != 3 * hidden)
+      a.Elements(6) != 4 || a.Elements(7) != 1 || !a.SameShape(1, 8) || a.Elements(9) != 3 * hidden)
     return THOR_BAD_SHAPE;
   return thor_attention_grad_f32(a.Data<float>(0), a.Data<float>(1), a.Data<float>(2), a.Data<float>(3),
                                  a.Data<float>(4), *a.Data<float>(5), a.Data<int32_t>(6), *a.Data<int32_t>(7), batch,

@@ -35,11 +35,11 @@ THOR_EXPORT int thor_attention_grad_f32(const float* dout, const float* qkv, con
                                         int64_t batch, int64_t heads, int64_t length, int64_t head_size, float* dqkv,
                                         float* dbias, int threads);
 
-/* For MindSpore. In: qkv[B S, 3 h], bias[3 h], mask[B, S], probability[1] float32, seed[3], site[1] int32.
+/* For MindSpore. In: qkv[B S, 3 h], bias[3 h], mask[B, S], probability[1] float32, seed[4], site[1] int32.
  * Out: out[B S, h], log_sum_exp[B, heads, S] float32. */
 THOR_EXPORT int thor_attention(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes,
                                void* stream, void* extra);
-/* In: dout[B S, h], qkv[B S, 3 h], bias[3 h], mask[B, S], log_sum_exp[B, heads, S], probability[1] float32, seed[3],
+/* In: dout[B S, h], qkv[B S, 3 h], bias[3 h], mask[B, S], log_sum_exp[B, heads, S], probability[1] float32, seed[4],
  * site[1] int32. Out: dqkv[B S, 3 h], dbias[3 h] float32. */
 THOR_EXPORT int thor_attention_grad(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes,
                                     void* stream, void* extra);

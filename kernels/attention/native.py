@@ -22,7 +22,7 @@ def attention(
     threads: int = 0,
     out: Optional[tuple[Array, Array]] = None,
 ) -> tuple[Array, ...]:
-    """(out, log_sum_exp) of `reference.attention`; all float32, seed int32 [3].
+    """(out, log_sum_exp) of `reference.attention`; all float32, seed int32 [4].
 
     `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: arrays to write into. Raises TypeError,
     ValueError or KernelError.
@@ -78,5 +78,5 @@ def _check(operation: str, qkv: Array, bias: Array, mask: Array, heads: int, see
             f"{operation}: qkv has {qkv.shape[0]} rows; pass batch * length = {batch} * {length}, length > 0."
         )
     check_array(operation, "bias", bias, (np.float32,), (columns,))
-    check_array(operation, "seed", seed, (np.int32,), (3,))
+    check_array(operation, "seed", seed, (np.int32,), (4,))
     return batch, length, columns // (3 * heads)

@@ -1,5 +1,6 @@
 // Which elements a dropout keeps: a function of the element's index and of a key alone, so that a gradient can
-// recompute it, and threads, vector width and order of evaluation cannot change it.
+// recompute it, and threads, vector width and order of evaluation cannot change it. Where processes share out the rows
+// of a batch in equal slices, an element's index counts the slices before its own: all drop what one process would.
 //
 // Element i is kept where word i % 4 of Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) with counter
 // (i / 4 mod 2^32, i / 2^34, step, site) and key (key[0], key[1]) is at least probability * 2^32; a kept element is
@@ -13,17 +14,19 @@ namespace thor {
 
 struct Dropout {
   uint32_t key[2], step, site;
+  uint64_t first;      // index of this slice's first element
   uint32_t threshold;  // 0: nothing is dropped and no random number is drawn
   float scale;
 };
 
-// seed: key[0], key[1], step. False where the probability is not in [0, 1).
-inline bool MakeDropout(float probability, const int32_t* seed, int32_t site, Dropout* dropout) {
+// seed: key[0], key[1], step, slice; every slice has `elements` elements. False where the probability is not in [0, 1).
+inline bool MakeDropout(float probability, const int32_t* seed, int32_t site, int64_t elements, Dropout* dropout) {
   if (!(probability >= 0 && probability < 1)) return false;
   const double p = probability;
   *dropout = {{static_cast<uint32_t>(seed[0]), static_cast<uint32_t>(seed[1])},
               static_cast<uint32_t>(seed[2]),
               static_cast<uint32_t>(site),
+              static_cast<uint64_t>(static_cast<uint32_t>(seed[3])) * static_cast<uint64_t>(elements),
               static_cast<uint32_t>(p * 4294967296.0),
               static_cast<float>(1.0 / (1.0 - p))};
   return true;

@@ -33,7 +33,7 @@ struct DropoutBuffer {
   float scale[kDropoutSegment + kPhiloxWords + 4];
 };
 
-// 0 or 1 / (1 - p) for elements first .. first + count - 1, count <= kDropoutSegment; the result points into `buffer`.
+// 0 or 1 / (1 - p) for the elements of indices first .. first + count - 1, count <= kDropoutSegment; the result points into `buffer`.
 inline const float* DropoutScales(const thor::Dropout& d, uint64_t first, int count, DropoutBuffer* buffer) {
   const int skip = static_cast<int>(first % 4);
   const Floats kept = Set(d.scale);
@@ -46,8 +46,8 @@ inline const float* DropoutScales(const thor::Dropout& d, uint64_t first, int co
   return buffer->scale + skip;
 }
 
-// step(offset, lanes, scale) for every sixteen elements of a row of n whose first element has index `first`; scale is
-// what to multiply with. Draws nothing where nothing is dropped.
+// step(offset, lanes, scale) for every sixteen elements of a row of n that starts at element `first` of this slice;
+// scale is what to multiply with. Draws nothing where nothing is dropped.
 template <typename Step>
 THOR_INLINE void ForEachDropoutVector(const thor::Dropout& d, uint64_t first, int64_t n, Step step) {
   if (d.threshold == 0) {
@@ -57,7 +57,7 @@ THOR_INLINE void ForEachDropoutVector(const thor::Dropout& d, uint64_t first, in
   DropoutBuffer buffer;
   for (int64_t begin = 0; begin < n; begin += kDropoutSegment) {
     const int64_t count = n - begin < kDropoutSegment ? n - begin : kDropoutSegment;
-    const float* scale = DropoutScales(d, first + begin, static_cast<int>(count), &buffer);
+    const float* scale = DropoutScales(d, d.first + first + begin, static_cast<int>(count), &buffer);
     ForEachVector(count, [&](int64_t j, auto lanes) { step(begin + j, lanes, Load(scale + j, lanes)); });
   }
 }

@@ -13,7 +13,7 @@ int Apply(void (*implementation)(const thor::Dropout&, const T*, T*, int64_t, in
   if (!thor::CouldExist({n})) return THOR_BAD_SIZE;
   if (!seed || (n > 0 && (!x || !y))) return THOR_NULL_POINTER;
   thor::Dropout dropout;
-  if (!thor::MakeDropout(probability, seed, site, &dropout)) return THOR_BAD_VALUE;
+  if (!thor::MakeDropout(probability, seed, site, n, &dropout)) return THOR_BAD_VALUE;
   thor::ParallelForRows(n, 1, threads, [&](int64_t begin, int64_t end) { implementation(dropout, x, y, begin, end); });
   return THOR_OK;
 }
@@ -36,7 +36,7 @@ int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int6
   if (!thor::CouldExist({blocks, 4})) return THOR_BAD_SIZE;
   if (!seed || (blocks > 0 && !words)) return THOR_NULL_POINTER;
   thor::Dropout dropout;
-  thor::MakeDropout(0, seed, site, &dropout);
+  thor::MakeDropout(0, seed, site, 0, &dropout);
   THOR_CHOOSE(thor::dropout).words(dropout, static_cast<uint64_t>(first_block), blocks, words);
   return THOR_OK;
 }
@@ -44,7 +44,7 @@ int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int6
 int thor_dropout(THOR_AOT_PARAMETERS) {
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
   if (const int status = a.Check({"float32", "float32", "int32", "int32", "float32"})) return status;
-  if (a.Elements(1) != 1 || a.Elements(2) != 3 || a.Elements(3) != 1 || !a.SameShape(0, 4)) return THOR_BAD_SHAPE;
+  if (a.Elements(1) != 1 || a.Elements(2) != 4 || a.Elements(3) != 1 || !a.SameShape(0, 4)) return THOR_BAD_SHAPE;
   return thor_dropout_f32(a.Data<float>(0), *a.Data<float>(1), a.Data<int32_t>(2), *a.Data<int32_t>(3), a.Elements(0),
                           a.Data<float>(4), 0);
 }

@@ -33,18 +33,20 @@ def philox4x32(counter: ArrayLike, key: ArrayLike) -> UInt32:
 def dropout_scale(shape: tuple[int, ...], probability: float, seed: ArrayLike, site: int) -> NDArray[np.float32]:
     """What dropout multiplies with: 0 for a dropped element, 1 / (1 - probability) for a kept one.
 
-    Element i, counted flat, is kept where word i % 4 of the counter (i / 4 mod 2^32, i / 2^34, step, site) under the
-    key (key[0], key[1]) is at least probability * 2^32. `seed` is int32 [3] = (key[0], key[1], step); seed and site are
-    bit patterns. 0 <= probability < 1, rounded to float32 first.
+    The element of index i is kept where word i % 4 of the counter (i / 4 mod 2^32, i / 2^34, step, site) under the key
+    (key[0], key[1]) is at least probability * 2^32. Indices count flat, and start at slice times the number of
+    elements: this is one of equal slices of a larger array. `seed` is int32 [4] = (key[0], key[1], step, slice); seed
+    and site are bit patterns. 0 <= probability < 1, rounded to float32 first.
     """
     p = float(np.float32(probability))
-    key_step = np.asarray(seed, np.int32).view(np.uint32)
+    key_step_slice = np.asarray(seed, np.int32).view(np.uint32)
     n = int(np.prod(shape))
-    block = np.arange((n + 3) // 4, dtype=np.uint64)
+    first = int(key_step_slice[3]) * n
+    block = np.arange(first // 4, (first + n + 3) // 4, dtype=np.uint64)
     counter = np.empty((block.size, 4), np.uint32)
     counter[:, 0], counter[:, 1] = block & _LOW, block >> _BITS
-    counter[:, 2], counter[:, 3] = key_step[2], np.int32(site).view(np.uint32)
-    words = philox4x32(counter, key_step[:2]).reshape(-1)[:n].reshape(shape)
+    counter[:, 2], counter[:, 3] = key_step_slice[2], np.int32(site).view(np.uint32)
+    words = philox4x32(counter, key_step_slice[:2]).reshape(-1)[first % 4 : first % 4 + n].reshape(shape)
     keep = words >= np.uint32(int(p * 2**32))
     return np.where(keep, np.float32(1.0 / (1.0 - p)), np.float32(0.0)).astype(np.float32)
 

@@ -30,7 +30,7 @@ def residual_dropout_layer_norm(
     """(y, sum, mean, rstd) of `reference.residual_dropout_layer_norm`.
 
     x and residual [..., features] share shape and type: float32, or uint16 holding bfloat16 bit patterns, and y and sum
-    are stored like them; bias, gamma, beta [features] float32; seed int32 [3]. mean and rstd are float32 [rows], flat.
+    are stored like them; bias, gamma, beta [features] float32; seed int32 [4]. mean and rstd are float32 [rows], flat.
     `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: arrays to write into. Raises TypeError,
     ValueError or KernelError.
     """
@@ -38,7 +38,7 @@ def residual_dropout_layer_norm(
     check_array(_FORWARD, "residual", residual, (x.dtype.type,), x.shape)
     for name, array in (("bias", bias), ("gamma", gamma), ("beta", beta)):
         check_array(_FORWARD, name, array, (np.float32,), (features,))
-    check_array(_FORWARD, "seed", seed, (np.int32,), (3,))
+    check_array(_FORWARD, "seed", seed, (np.int32,), (4,))
     shapes = (x.shape, x.shape, (rows,), (rows,))
     outputs = make_outputs(_FORWARD, out, shapes, (x.dtype.type, x.dtype.type, np.float32, np.float32))
     call = getattr(load_native(), f"{_FORWARD}_{_suffix(x)}")
@@ -66,7 +66,7 @@ def residual_dropout_layer_norm_grad(
     check_array(_BACKWARD, "gamma", gamma, (np.float32,), (features,))
     for name, array in (("mean", mean), ("rstd", rstd)):
         check_array(_BACKWARD, name, array, (np.float32,), (rows,))
-    check_array(_BACKWARD, "seed", seed, (np.int32,), (3,))
+    check_array(_BACKWARD, "seed", seed, (np.int32,), (4,))
     storage = total.dtype.type
     shapes = (total.shape, (features,), total.shape, (features,), (features,))
     outputs = make_outputs(_BACKWARD, out, shapes, (storage, np.float32, storage, np.float32, np.float32))

@@ -14,7 +14,7 @@ int CheckArguments(float probability, const int32_t* seed, int32_t site, int64_t
                    thor::Dropout* dropout) {
   if (features < 1 || !thor::CouldExist({rows, features})) return THOR_BAD_SIZE;
   if (!seed) return THOR_NULL_POINTER;
-  return thor::MakeDropout(probability, seed, site, dropout) ? THOR_OK : THOR_BAD_VALUE;
+  return thor::MakeDropout(probability, seed, site, rows * features, dropout) ? THOR_OK : THOR_BAD_VALUE;
 }
 
 template <typename T>
@@ -93,7 +93,7 @@ int thor_residual_dropout_layer_norm(THOR_AOT_PARAMETERS) {
     return status;
   const int64_t rows = a.Rows(0), features = a.Dim(0, -1);
   if (a.Elements(1) != features || !a.SameShape(0, 2) || a.Elements(3) != features || a.Elements(4) != features ||
-      a.Elements(5) != 2 || a.Elements(6) != 3 || a.Elements(7) != 1 || !a.SameShape(0, 8) || !a.SameShape(0, 9) ||
+      a.Elements(5) != 2 || a.Elements(6) != 4 || a.Elements(7) != 1 || !a.SameShape(0, 8) || !a.SameShape(0, 9) ||
       a.Elements(10) != rows || a.Elements(11) != rows)
     return THOR_BAD_SHAPE;
   const float* scalars = a.Data<float>(5);
@@ -109,7 +109,7 @@ int thor_residual_dropout_layer_norm_grad(THOR_AOT_PARAMETERS) {
     return status;
   const int64_t rows = a.Rows(1), features = a.Dim(1, -1);
   if (!a.SameShape(0, 1) || a.Elements(2) != features || a.Elements(3) != rows || a.Elements(4) != rows ||
-      a.Elements(5) != 2 || a.Elements(6) != 3 || a.Elements(7) != 1 || !a.SameShape(1, 8) ||
+      a.Elements(5) != 2 || a.Elements(6) != 4 || a.Elements(7) != 1 || !a.SameShape(1, 8) ||
       a.Elements(9) != features || !a.SameShape(1, 10) || a.Elements(11) != features || a.Elements(12) != features)
     return THOR_BAD_SHAPE;
   return thor_residual_dropout_layer_norm_grad_f32(

@@ -10,7 +10,7 @@
  * norm as in layer_norm/layer_norm.h: layout, numerics, determinism and the treatment of NaN are theirs.
  * Layout: x, residual, y, sum, dy, dx, dresidual [rows, features] row-major and contiguous; bias, gamma, beta
  * and their gradients [features]; mean, rstd [rows]. The suffix names the storage of the matrices (bf16: bfloat16 bit
- * patterns). seed: {key[0], key[1], step}; site: which dropout of the network. probability 0: sum is residual + (x +
+ * patterns). seed: {key[0], key[1], step, slice}; site: which dropout of the network. probability 0: sum is residual + (x +
  * bias) exactly. Aliasing: sum may be x or residual, y may be x or residual but not sum; dresidual may be dy, not dx.
  * Alignment: that of the element type. Cost: forward 11 rows features FLOP, 4 passes over memory; backward 17 rows
  * features FLOP, 4 passes; each about 2 integer operations per element for the generator. Errors: features < 1 or rows
@@ -49,10 +49,10 @@ THOR_EXPORT int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, c
                                                            int threads);
 
 /* For MindSpore. In: x[..., h], bias[h], residual[..., h], gamma[h], beta[h], scalars[2] = (eps, probability) float32,
- * seed[3], site[1] int32. Out: y[..., h], sum[..., h], mean[rows], rstd[rows] float32. */
+ * seed[4], site[1] int32. Out: y[..., h], sum[..., h], mean[rows], rstd[rows] float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm(int nparam, void** params, int* ndims, int64_t** shapes,
                                                  const char** dtypes, void* stream, void* extra);
-/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2] float32, seed[3], site[1] int32.
+/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2] float32, seed[4], site[1] int32.
  * Out: dx[..., h], dbias[h], dresidual[..., h], dgamma[h], dbeta[h] float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm_grad(int nparam, void** params, int* ndims, int64_t** shapes,
                                                       const char** dtypes, void* stream, void* extra);

@@ -22,7 +22,7 @@ from bert_thor.distributed import FINISHED, RankWatch, World, launched_ranks
 
 SIZES = (
     *("--vocab-size", "100", "--max-position", "32", "--hidden-size", "24", "--num-heads", "2", "--num-layers", "1"),
-    *("--intermediate-size", "40"),
+    *("--intermediate-size", "40", "--hidden-dropout", "0.1", "--attention-dropout", "0.1"),
 )
 SCHEDULE = (
     *("--batch-size", "8", "--refresh-interval", "5", "--log-interval", "10", "--checkpoint-interval", "10"),

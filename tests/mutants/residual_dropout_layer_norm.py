@@ -4,6 +4,7 @@ BODY = "kernels/residual_dropout_layer_norm/body.h"
 ENTRY = "kernels/residual_dropout_layer_norm/residual_dropout_layer_norm.cc"
 
 MUTANTS = [
+    (ENTRY, "site, rows * features, dropout", "site, rows, dropout", "slices overlap"),
     (BODY, "Load(x + j, lanes) + Load(bias + j, lanes)", "Load(x + j, lanes)", "bias forgotten"),
     (
         BODY,

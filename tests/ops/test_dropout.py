@@ -10,7 +10,7 @@ from mindspore import Tensor
 from bert_thor.kernels.dropout.reference import dropout_scale
 from bert_thor.ops.dropout import dropout
 
-SEED, SITE = np.array([1, -2, 3], np.int32), np.int32([4])
+SEED, SITE = np.array([1, -2, 3, 1], np.int32), np.int32([4])
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.6])
@@ -27,5 +27,5 @@ def test_value_and_gradient(mode: int, probability: float) -> None:
 
 def test_a_step_later_the_mask_is_another(mode: int) -> None:
     x, p = Tensor(np.ones(1000, np.float32)), Tensor(np.float32([0.5]))
-    masks = [dropout(x, p, Tensor(SEED + np.int32([0, 0, step])), Tensor(SITE)).asnumpy() for step in (0, 1, 0)]
+    masks = [dropout(x, p, Tensor(SEED + np.int32([0, 0, step, 0])), Tensor(SITE)).asnumpy() for step in (0, 1, 0)]
     assert (masks[0] != masks[1]).any() and (masks[0] == masks[2]).all()

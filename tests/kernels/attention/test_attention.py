@@ -14,7 +14,7 @@ from bert_thor.kernels.attention import native, reference
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
-SEED, SITE = np.array([1, -2, 3], np.int32), 7
+SEED, SITE = np.array([1, -2, 3, 5], np.int32), 7
 # batch, heads, length, head size: around the register tile (8), the vector (16) and the block of queries (64)
 SHAPES = [
     (1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 8, 8), (1, 2, 15, 16), (2, 1, 16, 15), (1, 1, 17, 17), (1, 2, 33, 31),
@@ -87,6 +87,19 @@ def test_a_nan_stays_in_its_sequence(instruction_set: int) -> None:
     out = native.attention(qkv, bias, mask, 2, 0.1, SEED, SITE)[0]
     assert (out[:10] == clean[:10]).all() and (out[20:] == clean[20:]).all()
     assert np.isnan(out[10:20, 8]).any() and (out[10:20, :8] == clean[10:20, :8]).all()
+
+
+def test_slices_of_a_batch_drop_what_the_whole_drops(instruction_set: int) -> None:
+    dout, qkv, bias, mask = problem(6, 2, 9, 5)
+    tail = (0.3, np.int32([*SEED[:3], 0]), SITE)
+    out, log_sum_exp = native.attention(qkv, bias, mask, 2, *tail)
+    dqkv, _ = native.attention_grad(dout, qkv, bias, mask, log_sum_exp, *tail)
+    for number in range(3):
+        rows, sequences = slice(18 * number, 18 * number + 18), slice(2 * number, 2 * number + 2)
+        tail = (0.3, np.int32([*SEED[:3], number]), SITE)
+        part, sums = native.attention(qkv[rows], bias, mask[sequences], 2, *tail)
+        gradient, _ = native.attention_grad(dout[rows], qkv[rows], bias, mask[sequences], sums, *tail)
+        assert (part == out[rows]).all() and (gradient == dqkv[rows]).all()
 
 
 def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:

@@ -12,7 +12,7 @@ from bert_thor.kernels.dropout import native, reference
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
-SEED, SITE = np.array([-5, 77, 3], np.int32), 9
+SEED, SITE = np.array([-5, 77, 3, 2], np.int32), 9
 # around a block (4), a vector (16), a call of the generator (32), a segment (512) and the work of one thread (16384)
 SIZES = [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 511, 512, 513, 1030, 16383, 16385, 50001]
 # counter, key, words: kat_vectors of the Random123 distribution, philox4x32-10
@@ -31,7 +31,7 @@ def words(text: str) -> np.ndarray:
 def test_known_answers(instruction_set: int, counter: str, key: str, answer: str) -> None:
     c, k = words(counter), words(key)
     assert (reference.philox4x32(c, k) == words(answer)).all()
-    seed = np.array([k[0], k[1], c[2]], np.uint32).view(np.int32)
+    seed = np.array([k[0], k[1], c[2], 1], np.uint32).view(np.int32)
     block, site = c[:2].view(np.int64)[0], c[3:].view(np.int32)[0]
     assert (native.philox4x32(seed, site, block, 1)[0] == words(answer)).all()
 
@@ -79,11 +79,29 @@ def test_share_of_kept_elements(probability: float) -> None:
 
 def test_every_part_of_the_key_gives_another_mask() -> None:
     x = np.ones(4096, F32)
-    masks = [native.dropout(x, 0.5, SEED + np.eye(3, dtype=np.int32)[k], SITE) for k in range(3)]
+    masks = [native.dropout(x, 0.5, SEED + np.eye(4, dtype=np.int32)[k], SITE) for k in range(4)]
     masks += [native.dropout(x, 0.5, SEED, SITE), native.dropout(x, 0.5, SEED, SITE + 1)]
     for i, one in enumerate(masks):
         for other in masks[:i]:  # independent masks agree in half of the places
             assert abs(np.count_nonzero(one == other) - 2048) <= 5 * np.sqrt(1024)
+
+
+@pytest.mark.parametrize("slices", [2, 3, 7])
+def test_slices_drop_what_the_whole_drops(instruction_set: int, slices: int) -> None:
+    for n in (1, 5, 31, 1030):
+        x = np.random.default_rng(n).standard_normal((slices, n)).astype(F32)
+        whole = native.dropout(x, 0.3, SEED * np.int32([1, 1, 1, 0]), SITE)
+        for number, part in enumerate(x):
+            seed = np.array([*SEED[:3], number], np.int32)
+            assert (native.dropout(part, 0.3, seed, SITE) == whole[number]).all()
+
+
+def test_a_slice_may_start_beyond_32_bits(instruction_set: int) -> None:
+    """The last possible slice; indices are counted in 64 bits."""
+    x, seed = np.ones(100, F32), np.array([1, 2, 3, -1], np.int32)
+    first = (2**32 - 1) * 100
+    words_before = native.philox4x32(seed, SITE, first // 4, 26).reshape(-1)[first % 4 :][:100]
+    assert ((native.dropout(x, 0.5, seed, SITE) != 0) == (words_before >= 2**31)).all()
 
 
 def test_probability_zero_copies(instruction_set: int) -> None:
@@ -101,7 +119,7 @@ def test_entry_point_of_the_framework(instruction_set: int) -> None:
     cases = [
         ((x, probability, SEED, site), Status.BAD_ARGUMENT_COUNT),
         ((x, probability, SEED.astype(F32), site, y.array), Status.BAD_DTYPE),
-        ((x, probability, SEED[:2], site, y.array), Status.BAD_SHAPE),
+        ((x, probability, SEED[:3], site, y.array), Status.BAD_SHAPE),
         ((x, F32([0.1, 0.1]), SEED, site, y.array), Status.BAD_SHAPE),
         ((x, probability, SEED, np.int32([1, 2]), y.array), Status.BAD_SHAPE),
         ((x, probability, SEED, site, y.array[:6]), Status.BAD_SHAPE),

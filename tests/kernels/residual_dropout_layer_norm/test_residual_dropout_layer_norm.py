@@ -26,7 +26,7 @@ from bert_thor.kernels.residual_dropout_layer_norm import native, reference
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
-EPS, SEED, SITE = 1e-6, np.array([1, -2, 3], np.int32), 4
+EPS, SEED, SITE = 1e-6, np.array([1, -2, 3, 5], np.int32), 4
 # rows around the group of 4 and the chunk of 32; features not a multiple of 4 (the counters), around 16 and 512
 SHAPES = [(0, 5), (1, 1), (3, 7), (4, 16), (5, 17), (9, 31), (31, 64), (33, 100), (66, 257), (7, 511), (5, 1030)]
 
@@ -140,6 +140,19 @@ def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
         kept = from_bf16(dresidual) * dropout_scale(dx.shape, 0.1, SEED, SITE)
         assert (dx == to_bf16(kept)).all()
         assert_within(dbias, kept.sum(axis=0, dtype=np.float64), column_sum_bound(kept))
+
+
+def test_slices_of_the_rows_drop_what_the_whole_drops(instruction_set: int) -> None:
+    x, bias, residual, gamma, beta = forward_problem(15, 31)
+    dy = backward_problem(15, 31, 0.3)[0]
+    tail = (0.3, np.int32([*SEED[:3], 0]), SITE)
+    y, total, mean, rstd = native.residual_dropout_layer_norm(x, bias, residual, gamma, beta, EPS, *tail)
+    dx = native.residual_dropout_layer_norm_grad(dy, total, gamma, mean, rstd, *tail)[0]
+    for number in range(3):
+        rows, tail = slice(5 * number, 5 * number + 5), (0.3, np.int32([*SEED[:3], number]), SITE)
+        part = native.residual_dropout_layer_norm(x[rows], bias, residual[rows], gamma, beta, EPS, *tail)
+        gradient = native.residual_dropout_layer_norm_grad(dy[rows], part[1], gamma, part[2], part[3], *tail)[0]
+        assert (part[0] == y[rows]).all() and (gradient == dx[rows]).all()
 
 
 def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
