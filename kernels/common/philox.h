@@ -33,7 +33,8 @@ struct DropoutBuffer {
   float scale[kDropoutSegment + kPhiloxWords + 4];
 };
 
-// 0 or 1 / (1 - p) for the elements of indices first .. first + count - 1, count <= kDropoutSegment; the result points into `buffer`.
+// 0 or 1 / (1 - p) for the elements of indices first .. first + count - 1, count <= kDropoutSegment; the result points
+// into `buffer`.
 inline const float* DropoutScales(const thor::Dropout& d, uint64_t first, int count, DropoutBuffer* buffer) {
   const int skip = static_cast<int>(first % 4);
   const Floats kept = Set(d.scale);
