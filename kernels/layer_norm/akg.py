@@ -1,0 +1,93 @@
+"""Layer norm and its gradient for AKG: Ascend 910 through the polyhedral scheduler, the CPU through LLVM.
+
+MindSpore hands each function to AKG as source text, cut out at `def`; AKG runs it alone with its own `tvm` put in. So each
+is complete in itself and its annotations are strings. On Ascend one tile of rows (`tiling.akg_row_tile`) is one core's work.
+
+Numbers: all arithmetic is fp32, the variance is the two-pass one. The gradient is two kernels: dx, where rows are
+independent, and dgamma, where columns are; dbeta is a plain sum of columns.
+"""
+
+from typing import Any
+
+tvm: "Any" = None  # AKG's own, put in before a function runs
+
+
+def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
+    """[y, mean, rstd] of x [rows, features] fp16 or fp32; gamma, beta [features], mean, rstd [rows] fp32; y as x."""
+    rows, features = x.shape
+    share = tvm.const(1.0 / features.value, "float32")
+    j, k = tvm.reduce_axis((0, features), name="j"), tvm.reduce_axis((0, features), name="k")
+
+    def rowwise(name: "Any", f: "Any") -> "Any":
+        return tvm.compute((rows,), f, name=name)
+
+    def elementwise(name: "Any", f: "Any") -> "Any":
+        return tvm.compute((rows, features), f, name=name)
+
+    wide = elementwise("wide", lambda r, c: x[r, c].astype("float32"))
+    total = rowwise("total", lambda r: tvm.sum(wide[r, j], axis=j))
+    mean = rowwise("mean_row", lambda r: total[r] * share)
+    centered = elementwise("centered", lambda r, c: wide[r, c] - mean[r])
+    square = elementwise("square", lambda r, c: centered[r, c] * centered[r, c])
+    squares = rowwise("squares", lambda r: tvm.sum(square[r, k], axis=k))
+    variance = rowwise("variance", lambda r: squares[r] * share + eps)
+    deviation = rowwise("deviation", lambda r: tvm.sqrt(variance[r]))
+    rstd = rowwise("rstd_row", lambda r: tvm.const(1.0, "float32") / deviation[r])
+    xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
+    scaled = elementwise("scaled", lambda r, c: xhat[r, c] * gamma[c])
+    shifted = elementwise("shifted", lambda r, c: scaled[r, c] + beta[c])
+    y = shifted if x.dtype == "float32" else elementwise("narrow", lambda r, c: shifted[r, c].astype(x.dtype))
+    return [y, mean, rstd]
+
+
+def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any") -> "Any":
+    """Dx of `layer_norm`: rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dy, x, dx of one type, the others fp32."""
+    rows, features = x.shape
+    share = tvm.const(1.0 / features.value, "float32")
+    j, k = tvm.reduce_axis((0, features), name="j"), tvm.reduce_axis((0, features), name="k")
+
+    def rowwise(name: "Any", f: "Any") -> "Any":
+        return tvm.compute((rows,), f, name=name)
+
+    def elementwise(name: "Any", f: "Any") -> "Any":
+        return tvm.compute((rows, features), f, name=name)
+
+    wide_x = elementwise("wide_x", lambda r, c: x[r, c].astype("float32"))
+    wide_dy = elementwise("wide_dy", lambda r, c: dy[r, c].astype("float32"))
+    centered = elementwise("centered", lambda r, c: wide_x[r, c] - mean[r])
+    xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
+    g = elementwise("g", lambda r, c: wide_dy[r, c] * gamma[c])
+    product = elementwise("product", lambda r, c: g[r, c] * xhat[r, c])
+    sum_g = rowwise("sum_g", lambda r: tvm.sum(g[r, j], axis=j))
+    sum_product = rowwise("sum_product", lambda r: tvm.sum(product[r, k], axis=k))
+    mean_g = rowwise("mean_g", lambda r: sum_g[r] * share)
+    mean_product = rowwise("mean_product", lambda r: sum_product[r] * share)
+    along_xhat = elementwise("along_xhat", lambda r, c: xhat[r, c] * mean_product[r])
+    without_mean = elementwise("without_mean", lambda r, c: g[r, c] - mean_g[r])
+    rest = elementwise("rest", lambda r, c: without_mean[r, c] - along_xhat[r, c])
+    dx = elementwise("dx_wide", lambda r, c: rest[r, c] * rstd[r])
+    return dx if x.dtype == "float32" else elementwise("dx_narrow", lambda r, c: dx[r, c].astype(x.dtype))
+
+
+def layer_norm_grad_gamma(dy: "Any", x: "Any", mean: "Any", rstd: "Any") -> "Any":
+    """Dgamma [features] fp32 of `layer_norm`: the sum of dy xhat over the rows."""
+    rows, features = x.shape
+    r = tvm.reduce_axis((0, rows), name="r")
+
+    def elementwise(name: "Any", f: "Any") -> "Any":
+        return tvm.compute((rows, features), f, name=name)
+
+    wide_x = elementwise("wide_x", lambda r, c: x[r, c].astype("float32"))
+    wide_dy = elementwise("wide_dy", lambda r, c: dy[r, c].astype("float32"))
+    centered = elementwise("centered", lambda r, c: wide_x[r, c] - mean[r])
+    xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
+    product = elementwise("product", lambda r, c: wide_dy[r, c] * xhat[r, c])
+    return tvm.compute((features,), lambda c: tvm.sum(product[r, c], axis=r), name="dgamma")
+
+
+def layer_norm_grad_beta(dy: "Any") -> "Any":
+    """Dbeta [features] fp32 of `layer_norm`: the sum of dy over the rows."""
+    rows, features = dy.shape
+    r = tvm.reduce_axis((0, rows), name="r")
+    wide = tvm.compute((rows, features), lambda r, c: dy[r, c].astype("float32"), name="wide")
+    return tvm.compute((features,), lambda c: tvm.sum(wide[r, c], axis=r), name="dbeta")
