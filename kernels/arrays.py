@@ -38,3 +38,14 @@ def make_outputs(
         if not array.flags.writeable:
             raise ValueError(f"{operation}: out[{i}] is read-only; pass a writable array.")
     return out
+
+
+def elements_of_parts(operation: str, name: str, array: Array, factors: Array) -> tuple[int, int]:
+    """(parts, elements of each) when `factors` [parts] has a number for each of that many equal parts of `array`."""
+    check_array(operation, "factors", factors, (np.float32,))
+    if factors.ndim != 1 or len(factors) == 0 or array.size % len(factors) != 0:
+        raise ValueError(
+            f"{operation}: factors has shape {factors.shape}; pass [parts], where parts divides the {array.size} "
+            f"elements of {name}."
+        )
+    return len(factors), array.size // len(factors)

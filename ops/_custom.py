@@ -25,6 +25,16 @@ def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     return ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
 
 
+def aot_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
+    """As `aot`, for an entry point that changes the parameters among its inputs.
+
+    Marked as a side effect on memory: without that a graph drops it when its result is unused, and merges two equal calls.
+    """
+    operator = aot(name, out_shape, out_dtype)
+    operator.add_prim_attr("side_effect_mem", True)
+    return operator
+
+
 @contextmanager
 def kernel_errors() -> Iterator[None]:
     """Inside, the framework's `... function(thor_x) is 4` becomes `KernelError` with the sentence that belongs to the code."""

@@ -59,7 +59,7 @@ class Diagonal(nn.Cell):
 
     def construct(self, gradient: Tensor, scalars: Any) -> Tensor:
         """Return the preconditioned gradient."""
-        return gradient / (gradient * gradient / scalars[5] + scalars[4])
+        return gradient / (gradient * gradient / scalars[6] + scalars[5])
 
 
 class Orthogonal(nn.Cell):

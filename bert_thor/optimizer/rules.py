@@ -1,7 +1,8 @@
 """The update rules: cells that own a parameter's optimizer state and change the parameter in place.
 
-Letters: O rows (outputs) and I columns (inputs) of a weight, S = (rate, first_rate, power1, power2, root_damping, sequences): scalars of
-the step. A weight may be several tensors side by side along O (query, key, value); norms are taken of each.
+Letters: O rows (outputs) and I columns (inputs) of a weight, S = (scale, rate, first_rate, correction, root2, root_damping, sequences):
+scalars of the step, see `step.py`. A weight may be several tensors side by side along O (query, key, value); norms are taken of each, and
+a factor may be given for each.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from bert_thor.ops.adam import adam
+from bert_thor.ops.l2_norm import l2_norm
+from bert_thor.ops.momentum import heavy_ball, nesterov_momentum
+from bert_thor.ops.weight_update import weight_update
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Diagonal, Kronecker, Orthogonal
 from bert_thor.optimizer.registration import Registration
@@ -18,74 +23,74 @@ from bert_thor.optimizer.registration import Registration
 TINY = 1e-30
 """Keeps a division by the norm of an all-zero tensor finite."""
 
-Scalars = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Scalars = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Scaled = tuple[Tensor, Tensor]
+"""A tensor and the factors [1] or [groups] that multiply it: the kernels apply them in passing."""
 
 
 class Rule(nn.Cell):
-    """What all rules share: which rate, weight decay, and clipping of the tensor's own gradient.
-
-    `construct` returns what its last operator returns, for the caller to depend on: MindSpore 2.0 removes Adam and ApplyMomentum from a
-    graph when nothing uses their results.
-    """
+    """What all rules share: which rate, clipping, decay, and the step of the weight."""
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(auto_prefix=False)
         self.weight = entry.parameter
         self.shape = entry.parameter.shape
         self.groups = entry.groups
-        self.rate_index = 0 if entry.matrix else 1
+        self.rate_index = 1 if entry.matrix else 2
         decay = config.weight_decay if entry.decayed else 0.0
         self.shrink = decay if config.decay == "decoupled" else 0.0
         self.l2 = decay if config.decay == "l2" else 0.0
         self.clip_norm = config.clip_norm
         self.clip_gradient = config.clip == "tensor" and config.clip_norm > 0
         self.clip_direction = config.clip == "direction" and config.clip_norm > 0
+        self.unscaled = constants(1.0)
+        self.decay = constants(self.shrink)
+        self.norms = l2_norm(self.groups)
+        self.update = weight_update()
 
-    def norms(self, x: Tensor) -> Tensor:
-        """L2 norm of each group, [groups, 1]."""
-        grouped = x.reshape(self.groups, -1)
-        return ops.sqrt((grouped * grouped).sum(1, keepdims=True))
+    def scaled(self, x: Tensor, factors: Tensor) -> Tensor:
+        """x with its factors multiplied in."""
+        return (x.reshape(self.groups, -1) * factors.reshape(-1, 1)).reshape(self.shape)
 
-    def scaled(self, x: Tensor, factor: Tensor) -> Tensor:
-        """x with each group multiplied by its factor [groups, 1]."""
-        return (x.reshape(self.groups, -1) * factor).reshape(self.shape)
+    def clipping(self, x: Tensor) -> Tensor:
+        """Factors that bring each group's norm to at most `clip_norm`."""
+        return self.clip_norm / ops.maximum(self.norms(x), self.clip_norm)
 
-    def clipped(self, x: Tensor) -> Tensor:
-        """x with each group's norm at most `clip_norm`."""
-        return self.scaled(x, self.clip_norm / ops.maximum(self.norms(x), self.clip_norm))
+    def gradient_factors(self, gradient: Tensor, scalars: Scalars) -> Tensor:
+        """What clipping multiplies the gradient by: `scale`, the global factor, or one for each tensor."""
+        return self.clipping(gradient) if self.clip_gradient else scalars[0]
 
-    def before(self, gradient: Tensor) -> Tensor:
-        """The gradient as the rule takes it."""
-        return self.clipped(gradient) if self.clip_gradient else gradient
+    def clipped_gradient(self, gradient: Tensor, scalars: Scalars) -> Tensor:
+        """The gradient with that factor multiplied in; where the direction is clipped instead it is 1."""
+        return gradient if self.clip_direction else self.scaled(gradient, self.gradient_factors(gradient, scalars))
 
-    def decayed(self, direction: Tensor) -> Tensor:
+    def decayed(self, direction: Tensor, factors: Tensor) -> Scaled:
         """The direction with L2 decay, then clipped, as configured."""
         if self.l2 > 0.0:
-            direction = direction + self.l2 * self.weight
-        return self.clipped(direction) if self.clip_direction else direction
+            direction, factors = self.scaled(direction, factors) + self.l2 * self.weight, self.unscaled
+        if self.clip_direction:
+            factors = self.clipping(direction)
+        return direction, factors
 
-    def apply(self, step: Tensor, rate: Tensor) -> Any:
-        """w ← w(1 − rate·shrink) − step."""
-        kept = self.weight * (1.0 - rate * self.shrink) if self.shrink > 0.0 else self.weight
-        return ops.assign(self.weight, kept - step)
+    def apply(self, direction: Tensor, factors: Tensor, scalars: Scalars) -> Any:
+        """w ← w(1 − rate·shrink) − rate·factor·direction."""
+        return self.update(self.weight, direction, factors, scalars[self.rate_index], self.decay)
 
 
 class MomentumRule(Rule):
-    """Heavy ball by the framework's kernel (Polyak, 1964): m ← βm + g; w ← w − rate·m."""
+    """Heavy ball (Polyak, 1964): m ← βm + g; w ← w − rate·m."""
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
-        self.momentum = config.momentum
         self.average = state("momentum", entry)
-        self.apply_momentum = ops.ApplyMomentum()
+        self.momentum = constants(config.momentum)
+        self.heavy_ball = heavy_ball()
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
-        rate = scalars[self.rate_index]
-        gradient = self.decayed(self.before(gradient))
-        if self.shrink > 0.0:
-            ops.assign(self.weight, self.weight * (1.0 - rate * self.shrink))
-        return self.apply_momentum(self.weight, self.average, rate, gradient, self.momentum)
+        gradient, factors = self.decayed(gradient, self.gradient_factors(gradient, scalars))
+        direction = self.heavy_ball(self.average, gradient, factors, self.momentum)
+        return self.apply(direction, self.unscaled, scalars)
 
 
 class PreconditionedRule(Rule):
@@ -97,61 +102,58 @@ class PreconditionedRule(Rule):
 
     def __init__(self, entry: Registration, config: OptimizerConfig, precondition: nn.Cell, update_rms: float) -> None:
         super().__init__(entry, config)
-        self.momentum, self.update_rms = config.momentum, update_rms
         self.first = config.momentum_order == "before"
-        self.elements = float(np.prod(entry.parameter.shape)) / entry.groups
+        self.wanted_norm = update_rms * (float(np.prod(entry.parameter.shape)) / entry.groups) ** 0.5
         self.average = state("momentum", entry)
+        self.momentum = constants(config.momentum)
+        self.weights = constants(config.momentum, 1.0 - config.momentum)
+        self.nesterov, self.heavy_ball = nesterov_momentum(), heavy_ball()
         self.precondition = precondition
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
-        rate = scalars[self.rate_index]
-        direction = self.before(gradient)
-        if self.first:
-            direction = self.nesterov(direction)
-        direction = self.decayed(self.precondition(direction, scalars))
-        if not self.first:
-            direction = self.heavy_ball(direction)
-        if self.update_rms > 0.0:
-            factor = self.update_rms * self.elements**0.5 / (self.norms(direction) + TINY)
-            return self.apply(self.scaled(direction, rate * factor), rate)
-        return self.apply(rate * direction, rate)
+        direction, factors = self.before(gradient, scalars) if self.first else self.after(gradient, scalars)
+        if self.wanted_norm > 0.0:
+            factors = self.wanted_norm / (self.norms(direction) + TINY)
+        return self.apply(direction, factors, scalars)
 
-    def nesterov(self, gradient: Tensor) -> Tensor:
-        """m ← βm + (1 − β)g; returns βm + (1 − β)g."""
-        fresh = (1.0 - self.momentum) * gradient
-        average = self.momentum * self.average + fresh
-        ops.assign(self.average, average)
-        return self.momentum * average + fresh
+    def before(self, gradient: Tensor, scalars: Scalars) -> Scaled:
+        """Momentum, then curvature."""
+        factors = self.gradient_factors(gradient, scalars)
+        direction = self.nesterov(self.average, gradient, factors, self.weights)
+        return self.decayed(self.precondition(direction, scalars), self.unscaled)
 
-    def heavy_ball(self, direction: Tensor) -> Tensor:
-        """m ← βm + direction; returns m."""
-        average = self.momentum * self.average + direction
-        ops.assign(self.average, average)
-        return average
+    def after(self, gradient: Tensor, scalars: Scalars) -> Scaled:
+        """Curvature, then momentum."""
+        direction = self.precondition(self.clipped_gradient(gradient, scalars), scalars)
+        direction, factors = self.decayed(direction, self.unscaled)
+        return self.heavy_ball(self.average, direction, factors, self.momentum), self.unscaled
 
 
 class AdamRule(Rule):
-    """Adam (Kingma & Ba, 2015) by the framework's kernel, with decoupled decay (Loshchilov & Hutter, 2019)."""
+    """Adam (Kingma & Ba, 2015) with decoupled decay (Loshchilov & Hutter, 2019)."""
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
-        self.beta1, self.beta2, self.epsilon = config.beta1, config.beta2, config.epsilon
         self.first_moment = state("first_moment", entry)
         self.second_moment = state("second_moment", entry)
-        self.adam = ops.Adam()
+        self.betas = constants(config.beta1, 1.0 - config.beta1, config.beta2, 1.0 - config.beta2)
+        self.epsilon = constants(config.epsilon)
+        self.adam = adam()
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
-        """w ← w(1 − rate·decay) − rate·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε), the framework's form of the bias correction."""
-        rate = scalars[self.rate_index]
-        gradient = self.decayed(self.before(gradient))
-        if self.shrink > 0.0:
-            ops.assign(self.weight, self.weight * (1.0 - rate * self.shrink))
-        moments = (self.first_moment, self.second_moment, scalars[2], scalars[3])
-        return self.adam(self.weight, *moments, rate, self.beta1, self.beta2, self.epsilon, gradient)
+        """w ← w(1 − rate·decay) − rate·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)."""
+        gradient, factors = self.decayed(gradient, self.gradient_factors(gradient, scalars))
+        direction = self.moved(gradient, factors, scalars, self.epsilon)
+        return self.apply(direction, self.unscaled, scalars)
+
+    def moved(self, gradient: Tensor, factors: Tensor, scalars: Scalars, epsilon: Tensor) -> Tensor:
+        """Change the moments; returns √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)."""
+        moments = (self.first_moment, self.second_moment)
+        return self.adam(*moments, gradient, factors, self.betas, scalars[3], epsilon)
 
 
-class LambRule(Rule):
+class LambRule(AdamRule):
     """LAMB (You et al., 2020, arXiv 1904.00962): u = m̂/(√v̂ + ε) + decay·w; w ← w − rate·(‖w‖/‖u‖)·u.
 
     The ratio is 1 where a norm is 0, and for norms and biases, which have no decay either.
@@ -159,24 +161,17 @@ class LambRule(Rule):
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
-        self.beta1, self.beta2, self.epsilon = config.beta1, config.beta2, config.epsilon
         self.adapted = entry.decayed
-        self.first_moment = state("first_moment", entry)
-        self.second_moment = state("second_moment", entry)
+        self.decay = constants(0.0)
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
-        rate = scalars[self.rate_index]
-        gradient = self.before(gradient)
-        first = self.beta1 * self.first_moment + (1.0 - self.beta1) * gradient
-        second = self.beta2 * self.second_moment + (1.0 - self.beta2) * gradient * gradient
-        ops.assign(self.first_moment, first)
-        ops.assign(self.second_moment, second)
-        direction = first / (1.0 - scalars[2]) / (ops.sqrt(second / (1.0 - scalars[3])) + self.epsilon)
-        if self.adapted:
-            direction = direction + (self.shrink + self.l2) * self.weight
-            direction = self.scaled(direction, self.trust_ratio(direction))
-        return ops.assign(self.weight, self.weight - rate * direction)
+        epsilon = self.epsilon * scalars[4]  # beside √v instead of √v̂
+        direction = self.moved(gradient, self.gradient_factors(gradient, scalars), scalars, epsilon)
+        if not self.adapted:
+            return self.apply(direction, self.unscaled, scalars)
+        direction = direction + (self.shrink + self.l2) * self.weight
+        return self.apply(direction, self.trust_ratio(direction), scalars)
 
     def trust_ratio(self, direction: Tensor) -> Tensor:
         """‖w‖/‖u‖ of each group, 1 where either is 0."""
@@ -209,18 +204,17 @@ class SoapRule(Rule):
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
-        rate = scalars[self.rate_index]
-        g = self.before(gradient).reshape(self.stacked)
+        g = self.clipped_gradient(gradient, scalars).reshape(self.stacked)
         first = self.beta1 * self.first_moment.reshape(self.stacked) + (1.0 - self.beta1) * g
         rotated = self.rotate(g)
         second = self.beta2 * self.second_moment.reshape(self.stacked) + (1.0 - self.beta2) * rotated * rotated
         ops.assign(self.first_moment, first.reshape(self.shape))
         ops.assign(self.second_moment, second.reshape(self.shape))
-        root = ops.sqrt(second / (1.0 - scalars[3])) + self.epsilon
-        direction = self.rotate(first) / (1.0 - scalars[2]) / root
+        direction = scalars[3] * self.rotate(first) / (ops.sqrt(second) + self.epsilon * scalars[4])
         direction = self.product_t(self.product(self.basis_left, direction), self.basis_right)
         self.accumulate(g)
-        return self.apply(rate * self.decayed(direction.reshape(self.shape)), rate)
+        direction, factors = self.decayed(direction.reshape(self.shape), self.unscaled)
+        return self.apply(direction, factors, scalars)
 
     def rotate(self, x: Tensor) -> Tensor:
         """Qₗᵀ x Qᵣ."""
@@ -248,6 +242,11 @@ def state(kind: str, entry: Registration) -> Parameter:
     """A zero tensor of the parameter's shape, named by its kind and the parameter."""
     zeros = np.zeros(entry.parameter.shape, np.float32)
     return Parameter(zeros, f"{kind}.{entry.parameter.name}", requires_grad=False)
+
+
+def constants(*values: float) -> Tensor:
+    """Numbers that a kernel takes as a tensor."""
+    return Tensor(np.array(values, np.float32))
 
 
 def squares(kind: str, entry: Registration, size: int) -> Any:

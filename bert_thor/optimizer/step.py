@@ -20,6 +20,7 @@ from bert_thor.collectives import Exchange
 from bert_thor.config import ConfigError
 from bert_thor.distributed import World
 from bert_thor.ops._custom import kernel_errors
+from bert_thor.ops.l2_norm import l2_norm
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature import Curvatures, LayerCurvature, RefreshReport
 from bert_thor.optimizer.directions import Kronecker
@@ -42,6 +43,7 @@ class Gradients(nn.Cell):
         self.model = model
         self.exchange = exchange
         self.weight_count = len(weights)
+        self.norm = l2_norm()
         self.backward = ms.value_and_grad(model, None, ParameterTuple([*weights, *probes]), has_aux=True)
 
     def construct(self, *batch: Tensor) -> Any:
@@ -49,28 +51,32 @@ class Gradients(nn.Cell):
         losses, gradients = self.backward(*batch)
         losses, gradients = self.exchange(losses, gradients)
         weights = gradients[: self.weight_count]
-        total = ms.Tensor(0.0, ms.float32)
+        norms = ()
         for gradient in weights:
-            total = total + (gradient * gradient).sum()
-        return losses, ops.sqrt(total), weights, gradients[self.weight_count :]
+            norms = (*norms, self.norm(gradient))
+        norm = self.norm(ops.concat(norms)).reshape(())
+        return losses, norm, weights, gradients[self.weight_count :]
 
 
 class Update(nn.Cell):
-    """Applies every rule to its gradient, scaled by `scale` (the global clipping factor)."""
+    """Applies every rule to its gradient."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         super().__init__(auto_prefix=False)
         self.rules = nn.CellList(list(rules), auto_prefix=False)
 
     def construct(
-        self, scale: Tensor, rate: Tensor, first_rate: Tensor, power1: Tensor, power2: Tensor,
+        self, scale: Tensor, rate: Tensor, first_rate: Tensor, correction: Tensor, root2: Tensor,
         root_damping: Tensor, sequences: Tensor, *gradients: Tensor
     ) -> Tensor:  # fmt: skip
-        """Change all parameters; returns `scale` when all are done, so that the caller can wait for it."""
-        scalars = (rate, first_rate, power1, power2, root_damping, sequences)
+        """Change all parameters; returns `scale` when all are done, so that the caller can wait for it.
+
+        `scale` is the global clipping factor, correction = √(1 − β₂ᵗ)/(1 − β₁ᵗ) and root2 = √(1 − β₂ᵗ) undo the bias of Adam's moments.
+        """
+        scalars = (scale, rate, first_rate, correction, root2, root_damping, sequences)
         done = scale
         for rule, gradient in zip(self.rules, gradients):
-            done = ops.depend(done, rule(gradient * scale, scalars))
+            done = ops.depend(done, rule(gradient, scalars))
         return done
 
 
@@ -177,8 +183,9 @@ class Optimizer:
         seconds = self._start_soap(gradients) if self.soap and step == 0 else 0.0
         rate = 0.0 if step == 0 and self.soap else config.learning_rate * factor
         rates = rate, config.first_order_learning_rate * factor
-        powers = config.beta1 ** (step + 1), config.beta2 ** (step + 1)
-        scalars = (_scalar(value) for value in (*rates, *powers, context[0] ** 0.5, context[1]))
+        root2 = (1.0 - config.beta2 ** (step + 1)) ** 0.5
+        bias = root2 / (1.0 - config.beta1 ** (step + 1)), root2
+        scalars = (_scalar(value) for value in (*rates, *bias, context[0] ** 0.5, context[1]))
         clipped = config.clip == "global" and config.clip_norm > 0 and norm > config.clip_norm
         self.update(_scalar(config.clip_norm / norm if clipped else 1.0), *scalars, *gradients).asnumpy()
         if self.soap and step > 0 and refreshes_at(step, config):

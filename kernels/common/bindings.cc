@@ -6,16 +6,20 @@
 #include "common/parallel.h"
 
 namespace thor {
+void BindAdam(py::module_& module);
 void BindAttention(py::module_& module);
 void BindBiasGelu(py::module_& module);
 void BindCholeskyInverse(py::module_& module);
 void BindDropout(py::module_& module);
 void BindEmbedding(py::module_& module);
 void BindFisherCovariance(py::module_& module);
+void BindL2Norm(py::module_& module);
 void BindLayerNorm(py::module_& module);
+void BindMomentum(py::module_& module);
 void BindPrecondition(py::module_& module);
 void BindResidualDropoutLayerNorm(py::module_& module);
 void BindSoftmaxCrossEntropy(py::module_& module);
+void BindWeightUpdate(py::module_& module);
 }  // namespace thor
 
 PYBIND11_MODULE(_native, module) {
@@ -26,14 +30,18 @@ PYBIND11_MODULE(_native, module) {
   module.def("abi_version", &thor_abi_version);
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
+  thor::BindAdam(module);
   thor::BindAttention(module);
   thor::BindBiasGelu(module);
   thor::BindCholeskyInverse(module);
   thor::BindDropout(module);
   thor::BindEmbedding(module);
   thor::BindFisherCovariance(module);
+  thor::BindL2Norm(module);
   thor::BindLayerNorm(module);
+  thor::BindMomentum(module);
   thor::BindPrecondition(module);
   thor::BindResidualDropoutLayerNorm(module);
   thor::BindSoftmaxCrossEntropy(module);
+  thor::BindWeightUpdate(module);
 }

@@ -93,6 +93,7 @@ inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
 inline Floats Reciprocal(Floats a) {
   return {_mm256_div_ps(_mm256_set1_ps(1), a.low), _mm256_div_ps(_mm256_set1_ps(1), a.high)};
 }
+inline Floats Sqrt(Floats a) { return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
 inline Floats RoundToNearest(Floats a) {
   constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   return {_mm256_round_ps(a.low, kMode), _mm256_round_ps(a.high, kMode)};

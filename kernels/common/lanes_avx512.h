@@ -62,6 +62,7 @@ inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
   return {_mm512_mask_mov_ps(otherwise.v, _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), then.v)};
 }
 inline Floats Reciprocal(Floats a) { return {_mm512_div_ps(_mm512_set1_ps(1), a.v)}; }
+inline Floats Sqrt(Floats a) { return {_mm512_sqrt_ps(a.v)}; }
 inline Floats RoundToNearest(Floats a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }

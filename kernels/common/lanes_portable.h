@@ -102,6 +102,9 @@ inline Floats WhereLess(Floats a, Floats b, Floats then, Floats otherwise) {
 inline Floats Reciprocal(Floats a) {
   return PerLane([&](int i) { return 1.0f / Get(a, i); });
 }
+inline Floats Sqrt(Floats a) {
+  return PerLane([&](int i) { return __builtin_sqrtf(Get(a, i)); });
+}
 // Exact below 2^22, and a NaN stays a NaN.
 inline Floats RoundToNearest(Floats a) { return a + Set(12582912.0f) - Set(12582912.0f); }
 // a * 2^n for integral n in [-126, 127].

@@ -27,6 +27,7 @@ SIZES = {
     "rows": 6, "features": 20, "block": 8, "blocks": 3, "n": 20, "outputs": 12, "inputs": 20, "g_block": 5, "a_block": 8,
     "batch": 2, "heads": 2, "length": 5, "head_size": 4, "vocabulary": 30, "classes": 20, "first_block": 0,
     "threads": 1, "site": 3, "probability": 0.1, "eps": 1e-6,
+    "parts": 3, "elements": 40, "decay": 0.9, "fresh": 0.1, "correction": 0.5, "rate": 0.1,
 }  # fmt: skip
 ANY_VALUE = ("threads", "site", "first_block")
 """Numbers that may be anything: every value has to work."""

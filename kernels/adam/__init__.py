@@ -1,0 +1,1 @@
+"""Adam's direction and its two moments."""

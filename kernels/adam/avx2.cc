@@ -1,0 +1,3 @@
+#include "adam/body.h"
+
+const thor::AdamImplementation thor::adam_avx2 = MoveMoments;

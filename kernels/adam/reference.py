@@ -1,0 +1,31 @@
+"""Adam's moments and direction in NumPy: what the operation means. float64 inside, float32 out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float32 = NDArray[np.float32]
+
+
+def adam(
+    first: ArrayLike,
+    second: ArrayLike,
+    gradient: ArrayLike,
+    factors: ArrayLike,
+    betas: tuple[float, float],
+    correction: float,
+    eps: float,
+) -> tuple[Float32, Float32, Float32]:
+    """(next_first, next_second, direction) of Kingma and Ba (2015), in the efficient order of their section 2.
+
+    m = beta1 first + (1 - beta1) f g; v = beta2 second + (1 - beta2) (f g)^2; direction = correction m / (sqrt(v) + eps).
+    first, second and gradient have one shape; factors [parts] has an f for each of that many equal parts of it. With
+    correction = sqrt(1 - beta2^t) / (1 - beta1^t) the moments' bias in step t is corrected.
+    """
+    parts, values = np.asarray(factors, np.float64), np.asarray(gradient, np.float64)
+    g = (values.reshape(len(parts), -1) * parts[:, None]).reshape(values.shape)
+    m = betas[0] * np.asarray(first, np.float64) + (1.0 - betas[0]) * g
+    v = betas[1] * np.asarray(second, np.float64) + (1.0 - betas[1]) * g * g
+    direction = correction * m / (np.sqrt(v) + eps)
+    return m.astype(np.float32), v.astype(np.float32), direction.astype(np.float32)

@@ -1,0 +1,1 @@
+"""L2 norms of the equal parts of a tensor."""

@@ -1,0 +1,3 @@
+#include "l2_norm/body.h"
+
+const thor::L2NormImplementation thor::l2_norm_portable = SumOfSquares;

@@ -1,0 +1,1 @@
+"""Moving averages of gradients: Nesterov's momentum and the heavy ball."""

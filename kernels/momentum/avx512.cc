@@ -1,0 +1,3 @@
+#include "momentum/body.h"
+
+const thor::MomentumImplementation thor::momentum_avx512 = kImplementation;

@@ -1,0 +1,3 @@
+#include "weight_update/body.h"
+
+const thor::WeightUpdateImplementation thor::weight_update_avx512 = Move;
