@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .instructions.patterns import BLOCKS_PER_REPEAT
+from .instructions.patterns import touched_blocks
 from .instructions.table import Instruction, Plan
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BLOCK_SHIFT, GROUPS = 5, 16
 
-Access = tuple[int, int, int, bool]
+Access = tuple[int, tuple[int, ...], int, int, bool]
 
 
 @lru_cache(maxsize=65536)
@@ -23,17 +23,18 @@ def conflict_factor(accesses: tuple[Access, ...], repeats: int) -> float:
     """Mean cycles per repeat: the largest number of reads, or of writes, that fall into one bank group.
 
     Args:
-        accesses: per operand the start address modulo 512 bytes, block stride, repeat stride (both in blocks), and
-            whether it is a write.
+        accesses: per operand the start address modulo 512 bytes, the numbers of the blocks that a repeat touches, block
+            stride, repeat stride (both in blocks), and whether it is a write.
         repeats: number of repeats.
 
-    A bank group serves one block of 32 bytes per cycle and direction, so a repeat of 8 blocks per operand takes
-    max over groups (number of reads, number of writes) cycles.
+    A bank group serves one block of 32 bytes per cycle and direction, so a repeat takes max over groups (number of
+    reads, number of writes) cycles. A repeat touches 8 blocks of the operand with the widest items, fewer of a narrower
+    one and of those that the mask leaves out.
     """
     repeat = np.arange(repeats)[:, None]
     counts = {True: np.zeros((repeats, GROUPS), np.int64), False: np.zeros((repeats, GROUPS), np.int64)}
-    block = np.arange(BLOCKS_PER_REPEAT)[None, :]
-    for start, block_stride, repeat_stride, is_write in accesses:
+    for start, blocks, block_stride, repeat_stride, is_write in accesses:
+        block = np.array(blocks)[None, :]
         group = ((start >> BLOCK_SHIFT) + repeat * repeat_stride + block * block_stride) % GROUPS
         if block_stride == 0:
             group = group[:, :1]
@@ -64,8 +65,10 @@ def _factor(instruction: Instruction, plan: Plan, names: Any, starts: tuple[int,
     accesses = []
     for name, start in zip(names, starts):
         block, repeat = plan.detail["strides"][name]
+        itemsize = np.dtype(instruction.tensors[name].dtype).itemsize
+        blocks = touched_blocks(plan.detail["mask"], plan.detail["width"], itemsize)
         if instruction.is_written(name):
-            accesses.append((start, block, repeat % GROUPS, True))
+            accesses.append((start, blocks, block, repeat % GROUPS, True))
         if instruction.is_read(name):
-            accesses.append((start, block, repeat % GROUPS, False))
+            accesses.append((start, blocks, block, repeat % GROUPS, False))
     return conflict_factor(tuple(accesses), plan.detail["repeat"])

@@ -20,6 +20,7 @@ Interval = tuple[Value, Value]
 
 INTEGER_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 FLOAT_TYPES = ("float16", "float32")
+NEUTRAL_RIGHT, NEUTRAL_LEFT = (("+", 0), ("-", 0), ("*", 1), ("//", 1)), (("+", 0), ("*", 1))
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 _identifiers = itertools.count(1)
@@ -224,6 +225,10 @@ def binary(operator: str, a: Any, b: Any) -> Expression:
                 caller_location(),
             )
     common = _common_type(a, b)
+    if isinstance(b, int) and (operator, b) in NEUTRAL_RIGHT and a.dtype == common in INTEGER_TYPES:
+        return a  # type: ignore[no-any-return]
+    if isinstance(a, int) and (operator, a) in NEUTRAL_LEFT and b.dtype == common in INTEGER_TYPES:
+        return b  # type: ignore[no-any-return]
     return Expression(operator, (cast(a, common), cast(b, common)), "bool" if operator in COMPARISONS else common)
 
 

@@ -47,8 +47,8 @@ class Timing:
     def report(self) -> Report:
         """The report for the machine's constants."""
         classes = self._classes(self._machine, True)
-        cycles = _total(classes, self._program.block_num, self._machine)
-        return Report(self._program, self._machine, classes, cycles, sum(r.first_read for r in self._reuse.values()))
+        cycles = self._chip_cycles(classes, self._machine)
+        return Report(self._program, self._machine, classes, cycles, self._hbm_bytes(classes))
 
     def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at either end of its range."""
@@ -60,7 +60,18 @@ class Timing:
 
     def _cycles(self, constants: Mapping[str, float]) -> int:
         machine = self._machine.with_constants(constants)
-        return _total(self._classes(machine, False), self._program.block_num, machine)
+        return self._chip_cycles(self._classes(machine, False), machine)
+
+    def _chip_cycles(self, classes: list[CoreClass], machine: Machine) -> int:
+        """The slowest core's cycles, and no fewer than HBM needs for what all cores move."""
+        slowest = _total(classes, self._program.block_num, machine)
+        return int(np.ceil(max(slowest, _hbm_cycles(self._hbm_bytes(classes), machine)) + machine["launch.cycles"]))
+
+    def _hbm_bytes(self, classes: list[CoreClass]) -> float:
+        """First reads of all tensors, and all writes."""
+        moved = [(len(c.cores), path, n) for c in classes for path, n in c.time.statistics.bytes.items()]
+        writes = sum(cores * n for cores, (_, target), n in moved if target == GLOBAL)
+        return writes + sum(r.first_read for r in self._reuse.values())
 
     def _classes(self, machine: Machine, with_events: bool) -> list[CoreClass]:
         costs = Costs(machine, self._read_rates(machine), self._write_rate(machine))
@@ -86,20 +97,25 @@ class Timing:
         return {key: r.read / (r.first_read / cold + (r.read - r.first_read) / warm) for key, r in self._reuse.items()}
 
     def _write_rate(self, machine: Machine) -> float:
-        return machine["gm.write"]
+        """Bytes per cycle and core: the core's own rate, or its share of HBM."""
+        return min(machine["gm.write"], self._bandwidth_share(machine))
 
 
-def _total(classes: list[CoreClass], block_num: int, machine: Machine) -> int:
-    """Cycles of the chip: waves of blocks over the cores; barriers wait for the slowest."""
+def _hbm_cycles(moved: float, machine: Machine) -> float:
+    return moved / machine["hbm.bytes_per_second"] * machine.megahertz * 1e6
+
+
+def _total(classes: list[CoreClass], block_num: int, machine: Machine) -> float:
+    """Cycles of the cores: waves of blocks over them; barriers wait for the slowest."""
     segments = max(len(c.time.segments) for c in classes)
     if segments > 1:
         longest = [max(c.time.segments[i] for c in classes if i < len(c.time.segments)) for i in range(segments)]
-        return int(np.ceil(sum(longest) + machine["launch.cycles"]))
+        return float(sum(longest))
     per_block = np.zeros(block_num)
     for group in classes:
         per_block[group.cores] = group.time.cycles
     per_core = [per_block[core :: machine.cores].sum() for core in range(min(machine.cores, block_num))]
-    return int(np.ceil(max(per_core) + machine["launch.cycles"]))
+    return float(max(per_core))
 
 
 class Report:
@@ -114,7 +130,7 @@ class Report:
     """
 
     def __init__(
-        self, program: KernelProgram, machine: Machine, classes: list[CoreClass], cycles: int, hbm_reads: float
+        self, program: KernelProgram, machine: Machine, classes: list[CoreClass], cycles: int, hbm_bytes: float
     ) -> None:
         self.name = program.name
         self.chip = machine.chip
@@ -132,7 +148,7 @@ class Report:
         for group in classes:
             self.totals.add(group.time.statistics, len(group.cores))
         self.bytes_moved = {f"{NAMES[a]}->{NAMES[b]}": int(n) for (a, b), n in self.totals.bytes.items()}
-        self.hbm_bytes = hbm_reads + sum(n for (_, b), n in self.totals.bytes.items() if b == GLOBAL)
+        self.hbm_bytes = hbm_bytes
         self.instructions = {name: int(n) for name, n in self.totals.instructions.items()}
 
     def roofline(self) -> dict[str, float]:
@@ -142,7 +158,7 @@ class Report:
         bounds = {pipe: statistics.busy[pipe] for pipe in PIPES}
         bounds["cube arithmetic"] = statistics.flop / CUBE_FLOP_PER_CYCLE
         result = {name: waves * value for name, value in bounds.items()}
-        result["HBM"] = self.hbm_bytes / machine["hbm.bytes_per_second"] * machine.megahertz * 1e6
+        result["HBM"] = _hbm_cycles(self.hbm_bytes, machine)
         return result
 
     def binding(self) -> tuple[str, float]:

@@ -152,7 +152,7 @@ def _plan_mask_move(instruction: Instruction, integers: Integers) -> Plan | None
     for name in ("dst", "src"):
         items = MASK_BYTES // np.dtype(instruction.tensors[name].dtype).itemsize
         patterns[name] = result_pattern(1, items, items)
-    return Plan(patterns, {n: BLOCK_BYTES for n in patterns if instruction.tensors[n].scope == UB}, 1)
+    return Plan(patterns, {n: MASK_BYTES for n in patterns if instruction.tensors[n].scope == UB}, 1)
 
 
 def _check_mask_move(instruction: Instruction) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 BLOCK_BYTES = 32
-BLOCKS_PER_REPEAT = 8
 FRACTAL_BYTES = 512
 
 
@@ -45,6 +44,12 @@ def active_elements(mask: tuple[int, ...], width: int) -> np.ndarray:
     high, low = mask
     bits = [(low >> i) & 1 for i in range(64)] + [(high >> i) & 1 for i in range(64)]
     return np.flatnonzero(np.array(bits[:width]))
+
+
+@cache
+def touched_blocks(mask: tuple[int, ...], width: int, itemsize: int) -> tuple[int, ...]:
+    """Numbers of the 32-byte blocks of one repeat in which a mask selects items of a size."""
+    return tuple(int(b) for b in np.unique(active_elements(mask, width) // (BLOCK_BYTES // itemsize)))
 
 
 @lru_cache(maxsize=4096)

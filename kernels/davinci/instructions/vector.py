@@ -72,7 +72,7 @@ def vector_plan(names: Sequence[str], block_limit: int) -> Callable[[Instruction
             n: vector_pattern(mask, width, np.dtype(instruction.tensors[n].dtype).itemsize, repeat, *strides[n])
             for n in names
         }
-        detail = {"strides": strides, "repeat": repeat}
+        detail = {"strides": strides, "repeat": repeat, "mask": mask, "width": width}
         return Plan(patterns, {n: BLOCK_BYTES for n in names}, repeat, integers=integers, detail=detail)
 
     return plan

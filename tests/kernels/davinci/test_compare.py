@@ -84,6 +84,18 @@ def test_the_register_goes_to_ub_and_back() -> None:
     assert same(found["dst"], np.where(chosen, a, b))
 
 
+def test_a_mask_starts_at_any_16_bytes() -> None:
+    """CANN's dropout kernels move 128 mask bits at a time from wherever they lie in UB."""
+    a, b = small(0, 128, F16), small(1, 128, F16)
+    bits = np.random.default_rng(6).integers(0, 256, 64).astype(np.uint8)
+
+    def call(t: Any, dst: Any, bits: Any, a: Any, b: Any) -> None:
+        t.vsel(128, 0, dst, t.mov_tensor_to_cmpmask(bits[16]), a, b, 1, 1, 1, 1, 8, 8, 8)
+
+    found = in_ub(call, dst=np.zeros(128, F16), bits=bits, a=a, b=b)
+    assert same(found["dst"], np.where(np.unpackbits(bits[16:32], bitorder="little").astype(bool), a, b))
+
+
 def test_vec_sel_reads_its_mask_from_ub() -> None:
     a, b = small(0, 64, F32), small(1, 64, F32)
     bits = np.random.default_rng(5).integers(0, 256, 32).astype(np.uint8)

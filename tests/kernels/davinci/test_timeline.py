@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Callable
 
@@ -71,15 +72,15 @@ def test_two_sources_meet_in_the_banks(apart: int, cycles: int) -> None:
 @pytest.mark.parametrize(("block_stride", "cycles"), [(1, 1), (8, 4), (16, 8), (4, 2), (3, 1)])
 def test_block_strides_meet_in_the_banks(block_stride: int, cycles: int) -> None:
     """The manual's examples: stride 16 puts 8 blocks into one group, stride 8 puts 4."""
-    assert banks.conflict_factor(((0, block_stride, 0, False),), 1) == cycles
+    assert banks.conflict_factor(((0, tuple(range(8)), block_stride, 0, False),), 1) == cycles
 
 
 def plain_conflicts(accesses: Any, repeats: int) -> float:
     total = 0
     for r in range(repeats):
         counts: dict[tuple[bool, int], int] = {}
-        for start, block, repeat, writes in accesses:
-            for b in range(1 if block == 0 else 8):
+        for start, blocks, block, repeat, writes in accesses:
+            for b in (0,) if block == 0 else blocks:
                 group = (start // 32 + r * repeat + b * block) % 16
                 counts[writes, group] = counts.get((writes, group), 0) + 1
         total += max(counts.values())
@@ -90,10 +91,33 @@ def test_the_bank_model_against_counting() -> None:
     generator = np.random.default_rng(0)
     for _ in range(200):
         accesses = tuple(
-            (int(generator.integers(16)) * 32, int(generator.integers(0, 20)), int(generator.integers(0, 20)), writes)
+            (
+                int(generator.integers(16)) * 32,
+                tuple(sorted(generator.permutation(8)[: generator.integers(1, 9)].tolist())),
+                int(generator.integers(0, 20)),
+                int(generator.integers(0, 20)),
+                writes,
+            )
             for writes in (True, False, False)
         )
         assert banks.conflict_factor(accesses, 5) == plain_conflicts(accesses, 5)
+
+
+@pytest.mark.parametrize(("mask", "cycles"), [(64, 2), (32, 1), ([0, 0xFF], 1), ([0, 0xFF00FF00FF00FF], 2)])
+def test_blocks_that_the_mask_leaves_out_meet_nothing(mask: Any, cycles: int) -> None:
+    """The second source lies 4 blocks after the first: they share groups only where a repeat touches more than 4 blocks."""
+    call = lambda t, ub: t.vadd(mask, ub[8192], ub[0], ub[4096 + 32], 16, 1, 1, 1, 16, 16, 16)  # noqa: E731
+    assert busy(call, "V") == 16 * cycles
+
+
+def test_the_narrow_side_of_mixed_widths_touches_half_the_blocks() -> None:
+    """64 items are 8 blocks in float32 and 4 in float16: vaxpy reads both, which fit beside each other."""
+
+    def call(t: Any, ub: Any) -> None:
+        narrow = ub.reinterpret_cast_to("float16")
+        t.vaxpy(64, ub[8192], narrow[256 // 2], 1.0, 16, 1, 1, 16, 16)
+
+    assert busy(call, "V") == 16
 
 
 @pytest.mark.parametrize(
@@ -375,10 +399,37 @@ def test_every_constant_has_a_source_and_sensitivity_moves_the_result() -> None:
 
 
 def test_chips_differ_in_clock_and_cores() -> None:
-    slow = spread(32).run(chip="Ascend910B")
-    fast = spread(32).run(chip="Ascend910PremiumA")
+    plenty = {"hbm.bytes_per_second": 1e15}
+    slow = spread(32).run(chip="Ascend910B", constants=plenty)
+    fast = spread(32).run(chip="Ascend910PremiumA", constants=plenty)
     assert slow.cycles == 2 * fast.cycles  # 30 cores: the last two blocks are a second wave
     assert fast.report.microseconds == pytest.approx(fast.cycles / 1220)
+
+
+def test_neutral_operations_cost_nothing() -> None:
+    """x + 0, x - 0, x * 1 and x // 1 are folded, as CANN's compiler does; x * 0 and x - 1 are not."""
+
+    def cycles(value: Callable[[Any], Any]) -> int:
+        def body(t: Any, y: Any) -> None:
+            ub = t.Tensor("float32", (64,), name="ub", scope=tik.scope_ubuf)
+            t.vector_dup(64, ub, 1.0, 1, 1, 8)
+            scalar = t.Scalar("int64", "scalar", 5)
+            scalar.set_as(value(scalar))
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+        return program(body, {}, {"y": ((64,), "float32")}).run(constants={"scalar.operation": 1000}).cycles
+
+    assert cycles(lambda x: (0 + (1 * (x + 0) - 0) * 1) // 1) == cycles(lambda x: x)
+    assert cycles(lambda x: x * 0) == cycles(lambda x: x - 1) > cycles(lambda x: x)
+
+
+def test_the_chip_moves_no_more_than_hbm_allows() -> None:
+    """32 cores that store together share the bandwidth; no kernel is faster than its bytes."""
+    share = MACHINE["hbm.bytes_per_second"] / 1e9 / 32
+    shared, plenty = spread(32).run(), spread(32).run(constants={"hbm.bytes_per_second": 1e15})
+    assert shared.cycles - plenty.cycles == math.ceil(256 / share) - math.ceil(256 / MACHINE["gm.write"])
+    starved = spread(32).run(constants={"hbm.bytes_per_second": 1e9})
+    assert starved.cycles >= starved.report.hbm_bytes == 32 * 256
 
 
 def test_report_and_trace(tmp_path: Path) -> None:
