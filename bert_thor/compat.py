@@ -20,7 +20,12 @@ def use_graph_mode(device_target: str) -> None:
 
     2.10 starts in PyNative mode and 1.10 in graph mode, so it is always set. `set_device` exists since 2.5 and may be called only
     before the first kernel of the process.
+
+    On the CPU 2.10 launches kernels from a second thread while the calling thread spins until that is done, on a core that the kernels
+    need: a training step then takes twice as long on two cores. The variable makes the calling thread launch them itself.
     """
+    if device_target == "CPU":
+        os.environ.setdefault("MS_DEV_HOST_BLOCKING_RUN", "1")
     if hasattr(ms, "set_device"):
         ms.set_context(mode=ms.GRAPH_MODE)
         if ms.get_context("device_target") != device_target:

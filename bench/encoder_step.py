@@ -1,0 +1,152 @@
+"""Forward and backward of a small encoder: our MindSpore step against the same network in PyTorch, eager.
+
+    python bench/encoder_step.py --threads 1
+
+Sizes: 4 layers, hidden 256, feed-forward 1024, 4 heads, 8 sequences of 128 tokens, 20 masked tokens each, vocabulary 8192,
+dropout 0.1; no optimizer. Each contender runs in a process of its own, the processes take turns, and the median of the
+processes' medians counts: two frameworks in one process would disturb each other's thread pools.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import environment
+import numpy as np
+import peers
+
+BATCH, LENGTH, MASKED, VOCABULARY, HIDDEN, HEADS, LAYERS = 8, 128, 20, 8192, 256, 4, 4
+FEED_FORWARD = 4 * HIDDEN
+ROUNDS = 5
+STEPS, WARM_UP = 15, 5
+CONTENDERS = ("ours", "pytorch", "pytorch_fused_attention")
+
+
+def flop() -> float:
+    """Multiply-adds of all matrix products, twice; the backward pass costs two forward passes."""
+    rows = BATCH * LENGTH
+    layer = rows * (4 * HIDDEN**2 + 2 * HIDDEN * FEED_FORWARD + 2 * LENGTH * HIDDEN)
+    head = BATCH * MASKED * HIDDEN * (HIDDEN + VOCABULARY) + BATCH * HIDDEN * (HIDDEN + 2)
+    return 3 * 2 * (LAYERS * layer + head)
+
+
+def batch() -> tuple[np.ndarray, ...]:
+    """Token ids, mask, segments, masked positions, their labels and weights, and whether the sentences follow each other."""
+    random = np.random.default_rng(0)
+    ids = random.integers(0, VOCABULARY, (BATCH, LENGTH)).astype(np.int32)
+    positions = np.sort(random.permuted(np.tile(np.arange(LENGTH), (BATCH, 1)), axis=1)[:, :MASKED], 1).astype(np.int32)
+    segments = np.tile((np.arange(LENGTH) >= LENGTH // 2).astype(np.int32), (BATCH, 1))
+    labels = np.take_along_axis(ids, positions, 1)
+    weights = np.ones((BATCH, MASKED), np.float32)
+    return ids, np.ones_like(ids), segments, positions, labels, weights, np.arange(BATCH, dtype=np.int32) % 2
+
+
+def our_step() -> Callable[[], float]:
+    """One graph: losses and the gradients of all weights."""
+    import mindspore as ms
+
+    from bert_thor.compat import use_graph_mode
+    from bert_thor.config import BERT_SIZES
+    from bert_thor.model import BertForPreTraining, dropout_seed
+    from bert_thor.parameters import weights
+
+    use_graph_mode("CPU")
+    model = BertForPreTraining(BERT_SIZES["bert-mini"]).set_train()
+    backward = ms.value_and_grad(model, None, ms.ParameterTuple(weights(model)), has_aux=True)
+
+    @ms.jit
+    def step(*inputs: Any) -> Any:
+        return backward(*inputs)
+
+    inputs = (*map(ms.Tensor, batch()), dropout_seed(0, 0))
+
+    def run() -> float:
+        losses, gradients = step(*inputs)
+        for gradient in gradients:
+            gradient.asnumpy()
+        return float(losses[0].asnumpy())
+
+    return run
+
+
+def pytorch_step(fused_attention: bool) -> Callable[[], float]:
+    """The same network; attention by products and softmax, or by scaled_dot_product_attention."""
+    import torch
+    from pytorch_encoder import BertForPreTraining
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    model = BertForPreTraining(VOCABULARY, HIDDEN, LAYERS, HEADS, FEED_FORWARD, LENGTH, fused_attention).train()
+    inputs = [torch.from_numpy(a).long() if a.dtype == np.int32 else torch.from_numpy(a) for a in batch()]
+
+    def run() -> float:
+        model.zero_grad(set_to_none=True)
+        loss = model(*inputs)
+        loss.backward()
+        return float(loss.detach())
+
+    return run
+
+
+def worker(name: str, output: Path) -> None:
+    """Median seconds per step of one contender in this process: CPU time where there is one thread, else wall time."""
+    step = our_step() if name == "ours" else pytorch_step(name == "pytorch_fused_attention")
+    clock = time.process_time if os.environ["OMP_NUM_THREADS"] == "1" else time.perf_counter
+    seconds = []
+    for _ in range(WARM_UP + STEPS):
+        start = clock()
+        loss = step()
+        seconds.append(clock() - start)
+    if not np.log(VOCABULARY) < loss < np.log(VOCABULARY) + 2:
+        raise SystemExit(f"error: the loss of {name} is {loss}; an untrained network's is about log(vocabulary) + log 2.")
+    output.write_text(json.dumps(statistics.median(seconds[WARM_UP:])))
+
+
+def measure(threads: int, rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Seconds per step of every contender that is installed, one number per round."""
+    names = [name for name in CONTENDERS if name == "ours" or peers.torch(threads)]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in names if turn % 2 == 0 else names[::-1]:
+            seconds[name].append(_in_process(name, threads))
+    return seconds
+
+
+def _in_process(name: str, threads: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:  # MindSpore leaves files in the working directory
+        output = Path(folder) / "seconds.json"
+        command = [sys.executable, __file__, "--contender", name, "--output", str(output)]
+        subprocess.run(command, cwd=folder, env={**os.environ, **environment.variables(threads)}, check=True)
+        return float(json.loads(output.read_text()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, help="threads of every contender (1)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"processes per contender ({ROUNDS})")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        worker(options.contender, options.output)
+        return
+    for name, seconds in measure(options.threads, options.rounds).items():
+        median = statistics.median(seconds)
+        print(
+            f"{name:24} {options.threads} thread(s) {median * 1e3:7.1f} ms {flop() / median / 1e9:6.1f} GFLOP/s"
+            f" ({min(seconds) * 1e3:.1f}-{max(seconds) * 1e3:.1f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
