@@ -47,7 +47,7 @@ class Tiling:
         """Whether rows start between the 32-byte blocks of global memory."""
         return self.edge % LANES != 0
 
-    def sweep_bytes(self) -> int:
+    def ub_bytes(self) -> int:
         """Bytes of UB of the vector sweep."""
         staged = self.padded * self.row_pitch
         columns = 2 * _round_up(self.tiles // 2 * self.column_pitch, FRACTAL)
@@ -71,8 +71,8 @@ def tile(blocks: int, edge: int, cores: int, ub_bytes: int = UB_BYTES) -> Tiling
     if blocks < 1:
         raise ValueError(f"cholesky_inverse: {blocks} blocks were given; the kernel takes 1 at least.")
     tiling = Tiling(blocks, edge, min(cores, blocks))
-    if tiling.sweep_bytes() > ub_bytes:
-        raise ValueError(f"cholesky_inverse: {tiling.sweep_bytes()} bytes of UB are needed; the chip has {ub_bytes}.")
+    if tiling.ub_bytes() > ub_bytes:
+        raise ValueError(f"cholesky_inverse: {tiling.ub_bytes()} bytes of UB are needed; the chip has {ub_bytes}.")
     return tiling
 
 
