@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -23,8 +22,7 @@ NEWTON_SCHULZ_STEPS = 5
 class Kronecker(nn.Cell):
     """G⁻¹ dW A⁻¹ of a dense layer, A⁻¹ dE G⁻¹ of a table (whose rows are its inputs), on packed diagonal blocks.
 
-    The inverses start as identities and are written by the refresh. A table's A is diagonal, so its rows are scaled, not multiplied:
-    the kernel's blocks of edge 1 would cost several times as much.
+    The inverses start as identities and are written by the refresh. A table's A is diagonal: blocks of edge 1.
     """
 
     def __init__(self, entry: Registration) -> None:
@@ -34,24 +32,13 @@ class Kronecker(nn.Cell):
         self.inverse_a = _identities(f"inverse_a.{name}", entry.layer.probe_a.shape)
         self.inverse_g = _identities(f"inverse_g.{name}", entry.layer.probe_g.shape)
         self.table = isinstance(entry.layer, FactoredTable)
-        self.features = entry.parameter.shape[1]
         self.multiply = precondition()
-        self.product = ops.BatchMatMul()
 
     def construct(self, gradient: Tensor, scalars: Any) -> Tensor:
         """Return the preconditioned gradient [O, I]."""
         if self.table:
-            return self.of_table(gradient * self.inverse_a.reshape(-1, 1))
+            return self.multiply(self.inverse_a, gradient, self.inverse_g)
         return self.multiply(self.inverse_g, gradient, self.inverse_a)
-
-    def of_table(self, rows: Tensor) -> Tensor:
-        """Scaled rows [V, H] times G⁻¹; columns past H, where the last block is padded, are added and dropped again."""
-        count, edge = self.inverse_g.shape[0], self.inverse_g.shape[1]
-        if count * edge > self.features:
-            rows = ops.concat((rows, ops.zeros((rows.shape[0], count * edge - self.features), ms.float32)), 1)
-        blocks = rows.reshape(-1, count, edge).transpose(1, 0, 2)
-        product = self.product(blocks, self.inverse_g).transpose(1, 0, 2)
-        return product.reshape(-1, count * edge)[:, : self.features]
 
 
 class Diagonal(nn.Cell):

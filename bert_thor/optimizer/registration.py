@@ -27,11 +27,11 @@ FIRST_ORDER_RULES = {
 """Rule of the parameters without curvature by optimizer name."""
 KERNELS = {
     "kronecker": "fisher_covariance, cholesky_inverse, precondition",
-    "adam": "framework Adam",
-    "momentum": "framework ApplyMomentum",
+    "adam": "adam",
+    "lamb": "adam, l2_norm",
+    "momentum": "momentum",
 }
-"""What computes a rule; the framework's elementwise and matrix operators where nothing is listed."""
-TABLE_KERNELS = "fisher_covariance, cholesky_inverse, framework"
+"""Kernels of a rule beside weight_update; the framework's elementwise and matrix operators where nothing is listed."""
 STATE_TENSORS = {"kronecker": 1, "diagonal": 1, "momentum": 1, "muon": 1, "adam": 2, "lamb": 2, "soap": 2}
 """Tensors of the parameter's own shape that a rule keeps."""
 CLASSIFIER_OUTPUTS = 2
@@ -142,7 +142,7 @@ def describe(table: Sequence[Registration], device: str) -> str:
                 entry.rule,
                 _blocks(entry, "A"),
                 _blocks(entry, "G"),
-                _computed_by(entry),
+                KERNELS.get(entry.rule, "framework"),
                 device,
                 f"{entry.state_bytes() / 2**20:.2f} MiB",
             )
@@ -152,11 +152,6 @@ def describe(table: Sequence[Registration], device: str) -> str:
     total = sum(entry.state_bytes() for entry in table) / 2**20
     covered = sum(1 for entry in table if entry.rule == "kronecker")
     return "\n".join([*lines, f"{len(table)} parameters, {covered} preconditioned, {total:.1f} MiB of optimizer state"])
-
-
-def _computed_by(entry: Registration) -> str:
-    table = entry.rule == "kronecker" and isinstance(entry.layer, FactoredTable)
-    return TABLE_KERNELS if table else KERNELS.get(entry.rule, "framework")
 
 
 def _blocks(entry: Registration, side: str) -> str:

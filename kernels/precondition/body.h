@@ -51,26 +51,59 @@ inline void Multiply(Matrix left, int64_t rows, int64_t depth, const float* righ
   });
 }
 
-inline void ComputeStrip(const thor::PreconditionArguments& a, int64_t task, float* scratch) {
-  const int64_t column = task % a.InputBlocks() * a.a_block, strip = task / a.InputBlocks();
-  const int64_t block = strip / a.StripsPerBlock();
-  const int64_t first = strip % a.StripsPerBlock() * a.kStripRows;  // in the block
-  const int64_t depth = Smaller(a.g_block, a.outputs - block * a.g_block);
-  const int64_t rows = Smaller(a.kStripRows, depth - first), columns = Smaller(a.a_block, a.inputs - column);
-  if (rows <= 0) return;
+// Where a strip lies: in the block of outputs from row `block` on its rows [first, first + rows), and some columns.
+struct Strip {
+  int64_t block, depth, first, rows, column, columns;
+};
 
+inline Strip FindStrip(const thor::PreconditionArguments& a, int64_t task) {
+  const int64_t column = task % a.InputBlocks() * a.InputEdge(), strip = task / a.InputBlocks();
+  const int64_t block = strip / a.StripsPerBlock() * a.OutputEdge();
+  const int64_t first = strip % a.StripsPerBlock() * a.kStripRows;
+  const int64_t depth = Smaller(a.OutputEdge(), a.outputs - block);
+  return {block, depth, first, Smaller(a.kStripRows, depth - first), column, Smaller(a.InputEdge(), a.inputs - column)};
+}
+
+// product = strip of G^-1 times its block of dW, in whole register tiles of rows.
+inline void MultiplyLeft(const thor::PreconditionArguments& a, const Strip& s, float* scratch, Matrix product) {
+  const float* const rows_of_block = a.gradient + s.block * a.inputs + s.column;
+  if (a.g_block == 1) {
+    CopyRows(rows_of_block, a.inputs, s.rows, s.columns, product);
+    for (int64_t i = 0; i < s.rows; ++i) {
+      const Floats factor = Set(a.g_inverse[s.block + i]);
+      float* const row = product.data + i * product.stride;
+      ForEachVector(s.columns, [=](int64_t j, auto lanes) { Store(row + j, factor * Load(row + j, lanes), lanes); });
+    }
+    return;
+  }
   const Matrix g_strip = {scratch, a.StripStride()};
   float* const gradient = scratch + a.StripSize();
-  const Matrix product = {gradient + a.GradientSize(), a.Width() + a.kPadding};
-  float* const a_inverse = product.data + a.ProductSize();
+  CopyRows(a.g_inverse + (s.block + s.first) * a.g_block, a.g_block, s.rows, s.depth, g_strip);
+  PackPanels(rows_of_block, a.inputs, s.depth, s.columns, gradient);
+  Multiply(g_strip, RoundUp(s.rows, kTileRows), s.depth, gradient, RoundUp(s.columns, kLanes), product);
+}
 
-  CopyRows(a.g_inverse + (block * a.g_block + first) * a.g_block, a.g_block, rows, depth, g_strip);
-  PackPanels(a.gradient + block * a.g_block * a.inputs + column, a.inputs, depth, columns, gradient);
-  PackPanels(a.a_inverse + column * a.a_block, a.a_block, columns, columns, a_inverse);
-  const int64_t whole_rows = RoundUp(rows, kTileRows);
-  Multiply(g_strip, whole_rows, depth, gradient, RoundUp(columns, kLanes), product);
-  Multiply(product, rows, columns, a_inverse, columns,
-           {a.out + (block * a.g_block + first) * a.inputs + column, a.inputs});
+// out = product times the block of A^-1.
+inline void MultiplyRight(const thor::PreconditionArguments& a, const Strip& s, float* scratch, Matrix product) {
+  float* const out = a.out + (s.block + s.first) * a.inputs + s.column;
+  if (a.a_block == 1) {
+    for (int64_t i = 0; i < s.rows; ++i)
+      ForEachVector(s.columns, [&](int64_t j, auto lanes) {
+        const Floats factor = Load(a.a_inverse + s.column + j, lanes);
+        Store(out + i * a.inputs + j, Load(product.data + i * product.stride + j, lanes) * factor, lanes);
+      });
+    return;
+  }
+  PackPanels(a.a_inverse + s.column * a.a_block, a.a_block, s.columns, s.columns, scratch);
+  Multiply(product, s.rows, s.columns, scratch, s.columns, {out, a.inputs});
+}
+
+inline void ComputeStrip(const thor::PreconditionArguments& a, int64_t task, float* scratch) {
+  const Strip strip = FindStrip(a, task);
+  if (strip.rows <= 0) return;
+  const Matrix product = {scratch + a.StripSize() + a.GradientSize(), a.Width() + a.kPadding};
+  MultiplyLeft(a, strip, scratch, product);
+  MultiplyRight(a, strip, product.data + a.ProductSize(), product);
 }
 
 inline void ComputeStrips(const thor::PreconditionArguments& a, int64_t begin, int64_t end, float* scratch) {

@@ -6,7 +6,8 @@
 
 namespace thor {
 
-// A task is a strip: up to kStripRows rows of one output block times one input block.
+// A task is a strip: up to kStripRows rows of one output block times one input block. Blocks of edge 1, a diagonal
+// matrix, are taken kDiagonal at a time.
 struct PreconditionArguments {
   const float* g_inverse;
   int64_t g_block;
@@ -17,16 +18,19 @@ struct PreconditionArguments {
   float* out;
 
   static constexpr int64_t kStripRows = 128;
+  static constexpr int64_t kDiagonal = 128;
   static constexpr int64_t kPadding = 16;  // floats after each row of scratch, against cache set conflicts
 
   static int64_t Ceil(int64_t x, int64_t y) { return (x + y - 1) / y; }
-  int64_t StripsPerBlock() const { return Ceil(g_block, kStripRows); }
-  int64_t InputBlocks() const { return Ceil(inputs, a_block); }
-  int64_t Tasks() const { return Ceil(outputs, g_block) * StripsPerBlock() * InputBlocks(); }
+  int64_t OutputEdge() const { return g_block == 1 ? kDiagonal : g_block; }
+  int64_t InputEdge() const { return a_block == 1 ? kDiagonal : a_block; }
+  int64_t StripsPerBlock() const { return Ceil(OutputEdge(), kStripRows); }
+  int64_t InputBlocks() const { return Ceil(inputs, InputEdge()); }
+  int64_t Tasks() const { return Ceil(outputs, OutputEdge()) * StripsPerBlock() * InputBlocks(); }
 
   // Scratch of a worker, in floats.
   int64_t StripStride() const { return g_block + kPadding; }
-  int64_t Width() const { return Ceil(a_block, 16) * 16; }
+  int64_t Width() const { return Ceil(InputEdge(), 16) * 16; }
   int64_t StripSize() const { return kStripRows * StripStride(); }
   int64_t GradientSize() const { return g_block * Width(); }
   int64_t ProductSize() const { return kStripRows * (Width() + kPadding); }

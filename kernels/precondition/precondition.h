@@ -10,7 +10,8 @@
 // alignment is required beyond that of float.
 // Numbers: fp32, every element summed in one fixed order whatever the number of threads; as for any two products,
 //   |out - exact| <= 2^-24 * (bg + ba + 2) * |g_inverse| |gradient| |a_inverse| (matrices of absolute values).
-// Cost: 2 * outputs * inputs * (bg + ba) FLOP in one pass over gradient and out; the intermediate stays in L2.
+// Cost: 2 * outputs * inputs * (bg + ba) FLOP in one pass over gradient and out; the intermediate stays in L2. An edge
+// of 1 is a diagonal matrix, which scales rows or columns.
 #ifndef THOR_PRECONDITION_H_
 #define THOR_PRECONDITION_H_
 
