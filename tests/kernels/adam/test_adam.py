@@ -1,0 +1,118 @@
+"""adam: both moments and the direction, in one pass, with a factor for each part of the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aot
+import numpy as np
+import pytest
+from buffers import OFFSETS, Guarded
+from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
+
+from bert_thor.kernels.adam import native, reference
+from bert_thor.kernels.status import KernelError, Status
+
+F32 = np.float32
+BETAS, CORRECTION, EPS = (0.9, 0.98), 0.7, 1e-3
+# (parts, elements): around the lanes (16), four vectors (64) and the work of one thread (16384)
+SHAPES = [(1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000)]
+
+
+def problem(parts: int, elements: int) -> list[np.ndarray]:
+    """first, second, gradient, factors."""
+    rng = np.random.default_rng(parts * 100_003 + elements)
+    first, gradient = (rng.standard_normal((parts, elements)).astype(F32) for _ in range(2))
+    second = rng.random((parts, elements), F32) ** 4
+    return [first, second, gradient, rng.uniform(0.5, 2, parts).astype(F32)]
+
+
+def assert_adam(outputs: Any, first: np.ndarray, second: np.ndarray, gradient: np.ndarray, factors: np.ndarray) -> None:
+    """4 units of the terms' sizes in the moments, 7 of itself in the direction of the moments as they are stored."""
+    g = factors.astype(np.float64)[:, None] * gradient
+    old, new = BETAS[0] * first.astype(np.float64), (1 - BETAS[0]) * g
+    assert_within(outputs[0], old + new, 5 * UNIT * (np.abs(old) + np.abs(new)) + 1e-37)
+    v = BETAS[1] * second.astype(np.float64) + (1 - BETAS[1]) * g * g
+    assert_within(outputs[1], v, 6 * UNIT * v + 1e-37)
+    m, v = (output.astype(np.float64) for output in outputs[:2])
+    direction = CORRECTION * m / (np.sqrt(v) + EPS)
+    assert_within(outputs[2], direction, 7 * UNIT * np.abs(direction) + 1e-37)
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
+    for shape in SHAPES:
+        arrays = problem(*shape)
+        inputs = (*arrays, BETAS, CORRECTION, EPS)
+        assert_adam(call_guarded(native.adam, inputs, [shape] * 3, [F32] * 3, offset), *arrays)
+
+
+def test_reference_is_the_definition() -> None:
+    arrays = problem(3, 70)
+    assert_adam(reference.adam(*arrays, BETAS, CORRECTION, EPS), *arrays)
+
+
+def test_the_first_corrected_step_is_the_sign_of_the_gradient() -> None:
+    """With eps 0 and the bias of zero moments corrected, m / sqrt(v) = g / |g| (Kingma and Ba, section 2.1)."""
+    gradient, zeros = problem(1, 50)[2], np.zeros((1, 50), F32)
+    correction = np.sqrt(1 - BETAS[1]) / (1 - BETAS[0])
+    direction = native.adam(zeros, zeros, gradient, np.ones(1, F32), BETAS, correction, 0.0)[2]
+    assert_within(direction, np.sign(gradient), 16 * UNIT)
+
+
+def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
+    first, second, gradient, _ = problem(1, 70_001)
+    inputs = (first, second, gradient, np.ones(1, F32), BETAS, CORRECTION, EPS)
+    alone = native.adam(*inputs, threads=1)
+    for threads in (2, 3, 7):
+        assert all((a == b).all() for a, b in zip(alone, native.adam(*inputs, threads=threads)))
+
+
+def test_outputs_may_replace_inputs(instruction_set: int) -> None:
+    first, second, gradient, factors = problem(3, 41)
+    settings = (factors, BETAS, CORRECTION, EPS)
+    expected = native.adam(first, second, gradient, *settings)
+    native.adam(first, second, gradient, *settings, out=(first, second, gradient))
+    assert all((a == b).all() for a, b in zip((first, second, gradient), expected))
+
+
+def test_special_values_stay_in_their_element(instruction_set: int) -> None:
+    gradient, zeros = F32([0.0, np.inf, np.nan, 1.0]), np.zeros(4, F32)
+    m, v, direction = native.adam(zeros, zeros, gradient, np.ones(1, F32), BETAS, 1.0, EPS)
+    assert m[0] == v[0] == direction[0] == 0 and m[1] == v[1] == np.inf
+    assert np.isnan(m[2]) and np.isnan(v[2]) and np.isnan(direction[1]) and np.isnan(direction[2])
+    assert direction[3] > 0
+
+
+def test_entry_point_changes_the_moments(instruction_set: int) -> None:
+    first, second, gradient, factors = problem(3, 35)
+    expected = native.adam(first, second, gradient, factors, BETAS, CORRECTION, EPS)
+    kept = [Guarded(first.shape, F32, 1) for _ in range(3)]
+    kept[0].array[...], kept[1].array[...] = first, second
+    betas, scalars = F32([0.9, 1 - 0.9, 0.98, 1 - 0.98]), (F32([CORRECTION]), F32([EPS]))
+    tensors = (kept[0].array, kept[1].array, gradient, factors, betas, *scalars, kept[2].array)
+    assert aot.call("adam", *tensors) == Status.OK
+    for guarded, value in zip(kept, expected):
+        guarded.assert_intact()
+        assert (guarded.array == value).all()
+    before = first.copy(), second.copy()
+    inputs = (first, second, gradient, factors, betas, *scalars)
+    assert_entry_point_refuses("adam", inputs, (first,))
+    for place in (4, 5, 6):
+        spoilt = [*inputs, kept[2].array]
+        spoilt[place] = -spoilt[place]
+        assert aot.call("adam", *spoilt) == Status.BAD_VALUE
+        spoilt[place] = np.append(-spoilt[place], F32(1))
+        assert aot.call("adam", *spoilt) == Status.BAD_SHAPE
+    assert (first == before[0]).all() and (second == before[1]).all()
+
+
+def test_bad_arguments_get_a_sentence() -> None:
+    first, second, gradient, factors = problem(3, 4)
+    with pytest.raises(ValueError, match=r"second has shape \(2, 4\); pass shape \(3, 4\)"):
+        native.adam(first, second[:2], gradient, factors, BETAS, CORRECTION, EPS)
+    with pytest.raises(ValueError, match=r"factors has shape \(5,\).*divides the 12 elements of gradient"):
+        native.adam(first, second, gradient, np.ones(5, F32), BETAS, CORRECTION, EPS)
+    for betas, correction, eps in [((1.1, 0.9), 1, 1), ((0.9, np.nan), 1, 1), (BETAS, -1, 1), (BETAS, 1, np.inf)]:
+        with pytest.raises(KernelError):
+            native.adam(first, second, gradient, factors, betas, correction, eps)
