@@ -89,7 +89,11 @@ sanitize: venv  ## the kernel tests on kernels built with address, undefined-beh
 mutants: venv  ## seeded mistakes in every kernel, and whether its tests notice them
 	$(BIN)/python tests/mutants/run.py
 
-bench: venv  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
+build/peers/.installed: bench/peers.txt $(VENV)/.packages
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target build/peers -r $< && touch $@ || \
+		echo "PyTorch could not be installed: the benchmark runs without this peer." >&2
+
+bench: venv build/peers/.installed  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	$(BIN)/python bench/kernels.py
 

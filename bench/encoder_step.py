@@ -17,18 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
 import environment
+import machine
 import numpy as np
 import peers
+from measure import Case, Result, interleave
 
 BATCH, LENGTH, MASKED, VOCABULARY, HIDDEN, HEADS, LAYERS = 8, 128, 20, 8192, 256, 4, 4
 FEED_FORWARD = 4 * HIDDEN
 ROUNDS = 5
 STEPS, WARM_UP = 15, 5
-CONTENDERS = ("ours", "pytorch", "pytorch_fused_attention")
+VARIANTS = {"ours": ["ours"], "pytorch": ["pytorch", "pytorch_fused_attention"]}
 
 
 def flop() -> float:
@@ -37,6 +40,9 @@ def flop() -> float:
     layer = rows * (4 * HIDDEN**2 + 2 * HIDDEN * FEED_FORWARD + 2 * LENGTH * HIDDEN)
     head = BATCH * MASKED * HIDDEN * (HIDDEN + VOCABULARY) + BATCH * HIDDEN * (HIDDEN + 2)
     return 3 * 2 * (LAYERS * layer + head)
+
+
+CASE = Case("encoder_step", f"forward and backward, {LAYERS} layers of {HIDDEN}", "fp32", flop(), {})
 
 
 def batch() -> tuple[np.ndarray, ...]:
@@ -108,18 +114,19 @@ def worker(name: str, output: Path) -> None:
         loss = step()
         seconds.append(clock() - start)
     if not np.log(VOCABULARY) < loss < np.log(VOCABULARY) + 2:
-        raise SystemExit(f"error: the loss of {name} is {loss}; an untrained network's is about log(vocabulary) + log 2.")
+        raise SystemExit(
+            f"error: the loss of {name} is {loss}; an untrained network's is about log(vocabulary) + log 2."
+        )
     output.write_text(json.dumps(statistics.median(seconds[WARM_UP:])))
 
 
-def measure(threads: int, rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds per step of every contender that is installed, one number per round."""
-    names = [name for name in CONTENDERS if name == "ours" or peers.torch(threads)]
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        for name in names if turn % 2 == 0 else names[::-1]:
-            seconds[name].append(_in_process(name, threads))
-    return seconds
+def measure(threads: int, peak: float, rounds: int = ROUNDS) -> Result:
+    """Seconds per step; of the variants of a contender the fastest counts."""
+    variants = {name: names for name, names in VARIANTS.items() if name == "ours" or peers.torch(threads)}
+    every = [variant for names in variants.values() for variant in names]
+    result = interleave(every, lambda name: _in_process(name, threads), threads, peak, rounds, attempts=2)
+    seconds = {name: min(result.seconds[variant] for variant in names) for name, names in variants.items()}
+    return replace(result, seconds=seconds)
 
 
 def _in_process(name: str, threads: int) -> float:
@@ -140,12 +147,12 @@ def main() -> None:
     if options.contender:
         worker(options.contender, options.output)
         return
-    for name, seconds in measure(options.threads, options.rounds).items():
-        median = statistics.median(seconds)
-        print(
-            f"{name:24} {options.threads} thread(s) {median * 1e3:7.1f} ms {flop() / median / 1e9:6.1f} GFLOP/s"
-            f" ({min(seconds) * 1e3:.1f}-{max(seconds) * 1e3:.1f})"
-        )
+    environment.ensure(options.threads)
+    result = measure(options.threads, machine.peak("fp32", options.threads), options.rounds)
+    for name, seconds in result.seconds.items():
+        print(f"{name:8} {options.threads} thread(s) {seconds * 1e3:7.1f} ms {flop() / seconds / 1e9:6.1f} GFLOP/s")
+    if result.noisy:
+        print("The machine is too noisy: a rerun may differ by more than 10 %.")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,15 @@ import sys
 
 
 def variables(threads: int) -> dict[str, str]:
-    """What makes every library use `threads` threads, and sleep rather than spin when it has nothing to do."""
+    """What makes every library use `threads` threads, and sleep rather than spin when it has nothing to do.
+
+    Freed memory is kept: who allocates a result at every call, as the frameworks do, is not charged for page faults.
+    """
     count = str(threads)
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "THOR_NUM_THREADS")
     waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "OPENBLAS_THREAD_TIMEOUT": "4", "GLOG_v": "3"}
-    return {**dict.fromkeys(names, count), **waiting}
+    memory = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))
+    return {**dict.fromkeys(names, count), **waiting, **memory}
 
 
 def ensure(threads: int) -> None:

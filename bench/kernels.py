@@ -3,8 +3,9 @@
     python bench/kernels.py                 # all shapes, 1 thread and all threads
     python bench/kernels.py --only cholesky_inverse --threads 1
 
-Writes bench/results/kernels.json and kernels.png. A line of bench/shapes/*.txt is an operation and its sizes; the file of
-the operation's name here turns it into a problem.
+Prints a line per problem and the table of the targets; writes bench/results/kernels.json and kernels.png. A line of
+bench/shapes/*.txt is an operation and its sizes; the file of the operation's name here turns it into a problem. The step
+of a whole encoder (encoder_step.py) comes last.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import encoder_step
 import environment
 import machine
-from measure import Result, measure
+import peers
+from measure import Case, Result, measure
+from targets import table
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "kernels.json"
@@ -60,23 +64,30 @@ def shapes() -> list[tuple[str, dict[str, str]]]:
 
 def run(threads: int, only: str) -> list[Row]:
     limits = {dtype: machine.peak(dtype, threads) for dtype in ("fp32", "bf16")}
-    limits["copy"] = machine.copy_bandwidth(threads)
     print(
         f"{threads} thread(s): peak fp32 {limits['fp32'] / 1e9:.0f} GFLOP/s, bf16 {limits['bf16'] / 1e9:.0f} GFLOP/s, "
-        f"copy {limits['copy'] / 1e9:.1f} GB/s",
+        f"copy {machine.copy_bandwidth(threads, 128 << 20) / 1e9:.1f} GB/s",
         flush=True,
     )
     rows = []
     for operation, sizes in shapes():
         if only in operation:
             case = importlib.import_module(operation).case(threads, **sizes)
-            result: Result = measure(case, threads, limits["fp32"])
-            unit = "GB/s" if case.limit == "copy" else "GFLOP/s"
-            trust = {"repeatability": result.repeatability, "quiet_rounds": result.quiet_rounds, "noisy": result.noisy}
-            row = Row(operation, case.shape, threads, unit, case.work, limits[case.limit], result.seconds, **trust)
-            print(line_of(row), flush=True)
-            rows.append(row)
+            rows.append(_row(case, threads, limits, measure(case, threads, limits["fp32"])))
+    if only in encoder_step.CASE.operation:
+        rows.append(_row(encoder_step.CASE, threads, limits, encoder_step.measure(threads, limits["fp32"])))
     return rows
+
+
+def _row(case: Case, threads: int, limits: dict[str, float], result: Result) -> Row:
+    """The result beside its limit, printed. Bytes are held to a copy of as many: what fits in a cache, to the cache."""
+    unit, limit = "GFLOP/s", limits.get(case.limit, 0.0)
+    if case.limit == "copy":
+        unit, limit = "GB/s", machine.copy_bandwidth(threads, int(case.work / 2 / threads))
+    trust = {"repeatability": result.repeatability, "quiet_rounds": result.quiet_rounds, "noisy": result.noisy}
+    row = Row(case.operation, case.shape, threads, unit, case.work, limit, result.seconds, **trust)
+    print(line_of(row), flush=True)
+    return row
 
 
 def line_of(row: Row) -> str:
@@ -123,8 +134,11 @@ def main() -> None:
         rows = run(options.worker, options.only)
         options.output.write_text(json.dumps([asdict(row) for row in rows]))
         return
+    if missing := peers.missing():
+        print(f"Without the peers {', '.join(missing)}, which are not installed: `make bench` installs them.")
     everything = options.threads is None and options.only == ""
     rows = run_in_processes(options.threads or sorted({1, len(os.sched_getaffinity(0))}), options.only)
+    print(table(rows))
     noisy = sum(row.noisy for row in rows)
     if noisy:
         print(f"The machine is too noisy: {noisy} of {len(rows)} results may differ by more than 10 % in a rerun.")

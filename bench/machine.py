@@ -18,6 +18,7 @@ from bert_thor.kernels.library import InstructionSet, load_native
 ROOT = Path(__file__).resolve().parents[1]
 _INSTRUCTIONS = 24  # per iteration of a probe
 _FLOP = {"peak_avx2": 16, "peak_avx512": 32, "peak_avx512_bf16": 64}  # per instruction
+_COPY_AT_ONCE = 64 << 20  # bytes that a sample of the copy moves at least
 _ITERATIONS = 200_000  # about 0.6 ms: shorter than a time slice
 
 
@@ -55,12 +56,19 @@ def peak(dtype: str, threads: int) -> float:
     return float(np.quantile([probe(dtype, threads) for _ in range(400 if threads == 1 else 40)], 0.95))
 
 
-def copy_bandwidth(threads: int, size: int = 128 << 20) -> float:
+def copy_bandwidth(threads: int, size: int) -> float:
     """Bytes read and written per second by `threads` threads copying `size` bytes each: the median of seven."""
     pairs = [(np.ones(size // 4, np.float32), np.zeros(size // 4, np.float32)) for _ in range(threads)]
+    repeats = max(1, _COPY_AT_ONCE // size)
     queue = iter(pairs * 8)
-    seconds = [_together(lambda: np.copyto(*reversed(next(queue))), threads) for _ in range(8)]
-    return threads * 2 * size / float(np.median(seconds[1:]))
+
+    def copy() -> None:
+        source, target = next(queue)
+        for _ in range(repeats):
+            np.copyto(target, source)
+
+    seconds = [_together(copy, threads) for _ in range(8)]
+    return threads * 2 * size * repeats / float(np.median(seconds[1:]))
 
 
 def _together(call: Callable[[], Any], threads: int) -> float:

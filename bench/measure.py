@@ -38,33 +38,45 @@ class Result:
     seconds: dict[str, float]
     repeatability: float  # largest difference between the medians of even and odd rounds, relative
     quiet_rounds: int
+    rounds: int
 
     @property
     def noisy(self) -> bool:
-        return self.repeatability > REPEATABLE or self.quiet_rounds < ROUNDS
+        return self.repeatability > REPEATABLE or self.quiet_rounds < self.rounds
 
 
 def measure(case: Case, threads: int, peak: float) -> Result:
     """`peak`: FLOP/s of `machine.peak("fp32", threads)`, which tells whether the machine was ours alone."""
     repeats = {name: _repeats(call, threads) for name, call in case.contenders.items()}
-    order = list(case.contenders)
+
+    def sample(name: str) -> float:
+        return _seconds(case.contenders[name], repeats[name], threads)
+
+    return interleave(list(case.contenders), sample, threads, peak, ROUNDS, ATTEMPTS)
+
+
+def interleave(
+    names: list[str], sample: Callable[[str], float], threads: int, peak: float, rounds: int, attempts: int
+) -> Result:
+    """Medians of `sample(name)` over `rounds` rounds; disturbed ones are repeated, `attempts` times `rounds` in all."""
     quiet: list[dict[str, float]] = []
     disturbed: list[dict[str, float]] = []
-    while len(quiet) < ROUNDS and len(quiet) + len(disturbed) < ATTEMPTS * ROUNDS:
+    order = list(names)
+    while len(quiet) < rounds and len(quiet) + len(disturbed) < attempts * rounds:
         random.shuffle(order)
         lowest = machine.probe("fp32", threads)
         seconds = {}
         for name in order:
-            seconds[name] = _seconds(case.contenders[name], repeats[name], threads)
+            seconds[name] = sample(name)
             lowest = min(lowest, machine.probe("fp32", threads))
         (quiet if lowest >= QUIET * peak else disturbed).append(seconds)
-    rounds = (quiet + disturbed)[:ROUNDS]
+    chosen = (quiet + disturbed)[:rounds]
     medians, even, odd = (
-        {name: float(np.median([seconds[name] for seconds in part])) for name in case.contenders}
-        for part in (rounds, rounds[::2], rounds[1::2])
+        {name: float(np.median([seconds[name] for seconds in part])) for name in names}
+        for part in (chosen, chosen[::2], chosen[1::2])
     )
-    difference = max(abs(even[name] / odd[name] - 1) for name in order)
-    return Result(medians, difference, min(len(quiet), ROUNDS))
+    difference = max(abs(even[name] / odd[name] - 1) for name in names)
+    return Result(medians, difference, min(len(quiet), rounds), rounds)
 
 
 def _repeats(call: Callable[[], object], threads: int) -> int:

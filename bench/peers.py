@@ -1,8 +1,22 @@
-"""The frameworks that serve as peers; each is optional."""
+"""The frameworks that serve as peers; each is optional.
+
+PyTorch lies in build/peers, where `make bench` puts it: the environment that trains stays without it.
+"""
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Optional
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "build" / "peers"))
+
+
+def missing() -> list[str]:
+    """Names of the peers that are not installed."""
+    names = {"scipy": "OpenBLAS (scipy)", "torch": "PyTorch", "mindspore": "MindSpore"}
+    return [name for module, name in names.items() if find_spec(module) is None]
 
 
 def torch(threads: int) -> Optional[Any]:

@@ -59,7 +59,14 @@ class BertForPreTraining(nn.Module):
                 nn.init.trunc_normal_(parameter, std=DEVIATION, a=-2 * DEVIATION, b=2 * DEVIATION)
 
     def forward(
-        self, ids: Tensor, mask: Tensor, segments: Tensor, positions: Tensor, labels: Tensor, weights: Tensor, next_: Tensor
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        segments: Tensor,
+        positions: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        next_: Tensor,
     ) -> Tensor:
         batch, length = ids.shape
         x = self.tokens(ids) + self.segments(segments) + self.positions(torch.arange(length))
