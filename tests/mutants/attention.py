@@ -5,7 +5,12 @@ PRODUCTS = "kernels/attention/products.h"
 ENTRY = "kernels/attention/attention.cc"
 
 MUTANTS = [
-    (ENTRY, "site, batch * heads * length * length, dropout", "site, batch * heads * length, dropout", "slices overlap"),
+    (
+        ENTRY,
+        "site, batch * heads * length * length, dropout",
+        "site, batch * heads * length, dropout",
+        "slices overlap",
+    ),
     (BODY, "-__builtin_inff();\n}", "0.0f;\n}", "lanes past the sequence count"),
     (BODY, "Load(scores + j, lanes) + Load(mask + j, lanes);", "Load(scores + j, lanes);", "mask forgotten"),
     (
