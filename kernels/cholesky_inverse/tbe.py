@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from bert_thor.kernels import tik_support
-from bert_thor.kernels.cholesky_inverse.tiling import Tiling, tile
+from bert_thor.kernels.cholesky_inverse.cube_route import CubeRoute
+from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, Tiling, tile
 from bert_thor.kernels.cholesky_inverse.vector_sweep import VectorSweep
 from bert_thor.kernels.tik_support import register
 
 STATUS_ITEMS = 8  # int32 numbers of 32 bytes
 
 
-@register(
-    "CholeskyInverseVector",
-    {},
-    [["F32_Default", "F32_Default", "F32_Default", "I32_Default"]],
-    ["c", "damping"],
-    ["inverse", "status"],
-)
+FORMATS = [["F32_Default", "F32_Default", "F32_Default", "I32_Default"]]
+INPUTS, OUTPUTS = ["c", "damping"], ["inverse", "status"]
+
+
+@register("CholeskyInverse", {}, FORMATS, INPUTS, OUTPUTS)
+def cholesky_inverse(
+    c: dict[str, Any],
+    damping: dict[str, Any],
+    inverse: dict[str, Any],
+    status: dict[str, Any],
+    kernel_name: str = "cholesky_inverse",
+) -> None:
+    """Build the kernel: c, inverse [blocks, edge, edge] and damping [blocks] fp32, status [blocks, 8] int32.
+
+    Edges in multiples of 16 go through the cube, others through the vector sweep.
+    """
+    tiling = _tiling(c, damping)
+    kernel = _VectorKernel if tiling.edge % FRACTAL else _CubeKernel
+    kernel(tiling).build(kernel_name)
+
+
+@register("CholeskyInverseVector", {}, FORMATS, INPUTS, OUTPUTS)
 def cholesky_inverse_vector(
     c: dict[str, Any],
     damping: dict[str, Any],
@@ -26,8 +42,8 @@ def cholesky_inverse_vector(
     status: dict[str, Any],
     kernel_name: str = "cholesky_inverse_vector",
 ) -> None:
-    """Build the kernel."""
-    _Kernel(_tiling(c, damping)).build(kernel_name)
+    """Build the kernel as `cholesky_inverse`, with the vector sweep for every block."""
+    _VectorKernel(_tiling(c, damping)).build(kernel_name)
 
 
 def _tiling(c: dict[str, Any], damping: dict[str, Any]) -> Tiling:
@@ -39,7 +55,7 @@ def _tiling(c: dict[str, Any], damping: dict[str, Any]) -> Tiling:
 
 
 class _Kernel:
-    """The program; its methods emit its parts."""
+    """What both programs share."""
 
     def __init__(self, tiling: Tiling) -> None:
         self.tik = tik_support.tik_module()
@@ -53,28 +69,81 @@ class _Kernel:
     def _global(self, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
         return self.t.Tensor(dtype, shape, name=name, scope=self.tik.scope_gm)
 
+    def _ub(self, name: str, dtype: str, items: int) -> Any:
+        return self.t.Tensor(dtype, (items,), name=name, scope=self.tik.scope_ubuf)
+
     def build(self, kernel_name: str) -> None:
         t, tiling = self.t, self.tiling
         with t.for_range(0, tiling.cores, block_num=tiling.cores) as core:
             begin = t.Scalar("int64", "begin", core * tiling.blocks // tiling.cores)
             end = t.Scalar("int64", "end", (core + 1) * tiling.blocks // tiling.cores)
-            sweep = VectorSweep(t, self.tik, tiling, self.c, self.inverse)
-            self.dampings = t.Tensor("float32", (8,), name="dampings", scope=self.tik.scope_ubuf)
-            self.codes = t.Tensor("int32", (STATUS_ITEMS,), name="codes", scope=self.tik.scope_ubuf)
-            sweep.load(begin)
-            with t.for_range(begin, end) as q:
-                self._block(sweep, q, end)
+            self._core(begin, end)
         t.BuildCCE(kernel_name=kernel_name, inputs=[self.c, self.damping], outputs=[self.inverse, self.status])
 
-    def _block(self, sweep: VectorSweep, q: Any, end: Any) -> None:
+    def _core(self, begin: Any, end: Any) -> None:
+        """Blocks begin to end - 1."""
+        raise NotImplementedError
+
+    def _sweep(self, sweep: VectorSweep, q: Any, meanwhile: Callable[[], None]) -> None:
+        """The staged block q by the vector sweep; once it has left its place, `meanwhile` may load another there."""
         t = self.t
         sweep.unstage()
-        with t.if_scope(q + 1 < end):
-            sweep.load(q + 1)
-        t.data_move(self.dampings, self.damping[q // 8 * 8], 0, 1, 1, 0, 0)
+        meanwhile()
+        dampings, codes = self._ub("dampings_near", "float32", 8), self._ub("codes", "int32", STATUS_ITEMS)
+        t.data_move(dampings, self.damping[q // 8 * 8], 0, 1, 1, 0, 0)
         damping, status = t.Scalar("float32", "damping_of_block"), t.Scalar("int32", "status_of_block")
-        damping.set_as(self.dampings[q % 8])
+        damping.set_as(dampings[q % 8])
         sweep.invert(damping, status)
         sweep.store(q)
-        t.vector_dup(STATUS_ITEMS, self.codes, status, 1, 1, 8)
-        t.data_move(self.status[q * STATUS_ITEMS], self.codes, 0, 1, 1, 0, 0)
+        t.vector_dup(STATUS_ITEMS, codes, status, 1, 1, 8)
+        t.data_move(self.status[q * STATUS_ITEMS], codes, 0, 1, 1, 0, 0)
+
+
+class _VectorKernel(_Kernel):
+    """Every block by the vector sweep."""
+
+    def _core(self, begin: Any, end: Any) -> None:
+        t = self.t
+        sweep = VectorSweep(t, self.tik, self.tiling, self.c, self.inverse)
+        sweep.load(begin)
+        with t.for_range(begin, end) as q:
+
+            def load_next() -> None:
+                with t.if_scope(q + 1 < end):
+                    sweep.load(q + 1)
+
+            self._sweep(sweep, q, load_next)
+
+
+class _CubeKernel(_Kernel):
+    """Groups on the cube; the blocks that fail there once more by the vector sweep, which says why."""
+
+    def _core(self, begin: Any, end: Any) -> None:
+        t, tiling = self.t, self.tiling
+        share = -(-tiling.blocks // tiling.cores)
+        failures, failed = self._ub("failures", "int32", -(-share // 8) * 8), t.Scalar("int32", "failed", 0)
+        with t.new_stmt_scope():
+            self._groups(begin, end, failures, failed)
+        with t.if_scope(failed != 0):
+            sweep, failure = VectorSweep(t, self.tik, tiling, self.c, self.inverse), t.Scalar("int32", "failure")
+            with t.for_range(begin, end) as q:
+                failure.set_as(failures[q - begin])
+                with t.if_scope(failure != 0):
+                    sweep.load(q)
+                    self._sweep(sweep, q, lambda: None)
+
+    def _groups(self, begin: Any, end: Any, failures: Any, failed: Any) -> None:
+        """The last group is the core's last blocks, even if some of them have been done before."""
+        t, size = self.t, self.tiling.group
+        route = CubeRoute(t, self.tik, self.tiling, self.c, self.damping, self.inverse)
+        codes = self._ub("successes", "int32", size * STATUS_ITEMS)
+        t.vector_dup(STATUS_ITEMS, codes, 0, size, 1, 1)
+        with t.for_range(0, (end - begin + size - 1) // size) as group:
+            base = t.Scalar("int64", "base")
+            t.scalar_min(base, begin + group * size, end - size)
+            route.invert(base)
+            t.data_move(self.status[base * STATUS_ITEMS], codes, 0, 1, size, 0, 0)
+            for m, failure in enumerate(route.failures()):
+                failures[base - begin + m].set_as(failure)
+                with t.if_scope(failure != 0):
+                    failed.set_as(1)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 FRACTAL = 16
 LANES = 8  # fp32 numbers of a 32-byte block: the edge of a tile of the vector sweep
-UB_BYTES = 256 * 1024
+UB_BYTES, L1_BYTES, L0_BYTES, L0C_BYTES = 256 * 1024, 1024 * 1024, 64 * 1024, 256 * 1024
+GROUP = 8  # blocks that the cube route factors together, one to an fp32 lane
+SLOTS = 2  # buffers of what moves through UB, and of operands in L0
 MIN_EDGE, MAX_EDGE = 8, 128
 PRODUCTS = 4  # of a column of tiles with the pivot's row, held until they are subtracted
 
@@ -31,6 +33,26 @@ class Tiling:
     def tiles(self) -> int:
         """Tiles of 8 x 8 along the padded edge, an even number."""
         return self.padded // LANES
+
+    @property
+    def fractals(self) -> int:
+        """Fractals along the padded edge."""
+        return self.padded // FRACTAL
+
+    @property
+    def group(self) -> int:
+        """Blocks of a group of the cube route: no core has fewer."""
+        return min(GROUP, self.blocks // self.cores)
+
+    @property
+    def panel_items(self) -> int:
+        """Numbers of a column block."""
+        return self.padded * FRACTAL
+
+    @property
+    def panels_at_once(self) -> int:
+        """Column blocks, high and low parts, that one buffer of L0 holds."""
+        return min(self.fractals, L0_BYTES // SLOTS // (2 * 2 * self.panel_items))
 
     @property
     def row_pitch(self) -> int:

@@ -1,0 +1,264 @@
+"""Groups of up to 8 blocks inverted on the cube of Ascend 910, with three products of split fp16 numbers for one of fp32.
+
+With D the powers of two that bring the diagonal of C + damping I into (1, 4] and N = D (C + damping I) D, the columns of N are
+eliminated 16 at a time, left-looking. F_j (edge x 16) are the finished panels; for k = 0, 1, ...
+
+    P = [0 above row block k; N below] - sum_{j<k} F_j F_j[k]^T,   R = cholesky(P[k])^-1,   F_k = P R^T,
+    then F_k[k] = gamma D_k R^T and F_j[k] = 0 for j < k.
+
+Row blocks of F_k above k become those of gamma D L^-T, those below are L. At the end all below are zero, and
+
+    (C + damping I)^-1 = gamma^-2 sum_j F_j F_j^T.
+
+Each fp32 operand is high + low, both fp16, and high high + high low + low high keeps 22 bits. gamma = 16 / max D makes the most of
+fp16's range. P[k] of all matrices of the group is factored at once, element by element, with one matrix in each of 8 fp32 lanes.
+
+In L1 `factor` holds 16 x 16 fractals [j][high, low][row block]: as it is, it is an operand of the cube and its own transpose.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import Any
+
+from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
+from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, SLOTS, Tiling
+from bert_thor.kernels.tik_support import fill
+
+ITEMS = 8  # fp32 numbers of a 32-byte block
+HALVES = 16  # 16-bit numbers of one
+REPEAT = 64  # fp32 numbers of one repeat
+FRACTAL_ITEMS = FRACTAL * FRACTAL
+FRACTAL_BLOCKS = FRACTAL_ITEMS // ITEMS
+FRACTAL_REPEATS = FRACTAL_ITEMS // REPEAT
+STRIPE_PITCH = FRACTAL_BLOCKS + 2  # 32-byte blocks from fractal to fractal of a strip; so that a row touches several banks
+PRODUCTS = ((0, 1), (1, 0), (0, 0))  # small ones first
+
+
+class CubeRoute:
+    """Emits the inversion of a group; its tensors live in the scope in which it is made."""
+
+    def __init__(self, t: Any, tik: Any, tiling: Tiling, c: Any, damping: Any, inverse: Any) -> None:
+        self.t, self.tik, self.tiling = t, tik, tiling
+        self.c, self.damping, self.inverse = c, damping, inverse
+        self.members = range(tiling.group)
+        self._declare_buffers()
+        self._declare_operands()
+        self.lanes = LaneFactor(t, tik, tiling)
+        fill(t, self.zeros, 0.0)
+
+    def _ub(self, name: str, items: int, dtype: str = "float32") -> Any:
+        return self.t.Tensor(dtype, (items,), name=name, scope=self.tik.scope_ubuf)
+
+    def _declare_buffers(self) -> None:
+        size, edge = self.tiling.panel_items, self.tiling.edge
+        self.panel = [self._ub(f"panel_{m}", size) for m in self.members]
+        self.row_scale = [self._ub(f"row_scale_{m}", edge * ITEMS) for m in self.members]
+        self.fresh = [self._ub(f"fresh_{s}", self.tiling.fractals * STRIPE_PITCH * ITEMS) for s in range(SLOTS)]
+        self.rest = [self._ub(f"rest_{s}", size) for s in range(SLOTS)]
+        self.split = [[self._ub(f"{part}_{s}", size, "float16") for part in ("high", "low")] for s in range(SLOTS)]
+        self.zeros = self._ub("zeros", 2 * max(1, self.tiling.fractals - 1) * FRACTAL_ITEMS, "float16")
+        self.dampings = self._ub("dampings", GROUP * ITEMS)
+        self.check = [self._ub(f"check_{m}", REPEAT) for m in self.members]
+        self.sums = self._ub("sums", GROUP * ITEMS)
+
+    def _declare_operands(self) -> None:
+        t, tik, tiling = self.t, self.tik, self.tiling
+        size = tiling.panel_items
+
+        def tensors(name: str, count: int, dtype: str, items: int, scope: str) -> list[Any]:
+            return [t.Tensor(dtype, (items,), name=f"{name}_{n}", scope=scope) for n in range(count)]
+
+        self.factor = tensors("factor", tiling.group, "float16", 2 * size * tiling.fractals, tik.scope_cbuf)
+        self.operand = tensors("operand", tiling.group, "float16", 2 * size, tik.scope_cbuf)
+        self.root = tensors("root", 2, "float16", GROUP * FRACTAL_ITEMS, tik.scope_cbuf)
+        self.sum = tensors("sum", tiling.group, "float32", size, tik.scope_cc)
+        self.result = cycle(tensors("result", 2, "float32", size * tiling.fractals, tik.scope_cc))
+        self.left = cycle(tensors("left", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_ca))
+        self.right = cycle(tensors("right", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_cb))
+
+    def invert(self, base: Any) -> None:
+        """Blocks base to base + group - 1, from c to inverse."""
+        self._scales(base)
+        for k in range(self.tiling.fractals):
+            self._eliminate(base, k)
+        self.lanes.read_range()
+        for m in self.members:
+            self._multiply_out(m)
+            self._store(base, m)
+
+    def failures(self) -> list[Any]:
+        """Scalars, one per block of the last group: 0 if its inverse is finite."""
+        t, bits = self.t, []
+        for m in self.members:
+            t.vcadd(REPEAT, self.sums[m * ITEMS], self.check[m], 1, 1, 1, 8)
+        for m in self.members:
+            bits.append(t.Scalar("int32", f"failure_{m}"))
+            bits[m].set_as(self.sums.reinterpret_cast_to("int32")[m * ITEMS])
+        return bits
+
+    # Scales -----------------------------------------------------------------------------------------------------------
+
+    def _scales(self, base: Any) -> None:
+        """D from the diagonals; the first panel is on its way meanwhile."""
+        t, edge = self.t, self.tiling.edge
+        tiles = edge // LANES
+        for m in self.members:
+            for lane in range(LANES):
+                source, target = self.c[(base + m) * edge**2 + lane * edge], self.rest[m % SLOTS][lane * tiles * ITEMS]
+                t.data_move(target, source, 0, tiles, 1, edge, 0)
+            t.data_move(self.dampings[m * ITEMS], self.damping[(base + m) // ITEMS * ITEMS], 0, 1, 1, 0, 0)
+            self._load_panel(base, m, 0)
+            self.lanes.take_diagonal(m, self.rest[m % SLOTS])
+        self.lanes.scale([self.dampings[m * ITEMS + (base + m) % ITEMS] for m in self.members], self.row_scale)
+
+    def _load_panel(self, base: Any, m: int, k: int) -> None:
+        """Fractals k and below of column block k."""
+        edge, rows = self.tiling.edge, self.tiling.edge - FRACTAL * k
+        source = self.c[(base + m) * edge**2 + FRACTAL * k * (edge + 1)]
+        self.t.data_move(self.panel[m][k * FRACTAL_ITEMS], source, 0, rows, 2, edge // ITEMS - 2, 0)
+
+    # One column block -------------------------------------------------------------------------------------------------
+
+    def _eliminate(self, base: Any, k: int) -> None:
+        for m in self.members:
+            if k:
+                self._accumulate(m, k)
+        for m in self.members:
+            self._scale_panel(m, k)
+            self._subtract(m, k)
+            self.lanes.take_tile(m, self.panel[m][k * FRACTAL_ITEMS])
+        steps = self.lanes.factor(k)
+        for m in self.members:
+            self._split(m, self.panel[m], self.operand[m], steps)
+            if k + 1 < self.tiling.fractals:
+                self._load_panel(base, m, k + 1)
+        for _ in steps:
+            pass
+        for part in (0, 1):
+            self.t.data_move(self.root[part], self.lanes.root[part], 0, 1, GROUP * FRACTAL_ITEMS // HALVES, 0, 0)
+        for m in self.members:
+            self._multiply_root(m)
+        for m in self.members:
+            self._finish_panel(m, k)
+
+    def _accumulate(self, m: int, k: int) -> None:
+        """sum = sum_{j<k} F_j F_j[k]^T."""
+        t, tiling = self.t, self.tiling
+        slot, fractals = 2 * tiling.panel_items, tiling.fractals
+        for first in range(0, k, tiling.panels_at_once):
+            count = min(tiling.panels_at_once, k - first)
+            left, right = next(self.left), next(self.right)
+            t.load2dv1(left, self.factor[m][first * slot], 0, count * 2 * fractals, 1, 0, False)
+            t.load2dv1(right, self.factor[m][first * slot + k * FRACTAL_ITEMS], 0, 2 * count, fractals, 0, False)
+            for j in range(count):
+                for a, b in PRODUCTS:
+                    begins = first == 0 and j == 0 and (a, b) == PRODUCTS[0]
+                    panel, row = left[(2 * j + a) * tiling.panel_items], right[(2 * j + b) * FRACTAL_ITEMS]
+                    t.mmad(self.sum[m], panel, row, tiling.edge, FRACTAL, FRACTAL, 0 if begins else 1)
+
+    def _scale_panel(self, m: int, k: int) -> None:
+        """Row r and column c of the panel times D_r D_c."""
+        t, repeats = self.t, 2 * (self.tiling.fractals - k)
+        for half in (0, 1):
+            here = self.panel[m][k * FRACTAL_ITEMS + half * ITEMS]
+            rows = self.row_scale[m][k * FRACTAL * ITEMS]
+            t.vmul(REPEAT, here, here, rows, repeats, 2, 2, 1, 16, 16, 8)
+        for half in (0, 1):
+            here = self.panel[m][k * FRACTAL_ITEMS + half * ITEMS]
+            columns = self.lanes.scale_along_lanes[m][(2 * k + half) * ITEMS]
+            t.vmul(REPEAT, here, here, columns, repeats, 2, 2, 0, 16, 16, 0)
+
+    def _subtract(self, m: int, k: int) -> None:
+        """P = panel - sum, where the panel is zero above row block k."""
+        if not k:
+            return
+        t, fresh, panel = self.t, self.fresh[m % SLOTS], self.panel[m]
+        below = self.tiling.fractals - k
+        t.data_move(fresh, self.sum[m], 0, 1, self.tiling.fractals, 0, 0)
+        start = k * FRACTAL_ITEMS
+        t.vsub(REPEAT, panel[start], panel[start], fresh[start], FRACTAL_REPEATS * below, 1, 1, 1, 8, 8, 8)
+        t.vmuls(REPEAT, panel, fresh, -1.0, FRACTAL_REPEATS * k, 1, 1, 8, 8)
+
+    def _split(self, m: int, source: Any, target: Any, meanwhile: Any) -> None:
+        """A panel in UB as its high and low parts in L1; a few steps of `meanwhile` after each instruction."""
+        t, slot = self.t, m % SLOTS
+        (high, low), rest = self.split[slot], self.rest[slot]
+        repeats, blocks = FRACTAL_REPEATS * self.tiling.fractals, self.tiling.panel_items // HALVES
+        steps = -(-self.lanes.STEPS // (4 * self.tiling.group))
+
+        def others() -> None:
+            for _ in range(steps):
+                next(meanwhile, None)
+
+        t.vconv(REPEAT, "none", high, source, repeats, 1, 1, 4, 8)
+        others()
+        t.data_move(target, high, 0, 1, blocks, 0, 0)
+        t.vconv(REPEAT, "none", rest, high, repeats, 1, 1, 8, 4)
+        others()
+        t.vsub(REPEAT, rest, source, rest, repeats, 1, 1, 1, 8, 8, 8)
+        others()
+        t.vconv(REPEAT, "none", low, rest, repeats, 1, 1, 4, 8)
+        others()
+        t.data_move(target[self.tiling.panel_items], low, 0, 1, blocks, 0, 0)
+
+    def _multiply_root(self, m: int) -> None:
+        """sum = P R^T."""
+        t, tiling = self.t, self.tiling
+        left, right = next(self.left), next(self.right)
+        t.load2dv1(left, self.operand[m], 0, 2 * tiling.fractals, 1, 0, False)
+        for part in (0, 1):
+            t.load2dv1(right[part * FRACTAL_ITEMS], self.root[part][m * FRACTAL_ITEMS], 0, 1, 1, 0, True)
+        for n, (a, b) in enumerate(PRODUCTS):
+            panel, root = left[a * tiling.panel_items], right[b * FRACTAL_ITEMS]
+            t.mmad(self.sum[m], panel, root, tiling.edge, FRACTAL, FRACTAL, min(n, 1))
+
+    def _finish_panel(self, m: int, k: int) -> None:
+        """F_k to L1, its row block k replaced, and row block k of the panels before it cleared."""
+        t, tiling, factor = self.t, self.tiling, self.factor[m]
+        fresh, slot = self.fresh[m % SLOTS], 2 * tiling.panel_items
+        t.data_move(fresh, self.sum[m], 0, 1, tiling.fractals, 0, 0)
+        self._split(m, fresh, factor[k * slot], iter(()))
+        row = k * FRACTAL_ITEMS
+        for part in (0, 1):
+            target = factor[k * slot + part * tiling.panel_items + row]
+            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, FRACTAL_ITEMS // HALVES, 0, 0)
+        if k:
+            gap = (tiling.fractals - 1) * FRACTAL_ITEMS // HALVES
+            t.data_move(factor[row], self.zeros, 0, 2 * k, FRACTAL_ITEMS // HALVES, 0, gap)
+
+    # The inverse ------------------------------------------------------------------------------------------------------
+
+    def _multiply_out(self, m: int) -> None:
+        """result = sum_j F_j F_j^T, last panel first: each reaches as far as its row block."""
+        t, tiling = self.t, self.tiling
+        slot, at_once = 2 * tiling.panel_items, tiling.panels_at_once
+        self.product = next(self.result)
+        for first in reversed(range(0, tiling.fractals, at_once)):
+            count = min(at_once, tiling.fractals - first)
+            left, right = next(self.left), next(self.right)
+            for operand in (left, right):
+                t.load2dv1(operand, self.factor[m][first * slot], 0, count * 2 * tiling.fractals, 1, 0, False)
+            for j in reversed(range(count)):
+                columns = FRACTAL * (first + j + 1)
+                for a, b in PRODUCTS:
+                    begins = columns == tiling.edge and (a, b) == PRODUCTS[0]
+                    panel, rows = (x[(2 * j + p) * tiling.panel_items] for x, p in ((left, a), (right, b)))
+                    t.mmad(self.product, panel, rows, tiling.edge, FRACTAL, columns, 0 if begins else 1)
+
+    def _store(self, base: Any, m: int) -> None:
+        """inverse = gamma^-2 result, 16 rows at a time; the diagonal tells whether all is finite, as |x_ij|^2 <= x_ii x_jj."""
+        t, tiling = self.t, self.tiling
+        fractals, edge = tiling.fractals, tiling.edge
+        factor = self.lanes.unscale[m]
+        fill(t, self.check[m], 0.0)
+        for i in range(fractals):
+            stripes, rows, zero = self.fresh[i % SLOTS], self.rest[i % SLOTS], self.panel[i % SLOTS]
+            t.data_move(stripes, self.product[i * FRACTAL_ITEMS], 0, fractals, 1, fractals - 1, 2)
+            for half in (0, 1):
+                target, source = rows[half * ITEMS], stripes[half * ITEMS]
+                t.vmuls(ITEMS * fractals, target, source, factor, FRACTAL, 2, STRIPE_PITCH, 2 * fractals, 2)
+            t.vmuls(REPEAT, zero, stripes[i * STRIPE_PITCH * ITEMS], 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
+            t.vadd(REPEAT, self.check[m], zero, self.check[m], FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
+            target = self.inverse[(base + m) * edge**2 + i * FRACTAL * edge]
+            t.data_move(target, rows, 0, 1, FRACTAL * edge // ITEMS, 0, 0)
