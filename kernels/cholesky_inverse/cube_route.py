@@ -32,6 +32,8 @@ FRACTAL_ITEMS = FRACTAL * FRACTAL
 FRACTAL_BLOCKS = FRACTAL_ITEMS // ITEMS
 FRACTAL_REPEATS = FRACTAL_ITEMS // REPEAT
 STRIPE_PITCH = FRACTAL_BLOCKS + 2  # 32-byte blocks from fractal to fractal of a strip; so that a row touches several banks
+UPPER_LANES = sum((0xFF << row & 0xFF) << row * LANES for row in range(LANES))  # of 8 x 8, with the diagonal
+ODD_HALVES = 0xAAAAAAAAAAAAAAAA
 PRODUCTS = ((0, 1), (1, 0), (0, 0))  # small ones first
 
 
@@ -57,6 +59,8 @@ class CubeRoute:
         self.fresh = [self._ub(f"fresh_{s}", self.tiling.fractals * STRIPE_PITCH * ITEMS) for s in range(SLOTS)]
         self.rest = [self._ub(f"rest_{s}", size) for s in range(SLOTS)]
         self.split = [[self._ub(f"{part}_{s}", size, "float16") for part in ("high", "low")] for s in range(SLOTS)]
+        self.zero = self._ub("zero", FRACTAL_ITEMS)
+        self.odd_halves = self._ub("odd_halves", self.tiling.fractals * STRIPE_PITCH * ITEMS)
         self.zeros = self._ub("zeros", 2 * max(1, self.tiling.fractals - 1) * FRACTAL_ITEMS, "float16")
         self.dampings = self._ub("dampings", GROUP * ITEMS)
         self.check = [self._ub(f"check_{m}", REPEAT) for m in self.members]
@@ -250,15 +254,48 @@ class CubeRoute:
         """inverse = gamma^-2 result, 16 rows at a time; the diagonal tells whether all is finite, as |x_ij|^2 <= x_ii x_jj."""
         t, tiling = self.t, self.tiling
         fractals, edge = tiling.fractals, tiling.edge
-        factor = self.lanes.unscale[m]
-        fill(t, self.check[m], 0.0)
+        factor, check = self.lanes.unscale[m], self.check[m]
+        fill(t, check, 0.0)
         for i in range(fractals):
-            stripes, rows, zero = self.fresh[i % SLOTS], self.rest[i % SLOTS], self.panel[i % SLOTS]
-            t.data_move(stripes, self.product[i * FRACTAL_ITEMS], 0, fractals, 1, fractals - 1, 2)
+            stripes, rows, zero = self.fresh[i % SLOTS], self.rest[i % SLOTS], self.zero
+            self._gather_rows(i, stripes, self.panel[0])
             for half in (0, 1):
                 target, source = rows[half * ITEMS], stripes[half * ITEMS]
                 t.vmuls(ITEMS * fractals, target, source, factor, FRACTAL, 2, STRIPE_PITCH, 2 * fractals, 2)
             t.vmuls(REPEAT, zero, stripes[i * STRIPE_PITCH * ITEMS], 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
-            t.vadd(REPEAT, self.check[m], zero, self.check[m], FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
+            t.vadd(REPEAT, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
             target = self.inverse[(base + m) * edge**2 + i * FRACTAL * edge]
             t.data_move(target, rows, 0, 1, FRACTAL * edge // ITEMS, 0, 0)
+
+    def _gather_rows(self, i: int, stripes: Any, column: Any) -> None:
+        """Fractals of row block i: from the diagonal on those of the result, before it the transposes of column block i.
+
+        The cube adds the products in another order below the diagonal; this makes the inverse exactly symmetric.
+        """
+        t, fractals = self.t, self.tiling.fractals
+        t.data_move(column, self.product[i * fractals * FRACTAL_ITEMS], 0, 1, i + 1, 0, 0)
+        right = fractals - 1 - i
+        if right:
+            source = self.product[((i + 1) * fractals + i) * FRACTAL_ITEMS]
+            t.data_move(stripes[(i + 1) * STRIPE_PITCH * ITEMS], source, 0, right, 1, fractals - 1, 2)
+        for side in (0, 1):
+            self._transpose(side, i + 1, stripes, column)
+        diagonal, source = stripes[i * STRIPE_PITCH * ITEMS], column[i * FRACTAL_ITEMS]
+        for mask, block in (([0, UPPER_LANES], 0), (REPEAT, 1), ([0, UPPER_LANES], 2 * LANES + 1)):
+            t.vadds(mask, diagonal[block * ITEMS], source[block * ITEMS], 0.0, 1, 2, 2, 8, 8)
+
+    def _transpose(self, side: int, count: int, stripes: Any, column: Any) -> None:
+        """Columns 8 side to 8 side + 7 of `count` transposes; numbers are turned as halves, each twice, and merged."""
+        t = self.t
+        source, target, odd = (x.reinterpret_cast_to("uint16") for x in (column, stripes, self.odd_halves))
+        steps = (STRIPE_PITCH, FRACTAL_BLOCKS) if count > 1 else (0, 0)
+        for half in (0, 1):
+            rows = [source[((side * LANES + n // 2) * 2 + half) * HALVES] for n in range(FRACTAL)]
+            turned: list[Any] = []
+            for n in range(LANES):
+                block = 2 * (half * LANES + n) + side
+                turned += [target[block * HALVES], odd[block * HALVES]]
+            t.vnchwconv(False, False, turned, rows, count, *steps)
+        for half in (0, 1):
+            here, there = (x[(2 * half * LANES + side) * HALVES] for x in (target, odd))
+            t.vor([ODD_HALVES] * 2, here, there, there, count, 2, 2, 2, *[STRIPE_PITCH] * 3)
