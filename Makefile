@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench
+.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench test-akg test-ascend
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,13 @@ test-py39:  ## operators, model, THOR, training on MindSpore 2.0.0 and Python 3.
 	@"$(PYTHON39)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' || { echo "error: $(PYTHON39) is not Python 3.9: pass PYTHON39=/path/to/python3.9" >&2; exit 1; }
 	$(MAKE) VENV=.venv39 PYTHON="$(PYTHON39)" venv
 	.venv39/bin/python -m pytest tests/ops tests/bert_thor
+
+test-akg: venv  ## AKG kernels lowered for Ascend 910, their code checked and run on the CPU (downloads AKG once, 170 MB)
+	$(BIN)/python tests/akg/fetch.py build/akg
+	$(BIN)/python -m pytest tests/akg -m "akg or not akg"
+
+test-ascend: venv  ## every operator on an Ascend 910 against its reference, timed; without a device it says what is missing
+	$(BIN)/python tests/ascend/run.py
 
 test-long: venv  ## what takes minutes: every shape, long interpreter runs
 	$(BIN)/python -m pytest -m long

@@ -1,7 +1,7 @@
 """Layer norm and its gradient for AKG: Ascend 910 through the polyhedral scheduler, the CPU through LLVM.
 
 MindSpore hands each function to AKG as source text, cut out at `def`; AKG runs it alone with its own `tvm` put in. So each
-is complete in itself and its annotations are strings. On Ascend one tile of rows (`tiling.akg_row_tile`) is one core's work.
+is complete in itself and its annotations are strings. On Ascend a tile of rows (`dim`) is done at once by one core.
 
 Numbers: all arithmetic is fp32, the variance is the two-pass one. The gradient is two kernels: dx, where rows are
 independent, and dgamma, where columns are; dbeta is a plain sum of columns.
@@ -9,7 +9,11 @@ independent, and dgamma, where columns are; dbeta is a plain sum of columns.
 
 from typing import Any
 
+from bert_thor.kernels.layer_norm.tiling import BLOCK_BYTES, GROUP, ITEM_BYTES
+
 tvm: "Any" = None  # AKG's own, put in before a function runs
+CORES = 32
+MAX_TILE = 12 * 1024  # numbers of x in a tile; of 16 * 1024 the gradient's buffers do not fit UB
 
 
 def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
@@ -91,3 +95,25 @@ def layer_norm_grad_beta(dy: "Any") -> "Any":
     r = tvm.reduce_axis((0, rows), name="r")
     wide = tvm.compute((rows, features), lambda r, c: dy[r, c].astype("float32"), name="wide")
     return tvm.compute((features,), lambda c: tvm.sum(wide[r, c], axis=r), name="dbeta")
+
+
+def dim(rows: int, features: int, dtype: str) -> str:
+    """AKG's tile for `layer_norm` and `layer_norm_grad`: as many rows as fit, in groups of 8, while there is work for all cores.
+
+    Raises:
+        ValueError: rows that are not a multiple of 8, or features that do not fill 32-byte blocks or are too many: AKG would
+            read and write beyond them.
+    """
+    per_block = BLOCK_BYTES // ITEM_BYTES[dtype]
+    most = MAX_TILE // GROUP // per_block * per_block
+    if rows % GROUP or rows < 1 or features % per_block or not per_block <= features <= most:
+        raise ValueError(
+            f"layer_norm: x is [{rows}, {features}] {dtype}; AKG's kernel takes rows in multiples of {GROUP} and features in "
+            f"multiples of {per_block} up to {most}."
+        )
+    groups = rows // GROUP
+    fitting = [
+        k for k in range(1, groups + 1) if groups % k == 0 and k * GROUP * features <= MAX_TILE and groups // k >= CORES
+    ]
+    tile = GROUP * max(fitting, default=1)
+    return f"0 0 {tile} {tile}"

@@ -1,0 +1,129 @@
+"""What the AKG kernels are run on, and what their results are held to: the same cases on the CPU and as Ascend's code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
+
+from bert_thor.kernels.fisher_covariance import akg as fisher_covariance_akg
+from bert_thor.kernels.fisher_covariance import reference as fisher_covariance
+from bert_thor.kernels.layer_norm import akg as layer_norm_akg
+from bert_thor.kernels.layer_norm import reference as layer_norm
+
+EPS = 1e-12
+ROUNDING = {"float16": 2.0**-11, "float32": UNIT}
+SMALLEST = {"float16": 2.0**-24, "float32": 1e-37}
+
+
+@dataclass
+class Case:
+    """One function of one akg.py on one set of inputs.
+
+    Attributes:
+        outputs: shape and type of each.
+        check: raises unless the outputs are right.
+        dim: AKG's tiles; "" leaves them to AKG.
+        cores: how many must get work on Ascend (0: any number).
+    """
+
+    operation: str
+    function: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, tuple[tuple[int, ...], str]]
+    check: Callable[..., None]
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    dim: str = ""
+    cores: int = 0
+
+    @property
+    def file(self) -> str:
+        """Path of the akg.py."""
+        return str(importlib.import_module(f"bert_thor.kernels.{self.operation}.akg").__file__)
+
+    def empty_outputs(self) -> list[np.ndarray]:
+        """NaN everywhere."""
+        return [np.full(shape, np.nan, dtype) for shape, dtype in self.outputs.values()]
+
+
+def layer_norm_cases(rows: int, features: int, dtype: str, tiled: bool = True) -> list[Case]:
+    """`layer_norm` and the three kernels of its gradient; `tiled` for Ascend, where rows come in groups of 8."""
+    generator = np.random.default_rng(rows * 10000 + features)
+    x, dy = (generator.standard_normal((2, rows, features)) * 2 + [[[1.0]], [[0.0]]]).astype(dtype)
+    gamma, beta = generator.standard_normal((2, features)).astype(np.float32)
+    y, mean, rstd = layer_norm.layer_norm(x, gamma, beta, EPS)
+    dx, dgamma, dbeta = layer_norm.layer_norm_grad(dy, x, gamma, mean, rstd)
+    xhat = np.abs((x - mean[:, None].astype(np.float64)) * rstd[:, None])
+    g = np.abs(dy * gamma.astype(np.float64))
+    units, size = lane_sum_units(features) * UNIT, np.abs(x.astype(np.float64)).mean(axis=1)
+
+    def check_forward(actual_y: np.ndarray, actual_mean: np.ndarray, actual_rstd: np.ndarray) -> None:
+        assert_within(actual_mean, mean, units * size)
+        assert_within(actual_rstd, rstd, units * rstd * (1 + size * rstd))
+        sums = units * (np.abs(gamma) * (xhat + (size * rstd)[:, None]) + np.abs(beta))
+        assert_within(actual_y, y, sums + ROUNDING[dtype] * np.abs(y) + SMALLEST[dtype])
+
+    def check_dx(actual: np.ndarray) -> None:
+        terms = g + g.mean(axis=1, keepdims=True) + xhat * (g * xhat).mean(axis=1, keepdims=True)
+        assert_within(actual, dx, units * rstd[:, None] * terms + ROUNDING[dtype] * np.abs(dx) + SMALLEST[dtype])
+
+    def check_dgamma(actual: np.ndarray) -> None:
+        assert_within(actual, dgamma, column_sum_bound(dy.astype(np.float64) * xhat))
+
+    def check_dbeta(actual: np.ndarray) -> None:
+        assert_within(actual, dbeta, column_sum_bound(dy.astype(np.float64)))
+
+    row, column, whole = ((rows,), "float32"), ((features,), "float32"), ((rows, features), dtype)
+    dim = layer_norm_akg.dim(rows, features, dtype) if tiled else ""
+    cores = min(layer_norm_akg.CORES, rows // 8) if tiled else 0
+    values = {"x": x, "gamma": gamma, "beta": beta, "dy": dy, "mean": mean, "rstd": rstd}
+
+    def case(function: str, names: str, outputs: Mapping[str, tuple[tuple[int, ...], str]], check: Callable) -> Case:
+        return Case("layer_norm", function, {name: values[name] for name in names.split()}, outputs, check)
+
+    forward = case("layer_norm", "x gamma beta", {"y": whole, "mean": row, "rstd": row}, check_forward)
+    backward = case("layer_norm_grad", "dy x gamma mean rstd", {"dx": whole}, check_dx)
+    forward.attributes = {"eps": EPS}
+    forward.dim, backward.dim, forward.cores, backward.cores = dim, dim, cores, cores
+    return [
+        forward,
+        backward,
+        case("layer_norm_grad_gamma", "dy x mean rstd", {"dgamma": column}, check_dgamma),
+        case("layer_norm_grad_beta", "dy", {"dbeta": column}, check_dbeta),
+    ]
+
+
+def covariance_case(rows: int, features: int, block: int, dtype: str = "float16") -> Case:
+    """`fisher_covariance`; in float32 the numbers are still those of float16, as the cube's products are exact."""
+    x = np.random.default_rng(rows * 1000 + features).standard_normal((rows, features)).astype(np.float16)
+    share_rows = fisher_covariance_akg.share_rows(rows, block)
+    per_block, blocks = -(-rows // share_rows), -(-features // block)
+    shares = to_shares(x, block, share_rows).astype(dtype)
+
+    def check(packed: np.ndarray) -> None:
+        mean = packed.reshape(blocks, per_block, block, block).astype(np.float64).mean(axis=1)
+        bound = UNIT * (rows + 4) * fisher_covariance.fisher_covariance(np.abs(x), block)
+        assert_within(mean, fisher_covariance.fisher_covariance(x, block), bound)
+
+    return Case(
+        "fisher_covariance",
+        "fisher_covariance",
+        {"x": shares, "same": shares},
+        {"packed": ((len(shares), block // 16, 16, block // 16, 16), "float32")},
+        check,
+        {"scale": per_block / rows},
+        fisher_covariance_akg.dim(len(shares), share_rows, block),
+        min(32, len(shares)),
+    )
+
+
+def to_shares(x: np.ndarray, block: int, share_rows: int) -> np.ndarray:
+    """x [rows, features] as fractals [shares, block / 16, share_rows / 16, 16, 16], zeros where x has none."""
+    per_block, blocks = -(-x.shape[0] // share_rows), -(-x.shape[1] // block)
+    padded = np.zeros((per_block * share_rows, blocks * block), x.dtype)
+    padded[: x.shape[0], : x.shape[1]] = x
+    fractals = padded.reshape(per_block, share_rows // 16, 16, blocks, block // 16, 16).transpose(3, 0, 4, 1, 2, 5)
+    return np.ascontiguousarray(fractals).reshape(blocks * per_block, block // 16, share_rows // 16, 16, 16)
