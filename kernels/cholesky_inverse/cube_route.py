@@ -18,8 +18,9 @@ In L1 `factor` holds 16 x 16 fractals [j][high, low][row block]: as it is, it is
 
 from __future__ import annotations
 
-from itertools import cycle
-from typing import Any
+from collections.abc import Iterator
+from itertools import cycle, zip_longest
+from typing import Any, Callable
 
 from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
 from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, SLOTS, Tiling
@@ -57,11 +58,12 @@ class CubeRoute:
         self.panel = [self._ub(f"panel_{m}", size) for m in self.members]
         self.row_scale = [self._ub(f"row_scale_{m}", edge * ITEMS) for m in self.members]
         self.fresh = [self._ub(f"fresh_{s}", self.tiling.fractals * STRIPE_PITCH * ITEMS) for s in range(SLOTS)]
-        self.rest = [self._ub(f"rest_{s}", size) for s in range(SLOTS)]
+        self.rest = [self._ub(f"rest_{s}", size + REPEAT)[REPEAT:] for s in range(SLOTS)]  # not in the banks of a panel
         self.split = [[self._ub(f"{part}_{s}", size, "float16") for part in ("high", "low")] for s in range(SLOTS)]
         self.zero = self._ub("zero", FRACTAL_ITEMS)
         self.odd_halves = self._ub("odd_halves", self.tiling.fractals * STRIPE_PITCH * ITEMS)
-        self.zeros = self._ub("zeros", 2 * max(1, self.tiling.fractals - 1) * FRACTAL_ITEMS, "float16")
+        self.column = self._ub("column", size)
+        self.zeros = self._ub("zeros", 2 * FRACTAL_ITEMS, "float16")
         self.dampings = self._ub("dampings", GROUP * ITEMS)
         self.check = [self._ub(f"check_{m}", REPEAT) for m in self.members]
         self.sums = self._ub("sums", GROUP * ITEMS)
@@ -81,15 +83,19 @@ class CubeRoute:
         self.left = cycle(tensors("left", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_ca))
         self.right = cycle(tensors("right", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_cb))
 
-    def invert(self, base: Any) -> None:
-        """Blocks base to base + group - 1, from c to inverse."""
+    def invert(self, base: Any, following: Any) -> None:
+        """Blocks base to base + group - 1, which have been loaded, from c to inverse; those from `following` on are loaded meanwhile."""
         self._scales(base)
         for k in range(self.tiling.fractals):
             self._eliminate(base, k)
+        with self.t.if_scope(following != base):
+            self.load(following)
         self.lanes.read_range()
+        products = [self._multiply_out(0)]
         for m in self.members:
-            self._multiply_out(m)
-            self._store(base, m)
+            if m + 1 < self.tiling.group:
+                products.append(self._multiply_out(m + 1))
+            self._store(base, m, products[m])
 
     def failures(self) -> list[Any]:
         """Scalars, one per block of the last group: 0 if its inverse is finite."""
@@ -103,17 +109,22 @@ class CubeRoute:
 
     # Scales -----------------------------------------------------------------------------------------------------------
 
-    def _scales(self, base: Any) -> None:
-        """D from the diagonals; the first panel is on its way meanwhile."""
+    def load(self, base: Any) -> None:
+        """What a group begins with: the tiles on the diagonals, the dampings, the first panels."""
         t, edge = self.t, self.tiling.edge
         tiles = edge // LANES
         for m in self.members:
             for lane in range(LANES):
-                source, target = self.c[(base + m) * edge**2 + lane * edge], self.rest[m % SLOTS][lane * tiles * ITEMS]
+                source, target = self.c[(base + m) * edge**2 + lane * edge], self.row_scale[m][lane * tiles * ITEMS]
                 t.data_move(target, source, 0, tiles, 1, edge, 0)
             t.data_move(self.dampings[m * ITEMS], self.damping[(base + m) // ITEMS * ITEMS], 0, 1, 1, 0, 0)
+        for m in self.members:
             self._load_panel(base, m, 0)
-            self.lanes.take_diagonal(m, self.rest[m % SLOTS])
+
+    def _scales(self, base: Any) -> None:
+        """D from the diagonals."""
+        for m in self.members:
+            self.lanes.take_diagonal(m, self.row_scale[m])
         self.lanes.scale([self.dampings[m * ITEMS + (base + m) % ITEMS] for m in self.members], self.row_scale)
 
     def _load_panel(self, base: Any, m: int, k: int) -> None:
@@ -128,13 +139,12 @@ class CubeRoute:
         for m in self.members:
             if k:
                 self._accumulate(m, k)
-        for m in self.members:
-            self._scale_panel(m, k)
-            self._subtract(m, k)
-            self.lanes.take_tile(m, self.panel[m][k * FRACTAL_ITEMS])
+        self._in_slots(lambda m: self._take_panel(m, k))
         steps = self.lanes.factor(k)
         for m in self.members:
-            self._split(m, self.panel[m], self.operand[m], steps)
+            for _ in self._split(m, self.panel[m], self.operand[m]):
+                for _ in range(self.lanes.STEPS // (4 * self.tiling.group)):
+                    next(steps, None)
             if k + 1 < self.tiling.fractals:
                 self._load_panel(base, m, k + 1)
         for _ in steps:
@@ -143,8 +153,13 @@ class CubeRoute:
             self.t.data_move(self.root[part], self.lanes.root[part], 0, 1, GROUP * FRACTAL_ITEMS // HALVES, 0, 0)
         for m in self.members:
             self._multiply_root(m)
-        for m in self.members:
-            self._finish_panel(m, k)
+        self._in_slots(lambda m: self._finish_panel(m, k))
+
+    def _in_slots(self, work: Callable[[int], Iterator[None]]) -> None:
+        """`work(m)` for all members, as many in turn as there are buffers: one waits for its results while another goes on."""
+        for first in range(0, self.tiling.group, SLOTS):
+            for _ in zip_longest(*(work(m) for m in self.members[first : first + SLOTS])):
+                pass
 
     def _accumulate(self, m: int, k: int) -> None:
         """sum = sum_{j<k} F_j F_j[k]^T."""
@@ -161,50 +176,52 @@ class CubeRoute:
                     panel, row = left[(2 * j + a) * tiling.panel_items], right[(2 * j + b) * FRACTAL_ITEMS]
                     t.mmad(self.sum[m], panel, row, tiling.edge, FRACTAL, FRACTAL, 0 if begins else 1)
 
-    def _scale_panel(self, m: int, k: int) -> None:
-        """Row r and column c of the panel times D_r D_c."""
+    def _take_panel(self, m: int, k: int) -> Iterator[None]:
+        """P, from the panel scaled by D_r D_c and the sum; its row block k to the lanes."""
+        yield from self._scale_panel(m, k)
+        if k:
+            yield from self._subtract(m, k)
+        self.lanes.take_tile(m, self.panel[m][k * FRACTAL_ITEMS])
+        yield
+
+    def _scale_panel(self, m: int, k: int) -> Iterator[None]:
         t, repeats = self.t, 2 * (self.tiling.fractals - k)
-        for half in (0, 1):
-            here = self.panel[m][k * FRACTAL_ITEMS + half * ITEMS]
+        halves = [self.panel[m][k * FRACTAL_ITEMS + half * ITEMS] for half in (0, 1)]
+        for here in halves:
             rows = self.row_scale[m][k * FRACTAL * ITEMS]
             t.vmul(REPEAT, here, here, rows, repeats, 2, 2, 1, 16, 16, 8)
-        for half in (0, 1):
-            here = self.panel[m][k * FRACTAL_ITEMS + half * ITEMS]
+            yield
+        for half, here in enumerate(halves):
             columns = self.lanes.scale_along_lanes[m][(2 * k + half) * ITEMS]
             t.vmul(REPEAT, here, here, columns, repeats, 2, 2, 0, 16, 16, 0)
+            yield
 
-    def _subtract(self, m: int, k: int) -> None:
+    def _subtract(self, m: int, k: int) -> Iterator[None]:
         """P = panel - sum, where the panel is zero above row block k."""
-        if not k:
-            return
         t, fresh, panel = self.t, self.fresh[m % SLOTS], self.panel[m]
         below = self.tiling.fractals - k
         t.data_move(fresh, self.sum[m], 0, 1, self.tiling.fractals, 0, 0)
+        yield
         start = k * FRACTAL_ITEMS
         t.vsub(REPEAT, panel[start], panel[start], fresh[start], FRACTAL_REPEATS * below, 1, 1, 1, 8, 8, 8)
         t.vmuls(REPEAT, panel, fresh, -1.0, FRACTAL_REPEATS * k, 1, 1, 8, 8)
+        yield
 
-    def _split(self, m: int, source: Any, target: Any, meanwhile: Any) -> None:
-        """A panel in UB as its high and low parts in L1; a few steps of `meanwhile` after each instruction."""
+    def _split(self, m: int, source: Any, target: Any) -> Iterator[None]:
+        """A panel in UB as its high and low parts in L1."""
         t, slot = self.t, m % SLOTS
         (high, low), rest = self.split[slot], self.rest[slot]
         repeats, blocks = FRACTAL_REPEATS * self.tiling.fractals, self.tiling.panel_items // HALVES
-        steps = -(-self.lanes.STEPS // (4 * self.tiling.group))
-
-        def others() -> None:
-            for _ in range(steps):
-                next(meanwhile, None)
-
         t.vconv(REPEAT, "none", high, source, repeats, 1, 1, 4, 8)
-        others()
         t.data_move(target, high, 0, 1, blocks, 0, 0)
+        yield
         t.vconv(REPEAT, "none", rest, high, repeats, 1, 1, 8, 4)
-        others()
+        yield
         t.vsub(REPEAT, rest, source, rest, repeats, 1, 1, 1, 8, 8, 8)
-        others()
+        yield
         t.vconv(REPEAT, "none", low, rest, repeats, 1, 1, 4, 8)
-        others()
         t.data_move(target[self.tiling.panel_items], low, 0, 1, blocks, 0, 0)
+        yield
 
     def _multiply_root(self, m: int) -> None:
         """sum = P R^T."""
@@ -217,27 +234,27 @@ class CubeRoute:
             panel, root = left[a * tiling.panel_items], right[b * FRACTAL_ITEMS]
             t.mmad(self.sum[m], panel, root, tiling.edge, FRACTAL, FRACTAL, min(n, 1))
 
-    def _finish_panel(self, m: int, k: int) -> None:
+    def _finish_panel(self, m: int, k: int) -> Iterator[None]:
         """F_k to L1, its row block k replaced, and row block k of the panels before it cleared."""
         t, tiling, factor = self.t, self.tiling, self.factor[m]
         fresh, slot = self.fresh[m % SLOTS], 2 * tiling.panel_items
         t.data_move(fresh, self.sum[m], 0, 1, tiling.fractals, 0, 0)
-        self._split(m, fresh, factor[k * slot], iter(()))
-        row = k * FRACTAL_ITEMS
+        yield
+        yield from self._split(m, fresh, factor[k * slot])
+        row, blocks = k * FRACTAL_ITEMS, FRACTAL_ITEMS // HALVES
         for part in (0, 1):
             target = factor[k * slot + part * tiling.panel_items + row]
-            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, FRACTAL_ITEMS // HALVES, 0, 0)
-        if k:
-            gap = (tiling.fractals - 1) * FRACTAL_ITEMS // HALVES
-            t.data_move(factor[row], self.zeros, 0, 2 * k, FRACTAL_ITEMS // HALVES, 0, gap)
+            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, blocks, 0, 0)
+        for j in range(k):
+            t.data_move(factor[j * slot + row], self.zeros, 0, 2, blocks, 0, (tiling.fractals - 1) * blocks)
 
     # The inverse ------------------------------------------------------------------------------------------------------
 
-    def _multiply_out(self, m: int) -> None:
-        """result = sum_j F_j F_j^T, last panel first: each reaches as far as its row block."""
+    def _multiply_out(self, m: int) -> Any:
+        """sum_j F_j F_j^T, last panel first: each reaches as far as its row block."""
         t, tiling = self.t, self.tiling
         slot, at_once = 2 * tiling.panel_items, tiling.panels_at_once
-        self.product = next(self.result)
+        result = next(self.result)
         for first in reversed(range(0, tiling.fractals, at_once)):
             count = min(at_once, tiling.fractals - first)
             left, right = next(self.left), next(self.right)
@@ -248,9 +265,10 @@ class CubeRoute:
                 for a, b in PRODUCTS:
                     begins = columns == tiling.edge and (a, b) == PRODUCTS[0]
                     panel, rows = (x[(2 * j + p) * tiling.panel_items] for x, p in ((left, a), (right, b)))
-                    t.mmad(self.product, panel, rows, tiling.edge, FRACTAL, columns, 0 if begins else 1)
+                    t.mmad(result, panel, rows, tiling.edge, FRACTAL, columns, 0 if begins else 1)
+        return result
 
-    def _store(self, base: Any, m: int) -> None:
+    def _store(self, base: Any, m: int, result: Any) -> None:
         """inverse = gamma^-2 result, 16 rows at a time; the diagonal tells whether all is finite, as |x_ij|^2 <= x_ii x_jj."""
         t, tiling = self.t, self.tiling
         fractals, edge = tiling.fractals, tiling.edge
@@ -258,44 +276,42 @@ class CubeRoute:
         fill(t, check, 0.0)
         for i in range(fractals):
             stripes, rows, zero = self.fresh[i % SLOTS], self.rest[i % SLOTS], self.zero
-            self._gather_rows(i, stripes, self.panel[0])
+            self._gather_rows(i, result, stripes)
+            t.vmuls(REPEAT, zero, stripes[i * STRIPE_PITCH * ITEMS], 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
             for half in (0, 1):
                 target, source = rows[half * ITEMS], stripes[half * ITEMS]
                 t.vmuls(ITEMS * fractals, target, source, factor, FRACTAL, 2, STRIPE_PITCH, 2 * fractals, 2)
-            t.vmuls(REPEAT, zero, stripes[i * STRIPE_PITCH * ITEMS], 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
             t.vadd(REPEAT, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
             target = self.inverse[(base + m) * edge**2 + i * FRACTAL * edge]
             t.data_move(target, rows, 0, 1, FRACTAL * edge // ITEMS, 0, 0)
 
-    def _gather_rows(self, i: int, stripes: Any, column: Any) -> None:
+    def _gather_rows(self, i: int, result: Any, stripes: Any) -> None:
         """Fractals of row block i: from the diagonal on those of the result, before it the transposes of column block i.
 
         The cube adds the products in another order below the diagonal; this makes the inverse exactly symmetric.
         """
-        t, fractals = self.t, self.tiling.fractals
-        t.data_move(column, self.product[i * fractals * FRACTAL_ITEMS], 0, 1, i + 1, 0, 0)
+        t, fractals, column = self.t, self.tiling.fractals, self.column
+        t.data_move(column, result[i * fractals * FRACTAL_ITEMS], 0, 1, i + 1, 0, 0)
         right = fractals - 1 - i
         if right:
-            source = self.product[((i + 1) * fractals + i) * FRACTAL_ITEMS]
+            source = result[((i + 1) * fractals + i) * FRACTAL_ITEMS]
             t.data_move(stripes[(i + 1) * STRIPE_PITCH * ITEMS], source, 0, right, 1, fractals - 1, 2)
-        for side in (0, 1):
-            self._transpose(side, i + 1, stripes, column)
+        self._transpose(i + 1, stripes, column)
         diagonal, source = stripes[i * STRIPE_PITCH * ITEMS], column[i * FRACTAL_ITEMS]
         for mask, block in (([0, UPPER_LANES], 0), (REPEAT, 1), ([0, UPPER_LANES], 2 * LANES + 1)):
             t.vadds(mask, diagonal[block * ITEMS], source[block * ITEMS], 0.0, 1, 2, 2, 8, 8)
 
-    def _transpose(self, side: int, count: int, stripes: Any, column: Any) -> None:
-        """Columns 8 side to 8 side + 7 of `count` transposes; numbers are turned as halves, each twice, and merged."""
+    def _transpose(self, count: int, stripes: Any, column: Any) -> None:
+        """`count` transposes; numbers are turned as halves, each twice, and merged."""
         t = self.t
         source, target, odd = (x.reinterpret_cast_to("uint16") for x in (column, stripes, self.odd_halves))
         steps = (STRIPE_PITCH, FRACTAL_BLOCKS) if count > 1 else (0, 0)
-        for half in (0, 1):
+        quarters = [(side, half) for side in (0, 1) for half in (0, 1)]
+        for side, half in quarters:
             rows = [source[((side * LANES + n // 2) * 2 + half) * HALVES] for n in range(FRACTAL)]
-            turned: list[Any] = []
-            for n in range(LANES):
-                block = 2 * (half * LANES + n) + side
-                turned += [target[block * HALVES], odd[block * HALVES]]
+            blocks = [(2 * (half * LANES + n) + side) * HALVES for n in range(LANES)]
+            turned = [x[block] for block in blocks for x in (target, odd)]
             t.vnchwconv(False, False, turned, rows, count, *steps)
-        for half in (0, 1):
+        for side, half in quarters:
             here, there = (x[(2 * half * LANES + side) * HALVES] for x in (target, odd))
             t.vor([ODD_HALVES] * 2, here, there, there, count, 2, 2, 2, *[STRIPE_PITCH] * 3)

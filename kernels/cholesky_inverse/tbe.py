@@ -138,10 +138,12 @@ class _CubeKernel(_Kernel):
         route = CubeRoute(t, self.tik, self.tiling, self.c, self.damping, self.inverse)
         codes = self._ub("successes", "int32", size * STATUS_ITEMS)
         t.vector_dup(STATUS_ITEMS, codes, 0, size, 1, 1)
+        route.load(begin)
         with t.for_range(0, (end - begin + size - 1) // size) as group:
-            base = t.Scalar("int64", "base")
+            base, following = t.Scalar("int64", "base"), t.Scalar("int64", "following")
             t.scalar_min(base, begin + group * size, end - size)
-            route.invert(base)
+            t.scalar_min(following, base + size, end - size)
+            route.invert(base, following)
             t.data_move(self.status[base * STATUS_ITEMS], codes, 0, 1, size, 0, 0)
             for m, failure in enumerate(route.failures()):
                 failures[base - begin + m].set_as(failure)
