@@ -7,6 +7,7 @@ scalar unit until the vector queue, 32 instructions deep, has room for the last 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
@@ -14,6 +15,21 @@ from bert_thor.kernels.layer_norm.tiling import FP32_LANES, GROUP, SLOTS, Tiling
 from bert_thor.kernels.tik_support import ITEM_BYTES, fill, repeats, tik_module
 
 PITCH = 2 * FP32_LANES  # fp32 numbers from row to row of a sum: every row of it lies in the same half of the banks
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of a core: its number, a Python integer or a scalar of the kernel, and the set of buffers that it uses."""
+
+    number: Any
+    which: int
+
+
+def take_turns(*streams: Iterator[None]) -> None:
+    """Emit independent chains of instructions in turn, so that each runs while the others wait for a result."""
+    waiting = list(streams)
+    while waiting:
+        waiting = [stream for stream in waiting if next(stream, waiting) is not waiting]
 
 
 class RowBatches:
@@ -43,6 +59,26 @@ class RowBatches:
         """A batch of rows in UB."""
         return self.local_tensor(name, (self.tiling.batch, self.tiling.features), dtype)
 
+    def rows_aside(self, name: str, dtype: str) -> Any:
+        """A batch of rows 256 bytes off the others, so that an instruction may read both without meeting in a bank."""
+        items = self.tiling.batch * self.tiling.features
+        return self.local_tensor(name, (items + 2 * self.lanes,), dtype)[self.lanes]
+
+    def parameter(self, source: Any, name: str) -> Any:
+        """A vector of `features` fp32 numbers in the rows' type, aside as above."""
+        t, features = self.t, self.tiling.features
+        blocks = -(-features // 8)
+        local = self.local_tensor(f"local_{name}", (features + 2 * self.lanes,), self.dtype)[self.lanes]
+        if self.dtype == "float32":
+            t.data_move(local, source, 0, 1, blocks, 0, 0)
+            return local
+        with t.new_stmt_scope():
+            wide = self.local_tensor(f"wide_{name}", (features,), "float32")
+            t.data_move(wide, source, 0, 1, blocks, 0, 0)
+            for first, count in self.columns(FP32_LANES):
+                t.vconv(count, "none", local[first], wide[first], 1, 1, 1, 4, 8)
+        return local
+
     def row_values(self, name: str, dtype: str = "float32") -> Any:
         """One number per row of the batch, in whole blocks of either type."""
         return self.local_tensor(name, (-(-self.tiling.batch // 16) * 16,), dtype)
@@ -55,24 +91,62 @@ class RowBatches:
         Emits `load(set, start, rows)` and `compute(set, start, rows, load_next)`, `set` being 0 or, with two sets of
         buffers, 0 and 1 in turn; `compute` calls `load_next` as soon as the set that comes next may be overwritten.
         """
-        t, tiling = self.t, self.tiling
-        begin, end = t.Scalar("int64", "begin"), t.Scalar("int64", "end")
-        begin.set_as(self._core * tiling.groups // tiling.cores * GROUP)
-        t.scalar_min(end, (self._core + 1) * tiling.groups // tiling.cores * GROUP, tiling.rows)
-        batches = t.Scalar("int64", "batches", (end - begin + tiling.batch - 1) // tiling.batch)
-
-        def at(batch: Any, run: Callable[..., None], *arguments: Any) -> None:
-            with t.if_scope(batch < batches):
-                start, rows = t.Scalar("int64", "start", begin + batch * tiling.batch), t.Scalar("int64", "rows")
-                t.scalar_min(rows, end - start, tiling.batch)
-                run(arguments[0], start, rows, *arguments[1:])
-
-        at(0, load, 0)
-        with t.for_range(0, (batches + sets - 1) // sets) as turn:
+        batches = self._count_batches()
+        self._at(0, load, 0)
+        with self.t.for_range(0, (batches + sets - 1) // sets) as turn:
             for which in range(sets):
                 batch = turn * sets + which
-                load_next = partial(at, batch + 1, load, (which + 1) % sets)
-                at(batch, compute, which, load_next)
+                load_next = partial(self._at, batch + 1, load, (which + 1) % sets)
+                self._at(batch, compute, which, load_next)
+
+    def walk_in_slots(self, load: Callable[..., None], prepare: Callable[..., None], slot: Callable[..., None]) -> None:
+        """This core's batches in a pipeline of two stages: the cube works on one while the vector unit works on another.
+
+        Emits `slot(begin, finish, look_ahead)`, which begins one batch and finishes the one before, either None at the
+        ends. `look_ahead` emits `prepare(set, start, rows)` for the next batch and `load(set, start, rows)` for the one
+        after it, over the set of `begin`. Sets are 0 and 1 in turn.
+        """
+        t, batches = self.t, self._count_batches()
+
+        def run(batch: Batch, before: Batch | None) -> None:
+            def look_ahead() -> None:
+                self._at(batch.number + 1, prepare, 1 - batch.which)
+                self._at(batch.number + 2, load, batch.which)
+
+            slot(batch, before, look_ahead)
+
+        self._at(0, load, 0)
+        self._at(0, prepare, 0)
+        self._at(1, load, 1)
+        run(Batch(0, 0), None)
+        with t.for_range(0, (batches + 1) // 2) as turn:
+            for which in (1, 0):
+                number = 2 * turn + 2 - which
+                with t.if_scope(number < batches):
+                    run(Batch(number, which), Batch(number - 1, 1 - which))
+                with t.elif_scope(number == batches):
+                    slot(None, Batch(number - 1, 1 - which), None)
+
+    def _count_batches(self) -> Any:
+        """This core's rows begin and end, and in how many batches."""
+        t, tiling = self.t, self.tiling
+        self._begin, self._end = t.Scalar("int64", "begin"), t.Scalar("int64", "end")
+        self._begin.set_as(self._core * tiling.groups // tiling.cores * GROUP)
+        t.scalar_min(self._end, (self._core + 1) * tiling.groups // tiling.cores * GROUP, tiling.rows)
+        self._batches = t.Scalar("int64", "batches", (self._end - self._begin + tiling.batch - 1) // tiling.batch)
+        return self._batches
+
+    def _at(self, batch: Any, run: Callable[..., None], which: int, *arguments: Any) -> None:
+        """`run(which, start, rows, *arguments)` if there is such a batch."""
+        with self.t.if_scope(batch < self._batches):
+            run(which, *self.extent(batch), *arguments)
+
+    def extent(self, batch: Any) -> tuple[Any, Any]:
+        """First row and number of rows of a batch."""
+        t, tiling = self.t, self.tiling
+        start, rows = t.Scalar("int64", "start", self._begin + batch * tiling.batch), t.Scalar("int64", "rows")
+        t.scalar_min(rows, self._end - start, tiling.batch)
+        return start, rows
 
     def over_cores(self, body: Callable[[], None]) -> None:
         """The body on every core."""
@@ -91,14 +165,14 @@ class RowBatches:
         self.t.data_move(target[start * self.tiling.features], local, 0, 1, rows * self.row_blocks, 0, 0)
 
     def load_row_values(self, local: Any, source: Any, start: Any, rows: Any) -> None:
-        """One fp32 per row; zeros for the rows that a short batch lacks, also where the last block read past the end."""
+        """One fp32 per row; ones for the rows that a short batch lacks, also where the last block read past the end."""
         t = self.t
         with t.if_scope(rows < self.tiling.batch):
-            fill(t, local, 0.0)
+            fill(t, local, 1.0)
         blocks = (rows + GROUP - 1) // GROUP
         t.data_move(local, source[start], 0, 1, blocks, 0, 0)
         with t.for_range(rows, blocks * GROUP) as missing:
-            local[missing].set_as(0.0)
+            local[missing].set_as(1.0)
 
     def store_row_values(self, target: Any, local: Any, start: Any, rows: Any) -> None:
         """One fp32 per row to global memory; a last block of 8 ends in the padding of the tensor."""
@@ -123,13 +197,6 @@ class RowBatches:
             instruction(lanes, *[x[first * lanes] for x in tensors], *scalar, number, *ones, *strides)
         if rest:
             instruction(rest, *[x[whole * lanes] for x in tensors], *scalar, 1, *ones, *strides)
-
-    def change_type(self, target: Any, source: Any) -> None:
-        """target = source in target's type."""
-        if target.dtype == source.dtype:
-            self.elementwise(self.t.vadds, target, source, value=0.0)
-        else:
-            self.elementwise(partial(_convert, self.t), target, source)
 
     def per_row(self, instruction: Any, target: Any, source: Any, scalars: Any) -> None:
         """target[r] = instruction(source[r], scalars[r]), `scalars` being a UB tensor with one number per row.
@@ -166,15 +233,11 @@ class RowBatches:
         return slots[group % SLOTS][FP32_LANES if upper else 0]
 
     def add_to_slots(self, slots: list[Any], group: int, count: int, source: Any, stride: int) -> None:
-        """Add one group of columns, fp16 or fp32, to its slot; the first SLOTS groups begin the sums."""
+        """Add one group of columns of fp32 to its slot; the first SLOTS groups begin the sums."""
         t, batch = self.t, self.tiling.batch
         slot, pitch = self.slot(slots, group), PITCH // 8
-        if group < SLOTS and source.dtype == "float16":
-            t.vconv(count, "none", slot, source, batch, 1, 1, pitch, stride)
-        elif group < SLOTS:
+        if group < SLOTS:
             t.vadds(count, slot, source, 0.0, batch, 1, 1, pitch, stride)
-        elif source.dtype == "float16":
-            t.vaxpy(count, slot, source, 1.0, batch, 1, 1, pitch, stride)
         else:
             t.vadd(count, slot, slot, source, batch, 1, 1, 1, pitch, pitch, stride)
 
@@ -216,10 +279,6 @@ class RowBatches:
         """`sum_rows` of several tensors, their instructions in turn: each hides the latency of the others."""
         for group, (first, count) in enumerate(self.columns(FP32_LANES)):
             for parts, local in zip(slots, locals_):
-                stride = self.tiling.features * ITEM_BYTES[local.dtype] // 32
+                stride = self.tiling.features // 8
                 self.add_to_slots(parts, group, count, local[first], stride)
         self.reduce_slots(slots, sums)
-
-
-def _convert(t: Any, mask: int, target: Any, source: Any, *rest: Any) -> None:
-    t.vconv(mask, "none", target, source, *rest)

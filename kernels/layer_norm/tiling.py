@@ -13,7 +13,9 @@ BLOCK_BYTES, FP32_LANES = 32, 64
 MAX_ROW_BLOCKS = 255  # repeat stride of a vector instruction
 MAX_BATCH = 24  # rows; more would delay the first instruction and the last store, and gain little
 SLOTS = 4  # sums in flight: one is added to while the others finish
-VALUES = 24  # statistics per row, at most
+FRACTAL_ITEMS = 256
+TRACE_BYTES = (FRACTAL_ITEMS + FP32_LANES) * 4  # a fractal of sums, and its diagonal
+VALUE_BYTES = 200  # statistics per row, at most
 ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
@@ -35,28 +37,38 @@ class Tiling:
     ub_bytes: int
 
 
+def fractals_per_row(features: int) -> int:
+    """Matrices of 16 x 16 that a row fills, the last one perhaps in part."""
+    return -(-features // FRACTAL_ITEMS)
+
+
 def tile_forward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
-    """The cut of `layer_norm`: per row two copies of x and one to work in, the sums and squares in flight, and the statistics."""
-    item = ITEM_BYTES[dtype]
-    row = 3 * features * item + SLOTS * 2 * FP32_LANES * 4 + VALUES * 4
-    return _cut("layer_norm", rows, features, item, cores, row, 8 * features + 4096, ub_bytes)
+    """The cut of `layer_norm`. Per row, fp16: x, x - m and y, each for two batches, and two fractals of sums;
+    fp32: two copies of x, one to work in, and the sums and squares in flight. Both: the statistics."""
+    if dtype == "float16":
+        row = 6 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
+    else:
+        row = 3 * features * 4 + SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
+    return _cut("layer_norm", rows, features, dtype, cores, row, 8 * features + 4096, ub_bytes)
 
 
 def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
-    """The cut of `layer_norm_grad`: per row x, dy, a narrow dx, four rows of fp32, sums in flight, statistics."""
-    item = ITEM_BYTES[dtype]
-    narrow = features * item if dtype == "float16" else 0
-    row = 2 * features * item + narrow + 4 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUES * 4
-    return _cut("layer_norm_grad", rows, features, item, cores, row, 16 * features + 2048, ub_bytes)
+    """The cut of `layer_norm_grad`. Per row, fp16: dy, x, g, xhat and dx, each for two batches, two more to work in, and
+    two fractals of sums; fp32: dy, x, four to work in, and the sums in flight. Both: the statistics."""
+    if dtype == "float16":
+        row = 12 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
+    else:
+        row = 6 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
+    return _cut("layer_norm_grad", rows, features, dtype, cores, row, 16 * features + 4096, ub_bytes)
 
 
-def _cut(name: str, rows: int, features: int, item: int, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
+def _cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
     """The largest batch whose rows of `row` bytes fit beside `fixed` bytes.
 
     Raises:
         ValueError: no rows; rows that do not fill 32-byte blocks, or too many of them; a UB too small for 8 rows.
     """
-    per_block = BLOCK_BYTES // item
+    per_block = BLOCK_BYTES // ITEM_BYTES[dtype]
     if rows < 1:
         raise ValueError(f"{name}: there are {rows} rows; it needs 1 at least.")
     if features % per_block or not per_block <= features <= MAX_ROW_BLOCKS * per_block:

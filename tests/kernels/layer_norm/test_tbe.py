@@ -111,11 +111,29 @@ def test_the_edges_of_fp16(deviation: float) -> None:
     assert_within(y, exact, 6 * 2.0**-11 * (np.abs(exact - beta) + np.abs(beta)) + 2.0**-11)
 
 
+def backward_in_fp16(
+    dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, rstd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """dx and dgamma by the same arithmetic in NumPy: fp16 element by element, fp32 sums."""
+    scale = rstd.astype(np.float16)[:, None]
+    xhat = (x - mean.astype(np.float16)[:, None]) * scale
+    g = dy * gamma.astype(np.float16)
+    mean_g = g.mean(axis=1, dtype=np.float32, keepdims=True).astype(np.float16)
+    mean_gx = (g.astype(np.float32) * xhat).mean(axis=1, keepdims=True).astype(np.float16)
+    return (g - mean_g - xhat * mean_gx) * scale, (dy * xhat).sum(axis=0, dtype=np.float32)
+
+
 def assert_backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> None:
     result, (exact_dx, exact_dgamma, exact_dbeta) = backward(dy, x, cores)
     gamma, beta = parameters(x.shape[1])
     _, mean, rstd = layer_norm(x, gamma, beta, EPS)
     dx, dgamma, dbeta = result.outputs
+    assert_within(dbeta, exact_dbeta, column_sum_bound(np.abs(dy.astype(np.float64))))
+    if x.dtype == np.float16:
+        in_fp16_dx, in_fp16_dgamma = backward_in_fp16(dy, x, gamma, mean, rstd)
+        assert root_mean_square(dx - exact_dx) <= 2 * root_mean_square(in_fp16_dx - exact_dx)
+        assert root_mean_square(dgamma - exact_dgamma) <= 2 * root_mean_square(in_fp16_dgamma - exact_dgamma)
+        return
     scale = rstd.astype(np.float64)[:, None]
     xhat = (x - mean.astype(np.float64)[:, None]) * scale
     g = np.abs(dy.astype(np.float64) * gamma)
@@ -124,13 +142,9 @@ def assert_backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> None:
         g + g.mean(axis=1, keepdims=True) + (1 + np.abs(xhat)) * (g * (1 + np.abs(xhat))).mean(axis=1, keepdims=True)
     )
     cancelled = 4 * UNIT * np.abs(mean.astype(np.float64))[:, None] * scale  # x rstd - mean rstd
-    bound = scale * sizes * (units + cancelled)
-    if x.dtype == np.float16:
-        bound = bound + 2.0**-11 * np.abs(exact_dx) + 2.0**-25
-    assert_within(dx, exact_dx, bound)
+    assert_within(dx, exact_dx, scale * sizes * (units + cancelled))
     terms = np.abs(dy.astype(np.float64)) * (np.abs(xhat) + cancelled / UNIT)
     assert_within(dgamma, exact_dgamma, column_sum_bound(terms))
-    assert_within(dbeta, exact_dbeta, column_sum_bound(np.abs(dy.astype(np.float64))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -141,9 +155,19 @@ def test_backward(shape: tuple[int, int], dtype: str) -> None:
         assert_backward(dy, x, cores)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mean", [100.0, 1000.0])
-def test_backward_far_from_zero(mean: float) -> None:
-    assert_backward(samples((20, 256), "float32"), samples((20, 256), "float32", mean))
+def test_backward_far_from_zero(mean: float, dtype: str) -> None:
+    assert_backward(samples((20, 256), dtype), samples((20, 256), dtype, mean))
+
+
+@pytest.mark.parametrize("deviation", [1e-5, 1e4])
+def test_backward_at_the_edges_of_fp16(deviation: float) -> None:
+    """rstd from 1e-4 to 1e5, which fp16 itself does not hold."""
+    x = np.clip(samples((16, 768), "float32", 0, deviation), -6e4, 6e4).astype(np.float16)
+    dy = samples((16, 768), "float16", 0, min(deviation * 1e3, 1.0))
+    result, (exact_dx, _, _) = backward(dy, x)
+    assert root_mean_square(result.outputs[0] - exact_dx) <= 8 * 2.0**-11 * root_mean_square(exact_dx) + 2.0**-24
 
 
 def test_refuses_other_types() -> None:
@@ -164,7 +188,7 @@ def test_buffers_are_what_the_tiling_says(shape: tuple[int, int], dtype: str) ->
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.55), ("float32", 0.75)])
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.85), ("float32", 0.65)])
 def test_forward_speed(dtype: str, share: float) -> None:
     """BERT-Large, 48 sequences of 128: the share of the time that HBM needs for reading x and writing y at 1.2 TB/s."""
     x = samples((6144, 1024), dtype)
@@ -174,7 +198,7 @@ def test_forward_speed(dtype: str, share: float) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.48), ("float32", 0.80)])
+@pytest.mark.parametrize(("dtype", "share"), [("float16", 0.85), ("float32", 0.78)])
 def test_backward_speed(dtype: str, share: float) -> None:
     x = samples((6144, 1024), dtype)
     result, _ = backward(x, x)
