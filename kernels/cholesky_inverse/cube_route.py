@@ -23,7 +23,7 @@ from itertools import cycle, zip_longest
 from typing import Any, Callable
 
 from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, SLOTS, Tiling
+from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, SLOTS, STRIPE_PITCH, Tiling
 from bert_thor.kernels.tik_support import fill
 
 ITEMS = 8  # fp32 numbers of a 32-byte block
@@ -32,7 +32,6 @@ REPEAT = 64  # fp32 numbers of one repeat
 FRACTAL_ITEMS = FRACTAL * FRACTAL
 FRACTAL_BLOCKS = FRACTAL_ITEMS // ITEMS
 FRACTAL_REPEATS = FRACTAL_ITEMS // REPEAT
-STRIPE_PITCH = FRACTAL_BLOCKS + 2  # 32-byte blocks from fractal to fractal of a strip; so that a row touches several banks
 UPPER_LANES = sum((0xFF << row & 0xFF) << row * LANES for row in range(LANES))  # of 8 x 8, with the diagonal
 ODD_HALVES = 0xAAAAAAAAAAAAAAAA
 PRODUCTS = ((0, 1), (1, 0), (0, 0))  # small ones first

@@ -80,7 +80,7 @@ class LaneFactor:
 
     def scale(self, dampings: list[Any], row_scale: list[Any]) -> None:
         """D, and gamma D, and damping D^2, each one matrix to a lane; `row_scale` is D, each number in 8 lanes of its matrix."""
-        t, edge = self.t, self.tiling.edge
+        t = self.t
         values = [t.Scalar("float32", f"damping_of_{m}") for m in self.members]
         for value, damping in zip(values, dampings):
             value.set_as(damping)

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from bert_thor.kernels import tik_support
 from bert_thor.kernels.cholesky_inverse.cube_route import CubeRoute
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, Tiling, tile
+from bert_thor.kernels.cholesky_inverse.tiling import LANES, Tiling, tile
 from bert_thor.kernels.cholesky_inverse.vector_sweep import VectorSweep
 from bert_thor.kernels.tik_support import register
 
@@ -29,8 +29,8 @@ def cholesky_inverse(
 
     Edges in multiples of 16 go through the cube, others through the vector sweep.
     """
-    tiling = _tiling(c, damping)
-    kernel = _VectorKernel if tiling.edge % FRACTAL else _CubeKernel
+    tiling = _tiling(c, damping, cube=True)
+    kernel = _CubeKernel if tiling.cube else _VectorKernel
     kernel(tiling).build(kernel_name)
 
 
@@ -43,15 +43,15 @@ def cholesky_inverse_vector(
     kernel_name: str = "cholesky_inverse_vector",
 ) -> None:
     """Build the kernel as `cholesky_inverse`, with the vector sweep for every block."""
-    _VectorKernel(_tiling(c, damping)).build(kernel_name)
+    _VectorKernel(_tiling(c, damping, cube=False)).build(kernel_name)
 
 
-def _tiling(c: dict[str, Any], damping: dict[str, Any]) -> Tiling:
+def _tiling(c: dict[str, Any], damping: dict[str, Any], cube: bool) -> Tiling:
     for name, tensor in (("c", c), ("damping", damping)):
         if tensor["dtype"] != "float32":
             raise ValueError(f"cholesky_inverse: {name} is {tensor['dtype']}; it must be float32.")
     blocks, edge, _ = c["shape"]
-    return tile(blocks, edge, tik_support.core_count())
+    return tile(blocks, edge, tik_support.core_count(), cube)
 
 
 class _Kernel:
@@ -120,8 +120,10 @@ class _CubeKernel(_Kernel):
 
     def _core(self, begin: Any, end: Any) -> None:
         t, tiling = self.t, self.tiling
-        share = -(-tiling.blocks // tiling.cores)
-        failures, failed = self._ub("failures", "int32", -(-share // 8) * 8), t.Scalar("int32", "failed", 0)
+        failures, failed = (
+            self._ub("failures", "int32", -(-tiling.share // LANES) * LANES),
+            t.Scalar("int32", "failed", 0),
+        )
         with t.new_stmt_scope():
             self._groups(begin, end, failures, failed)
         with t.if_scope(failed != 0):

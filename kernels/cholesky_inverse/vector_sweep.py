@@ -20,14 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, LANES, PRODUCTS, Tiling
+from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, LANES, PRODUCTS, STRIP_PITCH, Tiling
 from bert_thor.kernels.tik_support import fill
 
 ITEMS = 8  # fp32 numbers of a 32-byte block
 HALVES = 16  # 16-bit halves of one
 TILE_BLOCKS = LANES
 REPEAT = 64  # fp32 numbers of one repeat
-STRIP_PITCH = FRACTAL + 1  # 32-byte blocks from row to row of what is stored
 EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA
 LOWER_LANES = sum(((1 << row) - 1) << row * LANES for row in range(LANES))  # of a tile, without the diagonal
 NOT_FINITE = -1
@@ -68,7 +67,7 @@ class VectorSweep:
         )
 
     def _fill_constants(self) -> None:
-        """`real` and `padding` are tiles of the identity, for the block's own rows and for those beyond; `keep` is 1 but for lane l of block l."""
+        """`real` and `padding`: tiles of the identity, for the block's rows and for those beyond; `keep`: 1 but for lane l of block l."""
         t, tiling = self.t, self.tiling
         for tensor in (*self.columns, *self.strips, self.turned_column, self.staged, self.real, self.padding):
             fill(t, tensor, 0.0)
