@@ -144,11 +144,11 @@ class LayerNorm(nn.Cell):
         super().__init__()
         self.gamma = Parameter(np.ones(features, np.float32))
         self.beta = Parameter(np.zeros(features, np.float32))
-        self.eps = Tensor(np.array([eps], np.float32))
+        self.layer_norm = layer_norm(eps)
 
     def construct(self, x_NH: Tensor) -> Tensor:
         """Return the normalised rows."""
-        return layer_norm(x_NH, self.gamma, self.beta, self.eps)[0]
+        return self.layer_norm(x_NH, self.gamma, self.beta)[0]
 
 
 class Dropout(nn.Cell):

@@ -1,11 +1,12 @@
-"""What the TIK kernels share: CANN found by either of its names, registration with MindSpore where it is installed, fills.
+"""What the TIK kernels share: CANN found by either of its names, what to register them as, fills.
 
-Nothing here imports CANN or MindSpore when the file is loaded, so a kernel file imports anywhere, as often as MindSpore likes.
+Nothing here imports CANN when the file is loaded, so a kernel file imports anywhere, as often as MindSpore likes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Callable
 
 BLOCK_BYTES, REPEAT_BYTES, MAX_REPEATS = 32, 256, 255
@@ -30,32 +31,32 @@ def core_count() -> int:
     return int(get_soc_spec("CORE_NUM"))
 
 
+@dataclass(frozen=True)
+class Registration:
+    """What a framework must know to offer a kernel as an operator.
+
+    Attributes:
+        name: of the operator.
+        attributes: their types ("int", "float") by name, in the kernel's order.
+        formats: the choices of types and layouts, each one name of MindSpore's `DataType` ("F16_Default") per tensor.
+        inputs, outputs: names of the tensors.
+    """
+
+    name: str
+    attributes: dict[str, str]
+    formats: list[list[str]]
+    inputs: list[str]
+    outputs: list[str]
+
+
 def register(
     name: str, attributes: dict[str, str], formats: list[list[str]], inputs: list[str], outputs: list[str]
-) -> Any:
-    """Decorator that registers a kernel function as MindSpore's TBE operator `name`; without MindSpore it does nothing.
+) -> Callable[[Any], Any]:
+    """Decorator that gives a kernel function the attribute `registration`; which framework reads it is not its concern."""
 
-    `attributes` maps names to types ("int", "float"); `formats` lists, per choice, one DataType name for every input and
-    output ("F16_Default"). The fusion type is OPAQUE: nothing may be fused into a TIK kernel.
-    """
-    try:
-        from mindspore.ops import DataType, TBERegOp, op_info_register
-    except ImportError:
-        return lambda function: function
-
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        info = TBERegOp(name).fusion_type("OPAQUE").async_flag(False).binfile_name(f"{function.__name__}.so")
-        info = info.compute_cost(10).kernel_name(function.__name__).partial_flag(True)
-        for attribute, kind in attributes.items():
-            info = info.attr(attribute, "required", kind, "all")
-        for index, tensor in enumerate(inputs):
-            info = info.input(index, tensor, False, "required", "all")
-        for index, tensor in enumerate(outputs):
-            info = info.output(index, tensor, False, "required", "all")
-        for choice in formats:
-            info = info.dtype_format(*[getattr(DataType, kind) for kind in choice])
-        registered: Callable[..., None] = op_info_register(info.get_op_info())(function)
-        return registered
+    def decorate(function: Any) -> Any:
+        function.registration = Registration(name, attributes, formats, inputs, outputs)
+        return function
 
     return decorate
 

@@ -2,22 +2,87 @@
 
 from __future__ import annotations
 
+from typing import Any, Callable
+
 import mindspore as ms
-from mindspore import ops
+from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.fisher_covariance import akg as akg_kernel
+from bert_thor.kernels.fisher_covariance.tiling import FRACTAL
+from bert_thor.kernels.tik_support import Registration
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+from bert_thor.ops._registration import akg, tbe
 
 
-def fisher_covariance(block: int) -> ops.Custom:
+def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
 
     x [..., d] float32, N being the product of its leading axes; the result is [ceil(d / block), block, block] float32,
     exactly symmetric, its rows and columns past d zero. It has no gradient. Graph mode and PyNative; `ValueError` for
-    block < 1.
+    block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type; sums are float32 everywhere.
     """
     if block < 1:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
+    backends = {"tbe": OnCube, "akg": OnCubeInShares, "aot": _compiled}
+    return backends[choose("fisher_covariance", backends)](block)
+
+
+def _compiled(block: int) -> Any:
     operator = aot("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
     # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
     operator.add_prim_attr("block", block)
     return operator
+
+
+class OnCube(nn.Cell):
+    """The TIK kernel."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__()
+        self.block, self.cast = block, ops.Cast()
+        self.operator = tbe("fisher_covariance", lambda x, _: (-(-x[-1] // block), block, block), ms.float32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return the packed blocks."""
+        return self.operator(self.cast(x, ms.float16), self.block)
+
+
+@ops.constexpr
+def _share_rows(rows: int, block: int) -> int:
+    return akg_kernel.share_rows(rows, block)
+
+
+class OnCubeInShares(nn.Cell):
+    """The AKG kernel: x is cut into fractals and shares here, and the mean over a block's shares is taken here."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__()
+        self.block, self.cast = block, ops.Cast()
+        self.zeros, self.mean, self.transpose = ops.Zeros(), ops.ReduceMean(), ops.Transpose()
+        self.below, self.beside = ops.Concat(0), ops.Concat(1)
+        formats = [["F16_Default", "F16_Default", "F32_Default"]]
+        self.operator = akg(
+            akg_kernel.fisher_covariance,
+            Registration("FisherCovarianceShares", {"scale": "float"}, formats, ["x", "same"], ["packed"]),
+            lambda x, *_: (x[0], x[1], FRACTAL, x[1], FRACTAL),
+            ms.float32,
+            lambda x, *_: akg_kernel.dim(x[0], x[2] * FRACTAL, block),
+        )
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return the packed blocks."""
+        block, features = self.block, x.shape[-1]
+        x = self.cast(x, ms.float16).reshape((-1, features))
+        rows = x.shape[0]
+        share_rows = _share_rows(rows, block)
+        shares, blocks = -(-rows // share_rows), -(-features // block)
+        if shares * share_rows > rows:
+            x = self.below((x, self.zeros((shares * share_rows - rows, features), ms.float16)))
+        if blocks * block > features:
+            x = self.beside((x, self.zeros((shares * share_rows, blocks * block - features), ms.float16)))
+        stripes, chunks = block // 16, share_rows // 16
+        x = x.reshape((shares, chunks, 16, blocks, stripes, 16))
+        x = self.transpose(x, (3, 0, 4, 1, 2, 5)).reshape((blocks * shares, stripes, chunks, 16, 16))
+        packed = self.operator(x, x, shares / rows)
+        return self.mean(packed.reshape((blocks, shares, block, block)), 1)

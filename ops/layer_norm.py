@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.layer_norm import akg as akg_kernel
+from bert_thor.kernels.tik_support import Registration
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+from bert_thor.ops._registration import akg, tbe
+
+LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
+
+
+def layer_norm(eps: float) -> LayerNorm:
+    """The operator (x, gamma, beta) -> (y, mean, rstd).
+
+    y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], gamma and
+    beta [features], all float32; mean and rstd [rows], flat over the rows of x. Gradients flow to x, gamma and beta,
+    through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
+    """
+    backends: dict[str, Callable[[float], LayerNorm]] = {"tbe": _in_tik, "akg": _in_akg, "aot": Compiled}
+    return backends[choose("layer_norm", backends)](eps)
+
+
+# Compiled ---------------------------------------------------------------------------------------------------------------
 
 
 def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> Any:
@@ -22,10 +43,84 @@ _layer_norm = aot(
 )
 
 
-def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(y, mean, rstd): y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps).
+class Compiled(nn.Cell):
+    """The kernel for CPUs, which takes eps as a tensor."""
 
-    x [..., features], gamma and beta [features], eps [1], all float32; mean and rstd [rows], flat over the rows of x.
-    Gradients flow to x, gamma and beta, through y alone. Works in graph mode and in PyNative.
-    """
-    return _layer_norm(x, gamma, beta, eps)
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = Tensor(np.array([eps], np.float32))
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        return _layer_norm(x, gamma, beta, self.eps)
+
+
+# Ascend 910 -------------------------------------------------------------------------------------------------------------
+
+
+class OnAscend(nn.Cell):
+    """Kernels that take eps as a constant and x as rows."""
+
+    def __init__(self, eps: float, forward: Any, gradient: Any) -> None:
+        super().__init__()
+        self.eps, self.forward, self.gradient = eps, forward, gradient
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        y, mean, rstd = self.forward(x.reshape((-1, x.shape[-1])), gamma, beta, self.eps)
+        return y.reshape(x.shape), mean, rstd
+
+    def bprop(self, x: Tensor, gamma: Tensor, beta: Tensor, out: Any, dout: Any) -> Any:
+        """Return dx, dgamma, dbeta."""
+        rows = (-1, x.shape[-1])
+        dx, dgamma, dbeta = self.gradient(dout[0].reshape(rows), x.reshape(rows), gamma, out[1], out[2])
+        return dx.reshape(x.shape), dgamma, dbeta
+
+
+def _forward_shapes(x: Any, *_: Any) -> Any:
+    return x, [x[0]], [x[0]]
+
+
+def _in_tik(eps: float) -> LayerNorm:
+    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3)
+    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
+    return OnAscend(eps, forward, gradient)
+
+
+class GradientInAkg(nn.Cell):
+    """dx, dgamma and dbeta by one kernel each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernel, names = akg_kernel, ["dy", "x", "gamma", "mean", "rstd"]
+        self.dx = akg(
+            kernel.layer_norm_grad, _all_fp32("Dx", {}, names, ["dx"]), lambda dy, *_: dy, ms.float32, _row_tiles
+        )
+        self.dgamma = akg(
+            kernel.layer_norm_grad_gamma,
+            _all_fp32("Dgamma", {}, ["dy", "x", "mean", "rstd"], ["dgamma"]),
+            lambda dy, *_: [dy[1]],
+            ms.float32,
+        )
+        self.dbeta = akg(
+            kernel.layer_norm_grad_beta, _all_fp32("Dbeta", {}, ["dy"], ["dbeta"]), lambda dy: [dy[1]], ms.float32
+        )
+
+    def construct(self, dy: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, rstd: Tensor) -> Any:
+        """Return dx, dgamma, dbeta."""
+        return self.dx(dy, x, gamma, mean, rstd), self.dgamma(dy, x, mean, rstd), self.dbeta(dy)
+
+
+def _in_akg(eps: float) -> LayerNorm:
+    registration = _all_fp32("Forward", {"eps": "float"}, ["x", "gamma", "beta"], ["y", "mean", "rstd"])
+    forward = akg(akg_kernel.layer_norm, registration, _forward_shapes, (ms.float32,) * 3, _row_tiles)
+    return OnAscend(eps, forward, GradientInAkg())
+
+
+def _row_tiles(x: Any, *_: Any) -> str:
+    return akg_kernel.dim(x[0], x[1], "float32")
+
+
+def _all_fp32(name: str, attributes: dict[str, str], inputs: list[str], outputs: list[str]) -> Registration:
+    formats = [["F32_Default"] * (len(inputs) + len(outputs))]
+    return Registration(f"LayerNorm{name}", attributes, formats, inputs, outputs)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mindspore as ms
 from mindspore import ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+from bert_thor.ops._registration import tbe
+
+
+def _shape(g_inverse: Any, gradient: Any, a_inverse: Any) -> Any:
+    return gradient
 
 
 def precondition() -> ops.Custom:
@@ -13,6 +21,8 @@ def precondition() -> ops.Custom:
 
     gradient and result [outputs, inputs], g_inverse [ceil(outputs / bg), bg, bg] and a_inverse
     [ceil(inputs / ba), ba, ba], all float32; of a last block that reaches past its side only the leading part is used.
-    It has no gradient. Graph mode and PyNative.
+    It has no gradient. Graph mode and PyNative. On Ascend 910 (tbe) the factors are rounded to float16, each block scaled
+    by a power of two.
     """
-    return aot("precondition", lambda g_inverse, gradient, a_inverse: gradient, ms.float32)
+    backends = {"tbe": tbe, "aot": aot}
+    return backends[choose("precondition", backends)]("precondition", _shape, ms.float32)

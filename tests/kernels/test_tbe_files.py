@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from bert_thor.kernels.davinci import tik
 load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name
 
 OPERATIONS = {
+    "cholesky_inverse": ["cholesky_inverse", "cholesky_inverse_vector"],
     "fisher_covariance": ["fisher_covariance"],
     "layer_norm": ["layer_norm", "layer_norm_grad"],
     "precondition": ["precondition"],
@@ -65,39 +67,26 @@ def test_imports_without_cann_and_mindspore(operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_executes_twice_with_one_registration_each_time(operation: str) -> None:
+def test_executes_twice_to_the_same(operation: str) -> None:
     """MindSpore executes the file of a tbe function again for every graph; what is left over must not matter."""
-    registered: list[str] = []
-
-    def op_info_register(info: dict[str, Any]) -> Any:
-        registered.append(info["op_name"])
-        return lambda function: function
-
-    with mock.patch.dict(load._REGISTRATION, {"op_info_register": op_info_register}):
-        modules = [davinci.load(path_of(operation)) for _ in range(2)]
-    assert registered[: len(registered) // 2] == registered[len(registered) // 2 :]
-    assert len(registered) == 2 * len(OPERATIONS[operation])
-    assert modules[0] is not modules[1]
+    first, second = (execute(path_of(operation)) for _ in range(2))
+    assert first is not second
+    for name in OPERATIONS[operation]:
+        assert getattr(first, name) is not getattr(second, name)
+        assert getattr(first, name).registration == getattr(second, name).registration
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_registration_names_a_type_for_every_tensor(operation: str) -> None:
-    infos: list[dict[str, Any]] = []
-
-    def op_info_register(info: dict[str, Any]) -> Any:
-        infos.append(info)
-        return lambda function: function
-
-    with mock.patch.dict(load._REGISTRATION, {"op_info_register": op_info_register}):
-        davinci.load(path_of(operation))
-    for info, name in zip(infos, OPERATIONS[operation]):
-        calls = info["calls"]
-        tensors = [c for c in calls if c[0] in ("input", "output")]
-        formats = [c for c in calls if c[0] == "dtype_format"]
-        assert formats
-        assert all(len(c[1]) == len(tensors) for c in formats)
-        assert ("fusion_type", ("OPAQUE",), {}) in calls
-        assert ("kernel_name", (name,), {}) in calls
+def test_registration_names_what_the_function_takes(operation: str) -> None:
+    """Tensors and attributes in the order of the parameters, as MindSpore calls it, and a type for every tensor."""
+    module = execute(path_of(operation))
+    for name in OPERATIONS[operation]:
+        function = getattr(module, name)
+        registration = function.registration
+        tensors = [*registration.inputs, *registration.outputs]
+        assert list(inspect.signature(function).parameters) == [*tensors, *registration.attributes, "kernel_name"]
+        assert registration.formats
+        assert all(len(choice) == len(tensors) for choice in registration.formats)
 
 
 @pytest.mark.parametrize("missing", ["te", "tbe"])

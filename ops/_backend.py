@@ -1,0 +1,91 @@
+"""Which implementation an operator uses: a kernel for Ascend 910 in TIK (`tbe`) or AKG (`akg`), or the compiled one (`aot`).
+
+`auto`, the default, takes the first that an operation offers and that can run here; where that is not its first, a warning
+says why, once. THOR_BACKEND chooses: one name for every operation that offers a choice, or `operation=name` for some,
+separated by commas (`THOR_BACKEND=akg`, `THOR_BACKEND=layer_norm=akg,precondition=aot`). A choice that cannot be met raises.
+
+The device is that of MindSpore's context when the operator is made. `aot` runs on the host, also in a graph for a device.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import warnings
+from collections.abc import Iterable
+from functools import cache
+
+import mindspore as ms
+
+VARIABLE = "THOR_BACKEND"
+BACKENDS = ("tbe", "akg", "aot")
+NEWEST_ASCEND_910 = (2, 0)  # the last line of MindSpore that builds TBE and AKG kernels
+
+
+class BackendError(RuntimeError):
+    """THOR_BACKEND asks for something that does not exist or cannot run here."""
+
+
+def choose(operation: str, offered: Iterable[str]) -> str:
+    """The backend of `operation`, which offers these, the best first.
+
+    Raises:
+        BackendError: THOR_BACKEND is not understood, or asks for a backend that cannot be used; the sentence says why.
+    """
+    offered, request = tuple(offered), requested(operation)
+    if request == "auto":
+        return _first_usable(operation, offered)
+    if request not in offered:
+        raise BackendError(f"{VARIABLE} asks for {request}, but {operation} has only {' and '.join(offered)}")
+    reason = obstacle(request)
+    if reason:
+        raise BackendError(f"{VARIABLE} asks for {request}, but {operation} cannot use it: {reason}")
+    return request
+
+
+def requested(operation: str) -> str:
+    """What THOR_BACKEND says about `operation`: a backend, or auto."""
+    result = "auto"
+    for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
+        name, _, backend = part.strip().rpartition("=")
+        if backend not in (*BACKENDS, "auto"):
+            raise BackendError(f"{VARIABLE}={part} names no backend: use {', '.join(BACKENDS)} or auto")
+        if name in ("", operation):
+            result = backend
+    return result
+
+
+def obstacle(backend: str) -> str | None:
+    """Why `backend` cannot run on the device of MindSpore's context, in words; None where it can."""
+    if backend == "aot":
+        return None
+    target = ms.get_context("device_target")
+    if target != "Ascend":
+        return f"it needs an Ascend 910, and the device target is {target}"
+    if _line() > NEWEST_ASCEND_910:
+        return f"MindSpore {ms.__version__} cannot build such kernels: 1.10 and 2.0.0 are the last that can"
+    if backend == "tbe" and not any(map(importlib.util.find_spec, ("tbe", "te"))):
+        return "CANN's Python package (tbe or te) is not installed: source CANN's set_env.sh"
+    if backend == "akg" and shutil.which("ccec") is None:
+        return "CANN's compiler ccec is not on PATH: source CANN's set_env.sh"
+    return None
+
+
+def _first_usable(operation: str, offered: tuple[str, ...]) -> str:
+    if ms.get_context("device_target") != "Ascend":
+        return "aot"
+    obstacles = {backend: obstacle(backend) for backend in offered}
+    usable = next(backend for backend in offered if obstacles[backend] is None)
+    if usable != offered[0]:
+        _warn(f"{operation} uses {usable} instead of {offered[0]}: {obstacles[offered[0]]}")
+    return usable
+
+
+@cache
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
+
+
+def _line() -> tuple[int, ...]:
+    return tuple(int(part) for part in ms.__version__.split(".")[:2])
