@@ -51,9 +51,9 @@ class Gradients(nn.Cell):
         losses, gradients = self.backward(*batch)
         losses, gradients = self.exchange(losses, gradients)
         weights = gradients[: self.weight_count]
-        norms = ()
+        norms = ()  # type: Any
         for gradient in weights:
-            norms = (*norms, self.norm(gradient))
+            norms = norms + (self.norm(gradient),)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
         norm = self.norm(ops.concat(norms)).reshape(())
         return losses, norm, weights, gradients[self.weight_count :]
 
@@ -130,6 +130,16 @@ class Optimizer:
         own = [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
         return own + (self.curvatures.state() if self.curvatures else [])
 
+    def compile(self, batch: Sequence[Tensor]) -> None:
+        """Compile the graphs of all steps now, in one order whatever step comes first, instead of when each is first needed."""
+        with kernel_errors():
+            self.gradients.compile(*batch)
+            if self.curvatures is not None:
+                self.gradients_and_factors.compile(*batch)
+                self.curvatures.compile()
+            gradients = [_zeros(entry.parameter.shape) for entry in self.table]
+            self.update.compile(*(_scalar(0.0) for _ in range(7)), *gradients)
+
     def refreshes_at(self, step: int) -> bool:
         """Whether step `step` (from 0) captures factors and refreshes the inverses."""
         return self.curvatures is not None and refreshes_at(step, self.config) and not self.curvatures.all_frozen()
@@ -200,6 +210,10 @@ class Optimizer:
         chosen = [gradient for rule, gradient in zip(self.rules, gradients) if isinstance(rule, SoapRule)]
         start_bases(self.soap, chosen)
         return perf_counter() - started
+
+
+def _zeros(shape: tuple[int, ...]) -> Tensor:
+    return Tensor(np.zeros(shape, np.float32))
 
 
 def _scalar(value: float) -> Tensor:

@@ -113,6 +113,7 @@ def test_bad_arguments_get_a_sentence() -> None:
         native.adam(first, second[:2], gradient, factors, BETAS, CORRECTION, EPS)
     with pytest.raises(ValueError, match=r"factors has shape \(5,\).*divides the 12 elements of gradient"):
         native.adam(first, second, gradient, np.ones(5, F32), BETAS, CORRECTION, EPS)
-    for betas, correction, eps in [((1.1, 0.9), 1, 1), ((0.9, np.nan), 1, 1), (BETAS, -1, 1), (BETAS, 1, np.inf)]:
+    refused = [((1.1, 0.9), 1, 1), ((0.9, 1.1), 1, 1), ((0.9, np.nan), 1, 1), (BETAS, -1, 1), (BETAS, 1, np.inf)]
+    for betas, correction, eps in refused:
         with pytest.raises(KernelError):
             native.adam(first, second, gradient, factors, betas, correction, eps)
