@@ -13,6 +13,8 @@ Row blocks of F_k above k become those of gamma D L^-T, those below are L. At th
 Each fp32 operand is high + low, both fp16, and high high + high low + low high keeps 22 bits. gamma = 16 / max D makes the most of
 fp16's range. P[k] of all matrices of the group is factored at once, element by element, with one matrix in each of 8 fp32 lanes.
 
+R is the inverse of the lower factor. P is held as its transpose, from the upper triangle of C: the loads to L0 turn it.
+
 In L1 `factor` holds 16 x 16 fractals [j][high, low][row block]: as it is, it is an operand of the cube and its own transpose.
 """
 
@@ -87,14 +89,14 @@ class CubeRoute:
         self._scales(base)
         for k in range(self.tiling.fractals):
             self._eliminate(base, k)
-        with self.t.if_scope(following != base):
-            self.load(following)
         self.lanes.read_range()
         products = [self._multiply_out(0)]
         for m in self.members:
             if m + 1 < self.tiling.group:
                 products.append(self._multiply_out(m + 1))
             self._store(base, m, products[m])
+            with self.t.if_scope(following != base):
+                self._load_member(following, m)
 
     def failures(self) -> list[Any]:
         """Scalars, one per block of the last group: 0 if its inverse is finite."""
@@ -109,16 +111,19 @@ class CubeRoute:
     # Scales -----------------------------------------------------------------------------------------------------------
 
     def load(self, base: Any) -> None:
-        """What a group begins with: the tiles on the diagonals, the dampings, the first panels."""
+        """What a group begins with."""
+        for m in self.members:
+            self._load_member(base, m)
+
+    def _load_member(self, base: Any, m: int) -> None:
+        """The tiles on the diagonal, the damping, and the first panel."""
         t, edge = self.t, self.tiling.edge
         tiles = edge // LANES
-        for m in self.members:
-            for lane in range(LANES):
-                source, target = self.c[(base + m) * edge**2 + lane * edge], self.row_scale[m][lane * tiles * ITEMS]
-                t.data_move(target, source, 0, tiles, 1, edge, 0)
-            t.data_move(self.dampings[m * ITEMS], self.damping[(base + m) // ITEMS * ITEMS], 0, 1, 1, 0, 0)
-        for m in self.members:
-            self._load_panel(base, m, 0)
+        for lane in range(LANES):
+            source, target = self.c[(base + m) * edge**2 + lane * edge], self.row_scale[m][lane * tiles * ITEMS]
+            t.data_move(target, source, 0, tiles, 1, edge, 0)
+        t.data_move(self.dampings[m * ITEMS], self.damping[(base + m) // ITEMS * ITEMS], 0, 1, 1, 0, 0)
+        self._load_panel(base, m, 0)
 
     def _scales(self, base: Any) -> None:
         """D from the diagonals."""
@@ -127,10 +132,11 @@ class CubeRoute:
         self.lanes.scale([self.dampings[m * ITEMS + (base + m) % ITEMS] for m in self.members], self.row_scale)
 
     def _load_panel(self, base: Any, m: int, k: int) -> None:
-        """Fractals k and below of column block k."""
-        edge, rows = self.tiling.edge, self.tiling.edge - FRACTAL * k
-        source = self.c[(base + m) * edge**2 + FRACTAL * k * (edge + 1)]
-        self.t.data_move(self.panel[m][k * FRACTAL_ITEMS], source, 0, rows, 2, edge // ITEMS - 2, 0)
+        """Row block k from the diagonal on, fractal after fractal: the transposes of column block k."""
+        edge = self.tiling.edge
+        for i in range(k, self.tiling.fractals):
+            source = self.c[(base + m) * edge**2 + FRACTAL * (k * edge + i)]
+            self.t.data_move(self.panel[m][i * FRACTAL_ITEMS], source, 0, FRACTAL, 2, edge // ITEMS - 2, 0)
 
     # One column block -------------------------------------------------------------------------------------------------
 
@@ -161,19 +167,19 @@ class CubeRoute:
                 pass
 
     def _accumulate(self, m: int, k: int) -> None:
-        """sum = sum_{j<k} F_j F_j[k]^T."""
+        """sum = sum_{j<k} F_j[k] F_j^T, the transpose of what is to be subtracted."""
         t, tiling = self.t, self.tiling
         slot, fractals = 2 * tiling.panel_items, tiling.fractals
         for first in range(0, k, tiling.panels_at_once):
             count = min(tiling.panels_at_once, k - first)
             left, right = next(self.left), next(self.right)
-            t.load2dv1(left, self.factor[m][first * slot], 0, count * 2 * fractals, 1, 0, False)
-            t.load2dv1(right, self.factor[m][first * slot + k * FRACTAL_ITEMS], 0, 2 * count, fractals, 0, False)
+            t.load2dv1(left, self.factor[m][first * slot + k * FRACTAL_ITEMS], 0, 2 * count, fractals, 0, False)
+            t.load2dv1(right, self.factor[m][first * slot], 0, count * 2 * fractals, 1, 0, False)
             for j in range(count):
                 for a, b in PRODUCTS:
                     begins = first == 0 and j == 0 and (a, b) == PRODUCTS[0]
-                    panel, row = left[(2 * j + a) * tiling.panel_items], right[(2 * j + b) * FRACTAL_ITEMS]
-                    t.mmad(self.sum[m], panel, row, tiling.edge, FRACTAL, FRACTAL, 0 if begins else 1)
+                    row, panel = left[(2 * j + a) * FRACTAL_ITEMS], right[(2 * j + b) * tiling.panel_items]
+                    t.mmad(self.sum[m], row, panel, FRACTAL, FRACTAL, tiling.edge, 0 if begins else 1)
 
     def _take_panel(self, m: int, k: int) -> Iterator[None]:
         """P, from the panel scaled by D_r D_c and the sum; its row block k to the lanes."""
@@ -184,16 +190,21 @@ class CubeRoute:
         yield
 
     def _scale_panel(self, m: int, k: int) -> Iterator[None]:
-        t, repeats = self.t, 2 * (self.tiling.fractals - k)
-        halves = [self.panel[m][k * FRACTAL_ITEMS + half * ITEMS] for half in (0, 1)]
-        for here in halves:
-            rows = self.row_scale[m][k * FRACTAL * ITEMS]
-            t.vmul(REPEAT, here, here, rows, repeats, 2, 2, 1, 16, 16, 8)
+        """A repeat takes 8 rows and 8 columns of a fractal: `quarters` are the starts of all four."""
+        t, fractals, step = self.t, self.tiling.fractals - k, FRACTAL_BLOCKS
+        quarters = [(down, right, self.panel[m][self._place(k, down, right)]) for down in (0, 1) for right in (0, 1)]
+        for down, _, here in quarters:
+            rows = self.row_scale[m][(k * FRACTAL + down * LANES) * ITEMS]
+            t.vmul(REPEAT, here, here, rows, fractals, 2, 2, 1, step, step, 0)
             yield
-        for half, here in enumerate(halves):
-            columns = self.lanes.scale_along_lanes[m][(2 * k + half) * ITEMS]
-            t.vmul(REPEAT, here, here, columns, repeats, 2, 2, 0, 16, 16, 0)
+        for _, right, here in quarters:
+            columns = self.lanes.scale_along_lanes[m][(2 * k + right) * ITEMS]
+            t.vmul(REPEAT, here, here, columns, fractals, 2, 2, 0, step, step, 2)
             yield
+
+    def _place(self, fractal: int, down: int, right: int) -> int:
+        """First number of a quarter of a fractal."""
+        return fractal * FRACTAL_ITEMS + (down * FRACTAL + right) * ITEMS
 
     def _subtract(self, m: int, k: int) -> Iterator[None]:
         """P = panel - sum, where the panel is zero above row block k."""
@@ -226,7 +237,7 @@ class CubeRoute:
         """sum = P R^T."""
         t, tiling = self.t, self.tiling
         left, right = next(self.left), next(self.right)
-        t.load2dv1(left, self.operand[m], 0, 2 * tiling.fractals, 1, 0, False)
+        t.load2dv1(left, self.operand[m], 0, 2 * tiling.fractals, 1, 0, True)
         for part in (0, 1):
             t.load2dv1(right[part * FRACTAL_ITEMS], self.root[part][m * FRACTAL_ITEMS], 0, 1, 1, 0, True)
         for n, (a, b) in enumerate(PRODUCTS):

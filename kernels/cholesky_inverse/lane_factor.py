@@ -1,7 +1,7 @@
 """R = cholesky(P)^-1 of up to 8 matrices of 16 x 16 at once on the vector unit of Ascend 910: each matrix in its own fp32 lane.
 
 A 32-byte block is one element of 8 matrices. Elimination with the identity folded in: for i = 0, 1, ... with p = P_ii and the
-multipliers l_j = P_ji / p, column i becomes that of the identity and P_j -= l_j P_i for all rows j > i. The rows that are left,
+multipliers l_j = P_ij / p, column i becomes that of the identity and P_j -= l_j P_i for all rows j > i. The rows that are left,
 row i over sqrt(p_i), are R. Nothing is read by the scalar unit and nothing is spread over lanes.
 
 fp32 numbers change lanes as two 16-bit halves: vnchwconv turns 16 blocks of 16 halves, twice.
@@ -205,8 +205,9 @@ class LaneFactor:
         if below:
             t.vdiv(ITEMS, self.reciprocal, self.one, pivot, 1, 1, 1, 1, 8, 8, 8)
             yield
-            step = LANES * PITCH
-            t.vmul(REPEAT, self.multipliers, column, self.reciprocal, 2, 1, PITCH, 0, 8, step, 0)
+            for side, matrix in enumerate(self.matrix):
+                row, target = matrix[i * PITCH * ITEMS], self.multipliers[side * LANES * ITEMS]
+                t.vmul(REPEAT, target, row, self.reciprocal, 1, 1, 1, 0, 8, 8, 0)
         t.vector_dup(REPEAT, column, 0.0, 2, PITCH, LANES * PITCH)
         t.vector_dup(ITEMS, pivot, 1.0, 1, 1, 8)
         yield

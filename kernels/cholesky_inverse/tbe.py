@@ -1,4 +1,18 @@
-"""Damped inverses of symmetric positive definite blocks for Ascend 910 in TIK."""
+"""Damped inverses of symmetric positive definite blocks for Ascend 910 in TIK: (C + damping I)^-1, and why where there is none.
+
+Edges that are multiples of 16 go through the cube in groups of up to 8 blocks (`cube_route.py`). A block whose result there is
+not finite goes through the vector sweep (`vector_sweep.py`), and so do all blocks of other edges. The sweep alone is the second
+kernel: ten times slower, fp32 throughout.
+
+Contract, as on the CPU: only the upper triangle of c is read; the inverse is exactly symmetric; status 0, or k > 0 where the k-th
+pivot is not positive, or -1 where the triangle or the damping is not finite or the inverse overflows; the inverse of a block that
+failed is zeros. The bits of a block depend on no other block. Status comes 8 times, 32 bytes a block: stores of different cores
+may not share 32 bytes.
+
+Numbers: ||I - A A^-1||_1 <= (4 + 0.3 n) 2^-24 ||A||_1 ||A^-1||_1 with A = C + damping I; the error is within 2 sqrt(2) of LAPACK's.
+
+Cost of a block of 128, estimated: 9,200 cycles in groups of 8, 75,000 by the sweep, on one of 32 cores.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +39,7 @@ def cholesky_inverse(
     status: dict[str, Any],
     kernel_name: str = "cholesky_inverse",
 ) -> None:
-    """Build the kernel: c, inverse [blocks, edge, edge] and damping [blocks] fp32, status [blocks, 8] int32.
-
-    Edges in multiples of 16 go through the cube, others through the vector sweep.
-    """
+    """Build the kernel: c, inverse [blocks, edge, edge] and damping [blocks] fp32, status [blocks, 8] int32; edges 8 to 128."""
     tiling = _tiling(c, damping, cube=True)
     kernel = _CubeKernel if tiling.cube else _VectorKernel
     kernel(tiling).build(kernel_name)
