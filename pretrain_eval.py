@@ -1,8 +1,6 @@
 """The original's evaluation program: `DATA_FILE=... FINETUNE_CKPT=... python pretrain_eval.py`, or both as options."""
 
-import sys
-
 from bert_thor.seed_training import main_eval
 
 if __name__ == "__main__":
-    sys.exit(main_eval())
+    main_eval()

@@ -1,8 +1,6 @@
 """The original's training program; its options are in bert_thor/seed_options.py."""
 
-import sys
-
 from bert_thor.seed_training import main_pretrain
 
 if __name__ == "__main__":
-    sys.exit(main_pretrain())
+    main_pretrain()

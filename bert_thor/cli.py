@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, TypeVar
+from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
 import tyro
 
@@ -16,6 +16,7 @@ from bert_thor.checkpoint import CheckpointError
 from bert_thor.config import ConfigError
 from bert_thor.convert.errors import ConvertError
 from bert_thor.data.errors import DataError
+from bert_thor.ending import end_process
 from bert_thor.errors import Interrupted, TrainingError
 from bert_thor.kernels.status import KernelError
 
@@ -197,5 +198,10 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
     return found
 
 
+def console() -> NoReturn:
+    """Entry point of the command."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -22,6 +24,8 @@ from mindspore import Parameter
 from bert_thor.config import ConfigError
 from bert_thor.errors import TrainingError
 
+CONNECT_SECONDS = 600
+"""Time for all processes to find each other; MindSpore's environment variable MS_TOPO_TIMEOUT gives another."""
 WATCH_SECONDS = 1.0
 """Time between two looks at the other ranks."""
 FINISHED = b"finished\n"
@@ -57,15 +61,44 @@ def join_world(environment: Mapping[str, str] = os.environ) -> World:
     """Connect to the other processes and wait until all are there. Does not return in msrun's scheduler process.
 
     Call it after the device was chosen and before the first operator. A single process that no launcher started connects to nobody.
+    A process that has not found the others in time is ended with a sentence.
     """
     if "MS_ROLE" not in environment and launched_ranks(environment) == 1:
         return World()
     from mindspore.communication import get_group_size, get_rank, init
 
-    init()
+    with limited_wait(environment):
+        init()
     if environment.get("MS_ROLE") == "MS_SCHED":
         raise SystemExit(0)
     return World(get_rank(), get_group_size())
+
+
+@contextmanager
+def limited_wait(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Within, end this process when the time to connect is over. A child does it: MindSpore lets no Python thread run while it waits."""
+    seconds = environment.get("MS_TOPO_TIMEOUT", str(CONNECT_SECONDS))
+    if not seconds.isdigit():
+        raise ConfigError(f"the environment variable MS_TOPO_TIMEOUT is {seconds!r}: it must be a number of seconds")
+    sentence = (
+        f"error: the {launched_ranks(environment)} processes have not found each other within {seconds} s: see in the logs of all whether "
+        "one has failed or waits at another address, and start them again"
+    )
+    watcher = subprocess.Popen(
+        [sys.executable, "-ISc", _WATCHER, seconds, str(os.getpid()), sentence], stdin=subprocess.PIPE
+    )
+    try:
+        yield
+    finally:
+        watcher.communicate()
+
+
+_WATCHER = """
+import os, select, sys
+if not select.select([0], [], [], float(sys.argv[1]))[0]:  # the pipe closes when the other side is done, or dies
+    print(sys.argv[3], file=sys.stderr, flush=True)
+    os.kill(int(sys.argv[2]), 9)
+"""
 
 
 def checksum(parameters: Sequence[Parameter]) -> int:
@@ -132,7 +165,8 @@ class RankWatch:
                 "wait for them or choose another folder"
             ) from None
         os.truncate(self._own, 0)
-        wait_for_all()
+        with limited_wait():
+            wait_for_all()
         Thread(target=self._watch, name="rank-watch", daemon=True).start()
 
     def finish(self) -> None:

@@ -25,6 +25,10 @@ class PretrainConfig:
     """Description of the columns; by default schema.json beside the data."""
     shuffle: bool = True
     """Read every pass over the data in an order of its own; otherwise in the order of the files."""
+    skip_damaged: bool = False
+    """Read the next sound row in the place of a damaged one, and count it, instead of stopping."""
+    prefetch: int = 4
+    """Batches that a background thread reads ahead; 0: each is read when its step begins."""
     start: Optional[Path] = None
     """Start from the weights of this run, checkpoint or .ckpt file instead of random ones."""
     steps: int = 1000
@@ -45,6 +49,8 @@ class PretrainConfig:
     """Samples between evaluations on the held-out rows while training; 0: none."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
+    compile_cache: Optional[Path] = None
+    """Folder that keeps compiled graphs for the next start of the same configuration; by default every start compiles anew."""
     device_target: str = "CPU"
     """CPU or Ascend."""
     model: BertConfig = field(default_factory=BertConfig)
@@ -64,7 +70,7 @@ class PretrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        for name in ("seed", "evaluation_interval"):
+        for name in ("seed", "evaluation_interval", "prefetch"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         if self.device_target not in ("CPU", "Ascend"):

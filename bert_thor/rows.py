@@ -11,13 +11,21 @@ from bert_thor.data.folder import open_folder
 
 
 def open_rows(
-    data: Path, split: str, model: BertConfig, schema: Optional[Path] = None, first: Optional[int] = None
+    data: Path,
+    split: str,
+    model: BertConfig,
+    schema: Optional[Path] = None,
+    first: Optional[int] = None,
+    skip_damaged: bool = False,
 ) -> Rows:
-    """The rows of one split ("train" or "held_out"), or the `first` of them; `ConfigError` where the network is too small."""
+    """The rows of one split ("train" or "held_out"), or the `first` of them; `ConfigError` where the network is too small.
+
+    With `skip_damaged` the next sound row is read in the place of a damaged one; otherwise damage raises `RecordError`.
+    """
     folder = open_folder(data, split, schema)
     if folder.schema.max_seq_length > model.max_position:
         raise ConfigError(
             f"{data} has sequences of {folder.schema.max_seq_length} tokens, the position table has {model.max_position} rows: "
             "prepare shorter sequences or raise --max-position"
         )
-    return Rows(folder, model.vocab_size, first)
+    return Rows(folder, model.vocab_size, first, skip_damaged)

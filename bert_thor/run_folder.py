@@ -26,6 +26,8 @@ RESUMABLE_CHANGES = (
     "evaluation_interval",
     "schema",
     "start",
+    "prefetch",
+    "compile_cache",
 )
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 

@@ -7,7 +7,8 @@
     enable_save_ckpt         true       whether to write checkpoints
     enable_lossscale         false      must be false: training computes in float32, which needs no loss scaling
     do_shuffle               true       whether every pass has an order of its own
-    enable_data_sink         true       true: an epoch of log lines and checkpoint names has data_sink_steps steps; false: it is a pass
+    enable_data_sink         true       true: batches are read ahead, an epoch of log lines and checkpoint names has data_sink_steps steps;
+                                        false: each batch is read when its step begins, an epoch is a pass over the data
     data_sink_steps          100        steps of such an epoch
     save_checkpoint_path     ""         folder of the checkpoints; empty: the current one
     load_checkpoint_path     ""         start from these weights: a .ckpt file, or a run of this project
@@ -126,6 +127,8 @@ def pretrain_config(options: SeedOptions, launched: int, environment: Mapping[st
         "keep_checkpoints": options.save_checkpoint_num,
         "log_interval": LOG_INTERVAL,
     }
+    if options.enable_data_sink == "false":
+        changes["prefetch"] = 0
     if options.train_steps > 0:
         changes["steps"] = options.train_steps
     return parse_pretrain(

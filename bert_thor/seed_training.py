@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from bert_thor.cli import run_command
 from bert_thor.compat import use_graph_mode
 from bert_thor.config import ConfigError
 from bert_thor.data.dataset import most_frequent_label
 from bert_thor.distributed import launched_ranks
+from bert_thor.ending import end_process
 from bert_thor.evaluation import Evaluator, accuracy_line, evaluation_rows
 from bert_thor.mindspore_checkpoint import export_ckpt, import_ckpt
 from bert_thor.model import BertForPreTraining
@@ -115,11 +117,11 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     return lines
 
 
-def main_pretrain() -> int:
+def main_pretrain() -> NoReturn:
     """Entry point of `run_pretrain.py`."""
-    return run_command(run_pretrain, sys.argv[1:])
+    end_process(run_command(run_pretrain, sys.argv[1:]))
 
 
-def main_eval() -> int:
+def main_eval() -> NoReturn:
     """Entry point of `pretrain_eval.py`."""
-    return run_command(pretrain_eval, sys.argv[1:])
+    end_process(run_command(pretrain_eval, sys.argv[1:]))

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,7 @@ from mindspore import Tensor
 from bert_thor import __version__
 from bert_thor.checkpoint import Checkpoint, CheckpointError, newest_checkpoint, save_checkpoint
 from bert_thor.compat import use_graph_mode, version
+from bert_thor.compile_cache import cache_key, cached_graphs
 from bert_thor.convert.run import read_run
 from bert_thor.data.dataset import TrainingBatches, most_frequent_label
 from bert_thor.data.schema import Batch
@@ -58,7 +59,7 @@ class Trainer:
     def __init__(self, config: PretrainConfig) -> None:
         config.check()
         self.folder = RunFolder(config.run)
-        self.rows = open_rows(config.data, "train", config.model, config.schema)
+        self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
             config = choose_block(config, self.folder, self.rows)
         self.config = config
@@ -87,17 +88,17 @@ class Trainer:
                 if self.world.writes:
                     self.folder.truncate(self.progress.step)
                     print(describe(self.optimizer.table, self.config.device_target), flush=True)
-                self._loop()
+                with closing(self._batches(self.progress.samples, self.world, self.config.prefetch)) as batches:
+                    self._loop(batches)
         finally:
             self.folder.unlock()
         return self.progress
 
-    def _loop(self) -> None:
+    def _loop(self, batches: TrainingBatches) -> None:
         config, progress = self.config, self.progress
-        batches = self._batches(progress.samples, self.world)
         log = LogLine(progress.step)
         if progress.step < config.steps:
-            print("compiling the graphs of the training step: the first steps take seconds longer", flush=True)
+            self._compile()
         with open(self.folder.metrics if self.world.writes else os.devnull, "a", encoding="utf-8") as metrics:
             while progress.step < config.steps:
                 with self._saved_on_failure():
@@ -117,6 +118,24 @@ class Trainer:
                         os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
                     self.save()
                 self._stop_if_asked()
+        if self.rows.skipped:
+            _warn(
+                f"rank {self.world.rank} met damaged rows {self.rows.skipped} times and read the next sound ones in their places"
+            )
+
+    def _compile(self) -> None:
+        """Say that compiling takes time, and with a compile cache do it now, from the cache if it can."""
+        if self.config.compile_cache is None:
+            print("compiling the graphs of the training step: the first steps take longer", flush=True)
+            return
+        with self._saved_on_failure():
+            batch = next(self._batches(self.progress.samples, self.world, ahead=0))
+        key, started = cache_key(self.config, self.world), perf_counter()
+        with cached_graphs(self.config.compile_cache, key) as found:
+            source = "loading" if found else "compiling"
+            print(f"{source} the graphs of the training step, kept in {self.config.compile_cache / key}", flush=True)
+            self.optimizer.compile(self._inputs(batch))
+        print(f"all graphs are ready after {perf_counter() - started:.1f} s", flush=True)
 
     def logs_at(self, step: int) -> bool:
         """Whether a log line follows step `step` (from 1)."""
@@ -137,7 +156,7 @@ class Trainer:
         report = self._evaluator.evaluate(self.progress.step, samples)
         self.folder.add_evaluation(report)
 
-    def _batches(self, position: int, world: World, ahead: int = 4) -> TrainingBatches:
+    def _batches(self, position: int, world: World, ahead: int) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
         config, rank, ranks = self.config, world.rank, world.ranks
         return TrainingBatches(
@@ -166,8 +185,7 @@ class Trainer:
         progress = self.progress
         if self._stop_signal is not None:
             self.optimizer.exchange.request_stop()
-        inputs = (*(Tensor(array) for array in batch), dropout_seed(self.config.seed, progress.step, self.world.rank))
-        result = self.optimizer.step(inputs, progress.step, self.config.steps)
+        result = self.optimizer.step(self._inputs(batch), progress.step, self.config.steps)
         progress.step += 1
         progress.samples += self.config.batch_size
         progress.failed_blocks += result.failed_blocks
@@ -175,10 +193,19 @@ class Trainer:
         progress.skipped_in_a_row = 0 if result.applied else progress.skipped_in_a_row + 1
         return result
 
+    def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the graphs of the next step take."""
+        return (
+            *(Tensor(array) for array in batch),
+            dropout_seed(self.config.seed, self.progress.step, self.world.rank),
+        )
+
     def _metrics(self, result: StepResult) -> dict[str, Any]:
         progress = self.progress
         values = asdict(result)
         values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
+        if self.config.skip_damaged:
+            values["damaged_rows"] = self.rows.skipped
         lost = {name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)}
         finite = {name: None if name in lost else value for name, value in values.items()}  # JSON has no NaN
         return {"step": progress.step, "samples": progress.samples, **finite}

@@ -237,6 +237,15 @@ class Curvatures:
         """Whether no refresh will ever be needed again."""
         return self.traced and all(layer.frozen() for layer in self.layers)
 
+    def compile(self) -> None:
+        """Compile all graphs of a refresh."""
+        captured = [
+            Tensor(np.zeros(probe.shape, np.float32)) for layer in self.layers for probe in layer.entry.probes()
+        ]
+        self.average_all.compile(*(_scalar(0.0) for _ in range(3)), *captured)
+        for cell, part in zip(self.inverts, self.parts):
+            cell.compile(Tensor(np.zeros((len(self.layers[part]), 3), np.float32)), _scalar(0.0))
+
     def refresh(self, captured: Sequence[Tensor], sequences: tuple[int, int], damping: float) -> RefreshReport:
         """Average the captured factors and renew the inverses; raises `TrainingError` when a block stays without one.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bert_thor.config import ConfigError
-from bert_thor.seed_options import EpochNames, SeedOptions, parse_seed_options, steps_of
+from bert_thor.recipes import PretrainConfig
+from bert_thor.seed_options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -172,6 +173,14 @@ def test_impossible_options(change: dict[str, object], fragment: str) -> None:
     with pytest.raises(ConfigError) as error:
         SeedOptions(**values).check(launched=1)  # type: ignore[arg-type]
     assert fragment in str(error.value)
+
+
+def test_data_sink_reads_ahead() -> None:
+    prefetch = {
+        sink: pretrain_config(SeedOptions(data_dir="data", enable_data_sink=sink), 1, {}).prefetch
+        for sink in ("true", "false")
+    }
+    assert prefetch == {"true": PretrainConfig().prefetch, "false": 0} and prefetch["true"] > 0
 
 
 def test_epochs_are_sink_chunks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,13 +124,15 @@ def test_the_loss_falls(uninterrupted: tuple[Path, str]) -> None:
     assert abs(losses[0] - np.log(100)) < 0.3  # an untrained network guesses uniformly
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "cached"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    prepared: Path, tmp_path: Path, uninterrupted: tuple[Path, str], number: signal.Signals
+    prepared: Path, tmp_path: Path, uninterrupted: tuple[Path, str], number: signal.Signals, cached: bool
 ) -> None:
+    """With a compile cache too: the resumed run takes its graphs from there, not its weights."""
     run = tmp_path / "run"
+    more = ("--compile-cache", str(tmp_path / "graphs")) if cached else ()
     process = subprocess.Popen(
-        command(prepared, run, 60), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+        command(prepared, run, 60, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True
     )
     deadline = time.monotonic() + 120
     while not checkpoint_steps(run / "checkpoints") and time.monotonic() < deadline and process.poll() is None:
@@ -141,8 +144,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert 10 <= reached < 60
     if number == signal.SIGTERM:
         assert f"step {reached} is saved" in errors
-    printed = train(prepared, run, 60, "--resume")
-    assert f"at step {reached}" in printed
+    printed = train(prepared, run, 60, "--resume", *more)
+    assert f"at step {reached}" in printed and ("loading the graphs" in printed) == cached
     expected = uninterrupted[0]
     assert [(line["step"], line["loss"]) for line in metrics(run)] == [
         (line["step"], line["loss"]) for line in metrics(expected)
@@ -152,6 +155,29 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         one, other = getattr(ours, part), getattr(theirs, part)
         assert one.keys() == other.keys()
         assert all(one[name].tobytes() == other[name].tobytes() for name in one), part
+
+
+def test_damaged_rows_stop_the_run_or_are_skipped_and_counted(prepared: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    first = data / "train" / "part-00000-of-00001.tfrecord"
+    spoil(first, every=5)
+    arguments = ("--optimizer", "adamw", "--learning-rate", "0.003", "--no-shuffle")
+    done = subprocess.run(
+        command(data, tmp_path / "stops", 5, *arguments), capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1 and f"error: {first}" in done.stderr.splitlines()[-1], done.stderr
+    train(data, tmp_path / "run", 5, *arguments, "--skip-damaged", "--prefetch", "0")
+    assert [line["damaged_rows"] for line in metrics(tmp_path / "run")] == [2, 4, 5, 7, 8]  # rows 0, 5, 10, ... of batches of 8
+
+
+def spoil(path: Path, every: int) -> None:
+    """Change a byte in each `every`-th record, from the first on."""
+    content, start, record = bytearray(path.read_bytes()), 0, 0
+    while start < len(content):
+        if record % every == 0:
+            content[start + 20] ^= 1
+        start, record = start + 16 + int.from_bytes(content[start : start + 8], "little"), record + 1
+    path.write_bytes(content)
 
 
 def test_adamw_runs_in_the_same_loop(prepared: Path, tmp_path: Path) -> None:

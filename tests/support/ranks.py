@@ -21,7 +21,7 @@ class Ranks:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         cluster = {"MS_WORKER_NUM": str(ranks), "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(port)}
-        common = {**os.environ, **cluster, "OMP_NUM_THREADS": "1", "GLOG_v": "3"}
+        common = {**os.environ, **cluster, "OMP_NUM_THREADS": "1", "GLOG_v": "3", "MS_TOPO_TIMEOUT": "90"}
         self.scheduler = self._start("scheduler", command, {**common, "MS_ROLE": "MS_SCHED"})
         self.workers = [
             self._start(f"rank-{rank}", command, {**common, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)})

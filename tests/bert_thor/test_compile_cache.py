@@ -1,0 +1,43 @@
+"""Compiled graphs are found again by all that they depend on, and stored whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import pytest
+
+from bert_thor.compile_cache import cache_key, cached_graphs
+from bert_thor.distributed import World
+from bert_thor.recipes import RECIPES
+
+RUN = RECIPES["demo"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 32},
+        {"model": replace(RUN.model, layer_norm_eps=1e-6)},
+        {"optimizer": replace(RUN.optimizer, beta1=0.5)},
+    ],
+)
+def test_another_configuration_has_graphs_of_its_own(change: dict[str, Any]) -> None:
+    assert cache_key(replace(RUN, **change), World()) != cache_key(RUN, World())
+
+
+def test_every_rank_has_graphs_of_its_own() -> None:
+    assert len({cache_key(RUN, world) for world in (World(), World(0, 2), World(1, 2), World(0, 4))}) == 4
+
+
+def test_another_run_of_the_same_configuration_has_the_same_graphs() -> None:
+    assert cache_key(replace(RUN, run=Path("other"), resume=True, log_interval=7), World()) == cache_key(RUN, World())
+
+
+def test_a_start_that_fails_stores_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="stopped"), cached_graphs(tmp_path / "cache", "key") as found:
+        assert not found and ms.get_context("enable_compile_cache")
+        raise RuntimeError("stopped")
+    assert not list((tmp_path / "cache").iterdir()) and not ms.get_context("enable_compile_cache")
