@@ -15,6 +15,8 @@ fp16's range. P[k] of all matrices of the group is factored at once, element by 
 
 R is the inverse of the lower factor. P is held as its transpose, from the upper triangle of C: the loads to L0 turn it.
 
+The low halves reach into fp16's subnormal numbers; a chip that flushed them would keep 11 bits less of small numbers.
+
 In L1 `factor` holds 16 x 16 fractals [j][high, low][row block]: as it is, it is an operand of the cube and its own transpose.
 """
 
@@ -25,17 +27,24 @@ from itertools import cycle, zip_longest
 from typing import Any, Callable
 
 from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, SLOTS, STRIPE_PITCH, Tiling
+from bert_thor.kernels.cholesky_inverse.tiling import (
+    FRACTAL,
+    FRACTAL_ITEMS,
+    GROUP,
+    HALVES,
+    ITEMS,
+    LANES,
+    ODD_HALVES,
+    REPEAT,
+    SLOTS,
+    STRIPE_PITCH,
+    Tiling,
+)
 from bert_thor.kernels.tik_support import fill
 
-ITEMS = 8  # fp32 numbers of a 32-byte block
-HALVES = 16  # 16-bit numbers of one
-REPEAT = 64  # fp32 numbers of one repeat
-FRACTAL_ITEMS = FRACTAL * FRACTAL
 FRACTAL_BLOCKS = FRACTAL_ITEMS // ITEMS
 FRACTAL_REPEATS = FRACTAL_ITEMS // REPEAT
 UPPER_LANES = sum((0xFF << row & 0xFF) << row * LANES for row in range(LANES))  # of 8 x 8, with the diagonal
-ODD_HALVES = 0xAAAAAAAAAAAAAAAA
 PRODUCTS = ((0, 1), (1, 0), (0, 0))  # small ones first
 
 

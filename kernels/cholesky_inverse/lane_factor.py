@@ -12,13 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, GROUP, LANES, Tiling
+from bert_thor.kernels.cholesky_inverse.tiling import (
+    FRACTAL,
+    FRACTAL_ITEMS,
+    GROUP,
+    HALVES,
+    ITEMS,
+    LANES,
+    REPEAT,
+    Tiling,
+)
 from bert_thor.kernels.tik_support import fill
 
-ITEMS = 8  # fp32 numbers of a 32-byte block
-HALVES = 16  # 16-bit numbers of one
-REPEAT = 64  # fp32 numbers of one repeat
-FRACTAL_ITEMS = FRACTAL * FRACTAL
 PITCH = LANES + 1  # 32-byte blocks from row to row of half a matrix: a column touches all banks
 EXPONENT_BITS = 0x7F800000
 RANGE = 16.0  # the largest D comes to gamma D = 16

@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FRACTAL = 16
-LANES = 8  # fp32 numbers of a 32-byte block: the edge of a tile of the vector sweep
+LANES = ITEMS = 8  # fp32 numbers of a 32-byte block: the edge of a tile of the vector sweep
+HALVES = 16  # 16-bit numbers of one
+REPEAT = 64  # fp32 numbers of one repeat
+FRACTAL_ITEMS = FRACTAL * FRACTAL
+EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA  # masks
 UB_BYTES, L1_BYTES, L0_BYTES, L0C_BYTES = 256 * 1024, 1024 * 1024, 64 * 1024, 256 * 1024
 MIN_EDGE, MAX_EDGE = 8, 128
 GROUP = 8  # blocks that the cube route factors together, one to an fp32 lane

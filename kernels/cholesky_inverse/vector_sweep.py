@@ -20,14 +20,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.cholesky_inverse.tiling import FRACTAL, LANES, PRODUCTS, STRIP_PITCH, Tiling
+from bert_thor.kernels.cholesky_inverse.tiling import (
+    EVEN_HALVES,
+    FRACTAL,
+    HALVES,
+    ITEMS,
+    LANES,
+    ODD_HALVES,
+    PRODUCTS,
+    REPEAT,
+    STRIP_PITCH,
+    Tiling,
+)
 from bert_thor.kernels.tik_support import fill
 
-ITEMS = 8  # fp32 numbers of a 32-byte block
-HALVES = 16  # 16-bit halves of one
 TILE_BLOCKS = LANES
-REPEAT = 64  # fp32 numbers of one repeat
-EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA
 LOWER_LANES = sum(((1 << row) - 1) << row * LANES for row in range(LANES))  # of a tile, without the diagonal
 NOT_FINITE = -1
 INFINITY_BITS, MINUS_INFINITY_BITS = 0x7F800000, -0x800000  # of fp32 as int32; beyond either lie NaN, below zero too
