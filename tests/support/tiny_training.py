@@ -87,7 +87,7 @@ class TinyTraining:
         return Float64Bert(self.weights(), SIZES.num_heads).run(batch(seed))
 
     def step(self, number: int) -> StepResult:
-        inputs = [*(Tensor(column) for column in batch(number)), Tensor(np.zeros(3, np.int32))]
+        inputs = [*(Tensor(column) for column in batch(number)), Tensor(np.zeros(4, np.int32))]
         return self.optimizer.step(inputs, number, STEPS)
 
     def largest_error(

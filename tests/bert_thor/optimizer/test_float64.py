@@ -61,7 +61,7 @@ def test_loss_gradients_and_factors_of_every_layer(original: TinyTraining) -> No
     original.reset()
     found = original.gradient_pass(0)
     optimizer = original.optimizer
-    inputs = [*(Tensor(column) for column in batch(0)), Tensor(np.zeros(3, np.int32))]
+    inputs = [*(Tensor(column) for column in batch(0)), Tensor(np.zeros(4, np.int32))]
     losses, _, gradients, factors = optimizer.gradients_and_factors(*inputs)
     assert abs(float(losses[0].asnumpy()) - found.loss) <= 64 * EPSILON * found.loss
     for entry, gradient in zip(optimizer.table, gradients):

@@ -118,7 +118,7 @@ def test_a_step_that_is_not_finite_changes_nothing(plain: TinyTraining) -> None:
     everything = {p.name: p.asnumpy().copy() for p in plain.parameters}
     columns = list(batch(1))
     columns[5] = np.full_like(columns[5], np.nan)
-    result = plain.optimizer.step([*(Tensor(c) for c in columns), Tensor(np.zeros(3, np.int32))], 1, STEPS)
+    result = plain.optimizer.step([*(Tensor(c) for c in columns), Tensor(np.zeros(4, np.int32))], 1, STEPS)
     assert not result.applied and not result.refreshed and result.curvature is None
     assert all((p.asnumpy() == everything[p.name]).all() for p in plain.parameters)
 
