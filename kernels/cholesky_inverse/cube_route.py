@@ -6,7 +6,7 @@ eliminated 16 at a time, left-looking. F_j (edge x 16) are the finished panels; 
     P = [0 above row block k; N below] - sum_{j<k} F_j F_j[k]^T,   R = cholesky(P[k])^-1,   F_k = P R^T,
     then F_k[k] = gamma D_k R^T and F_j[k] = 0 for j < k.
 
-Row blocks of F_k above k become those of gamma D L^-T, those below are L. At the end all below are zero, and
+Row blocks of F_k up to k become those of gamma D L^-T, those below are L. At the end, with the rows up to j of F_j,
 
     (C + damping I)^-1 = gamma^-2 sum_j F_j F_j^T.
 
@@ -65,7 +65,7 @@ class CubeRoute:
 
     def _declare_buffers(self) -> None:
         size, edge = self.tiling.panel_items, self.tiling.edge
-        self.panel = [self._ub(f"panel_{m}", size) for m in self.members]
+        self.panel = [self._ub(f"panel_{m}", FRACTAL * self.tiling.row_pitch * ITEMS) for m in self.members]
         self.row_scale = [self._ub(f"row_scale_{m}", edge * ITEMS) for m in self.members]
         self.fresh = [self._ub(f"fresh_{s}", self.tiling.fractals * STRIPE_PITCH * ITEMS) for s in range(SLOTS)]
         self.rest = [self._ub(f"rest_{s}", size + REPEAT)[REPEAT:] for s in range(SLOTS)]  # not in the banks of a panel
@@ -89,6 +89,7 @@ class CubeRoute:
         self.operand = tensors("operand", tiling.group, "float16", 2 * size, tik.scope_cbuf)
         self.root = tensors("root", 2, "float16", GROUP * FRACTAL_ITEMS, tik.scope_cbuf)
         self.sum = tensors("sum", tiling.group, "float32", size, tik.scope_cc)
+        self.product = tensors("product", tiling.group, "float32", size, tik.scope_cc)
         self.result = cycle(tensors("result", 2, "float32", size * tiling.fractals, tik.scope_cc))
         self.left = cycle(tensors("left", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_ca))
         self.right = cycle(tensors("right", 2, "float16", 2 * size * tiling.panels_at_once, tik.scope_cb))
@@ -96,6 +97,7 @@ class CubeRoute:
     def invert(self, base: Any, following: Any) -> None:
         """Blocks base to base + group - 1, which have been loaded, from c to inverse; those from `following` on are loaded meanwhile."""
         self._scales(base)
+        self._in_slots(lambda m: self._scale_panel(m, 0))
         for k in range(self.tiling.fractals):
             self._eliminate(base, k)
         self.lanes.read_range()
@@ -141,27 +143,22 @@ class CubeRoute:
         self.lanes.scale([self.dampings[m * ITEMS + (base + m) % ITEMS] for m in self.members], self.row_scale)
 
     def _load_panel(self, base: Any, m: int, k: int) -> None:
-        """Row block k from the diagonal on, fractal after fractal: the transposes of column block k."""
-        edge = self.tiling.edge
-        for i in range(k, self.tiling.fractals):
-            source = self.c[(base + m) * edge**2 + FRACTAL * (k * edge + i)]
-            self.t.data_move(self.panel[m][i * FRACTAL_ITEMS], source, 0, FRACTAL, 2, edge // ITEMS - 2, 0)
+        """Row block k of C from the diagonal on: the transpose of column block k."""
+        edge, pitch = self.tiling.edge, self.tiling.row_pitch
+        source, blocks = self.c[(base + m) * edge**2 + FRACTAL * k * (edge + 1)], (edge - FRACTAL * k) // ITEMS
+        self.t.data_move(self.panel[m], source, 0, FRACTAL, blocks, edge // ITEMS - blocks, pitch - blocks)
 
     # One column block -------------------------------------------------------------------------------------------------
 
     def _eliminate(self, base: Any, k: int) -> None:
         for m in self.members:
-            if k:
-                self._accumulate(m, k)
+            for _ in self._accumulate(m, k, range(max(0, k - 1), k)):
+                pass
         self._in_slots(lambda m: self._take_panel(m, k))
-        steps = self.lanes.factor(k)
-        for m in self.members:
-            for _ in self._split(m, self.panel[m], self.operand[m]):
-                for _ in range(self.lanes.STEPS // (4 * self.tiling.group)):
-                    next(steps, None)
-            if k + 1 < self.tiling.fractals:
-                self._load_panel(base, m, k + 1)
-        for _ in steps:
+        meanwhile = self._begin_next(base, k + 1) if k + 1 < self.tiling.fractals else iter(())
+        for _ in self.lanes.factor(k):
+            next(meanwhile, None)
+        for _ in meanwhile:
             pass
         for part in (0, 1):
             self.t.data_move(self.root[part], self.lanes.root[part], 0, 1, GROUP * FRACTAL_ITEMS // HALVES, 0, 0)
@@ -169,18 +166,29 @@ class CubeRoute:
             self._multiply_root(m)
         self._in_slots(lambda m: self._finish_panel(m, k))
 
+    def _begin_next(self, base: Any, k: int) -> Iterator[None]:
+        """What can be done for column block k before F_{k-1} is there, so little at a time that no queue of instructions is full."""
+        for m in self.members:
+            self._load_panel(base, m, k)
+            yield
+        for m in self.members:
+            self._clear_row(m, k - 1)
+            yield from self._accumulate(m, k, range(k - 1))
+        for m in self.members:
+            yield from self._scale_panel(m, k)
+
     def _in_slots(self, work: Callable[[int], Iterator[None]]) -> None:
         """`work(m)` for all members, as many in turn as there are buffers: one waits for its results while another goes on."""
         for first in range(0, self.tiling.group, SLOTS):
             for _ in zip_longest(*(work(m) for m in self.members[first : first + SLOTS])):
                 pass
 
-    def _accumulate(self, m: int, k: int) -> None:
-        """sum = sum_{j<k} F_j[k] F_j^T, the transpose of what is to be subtracted."""
+    def _accumulate(self, m: int, k: int, panels: range) -> Iterator[None]:
+        """sum += sum_j F_j[k] F_j^T over some panels: the transpose of what is to be subtracted; the first panel begins it."""
         t, tiling = self.t, self.tiling
         slot, fractals = 2 * tiling.panel_items, tiling.fractals
-        for first in range(0, k, tiling.panels_at_once):
-            count = min(tiling.panels_at_once, k - first)
+        for first in panels[:: tiling.panels_at_once]:
+            count = min(tiling.panels_at_once, panels.stop - first)
             left, right = next(self.left), next(self.right)
             t.load2dv1(left, self.factor[m][first * slot + k * FRACTAL_ITEMS], 0, 2 * count, fractals, 0, False)
             t.load2dv1(right, self.factor[m][first * slot], 0, count * 2 * fractals, 1, 0, False)
@@ -189,42 +197,51 @@ class CubeRoute:
                     begins = first == 0 and j == 0 and (a, b) == PRODUCTS[0]
                     row, panel = left[(2 * j + a) * FRACTAL_ITEMS], right[(2 * j + b) * tiling.panel_items]
                     t.mmad(self.sum[m], row, panel, FRACTAL, FRACTAL, tiling.edge, 0 if begins else 1)
+                yield
 
-    def _take_panel(self, m: int, k: int) -> Iterator[None]:
-        """P, from the panel scaled by D_r D_c and the sum; its row block k to the lanes."""
-        yield from self._scale_panel(m, k)
-        if k:
-            yield from self._subtract(m, k)
-        self.lanes.take_tile(m, self.panel[m][k * FRACTAL_ITEMS])
-        yield
+    def _clear_row(self, m: int, k: int) -> None:
+        """F_j[k] = 0 for j < k."""
+        slot, blocks = 2 * self.tiling.panel_items, FRACTAL_ITEMS // HALVES
+        for j in range(k):
+            target, gap = self.factor[m][j * slot + k * FRACTAL_ITEMS], (self.tiling.fractals - 1) * blocks
+            self.t.data_move(target, self.zeros, 0, 2, blocks, 0, gap)
 
     def _scale_panel(self, m: int, k: int) -> Iterator[None]:
-        """A repeat takes 8 rows and 8 columns of a fractal: `quarters` are the starts of all four."""
-        t, fractals, step = self.t, self.tiling.fractals - k, FRACTAL_BLOCKS
-        quarters = [(down, right, self.panel[m][self._place(k, down, right)]) for down in (0, 1) for right in (0, 1)]
-        for down, _, here in quarters:
-            rows = self.row_scale[m][(k * FRACTAL + down * LANES) * ITEMS]
-            t.vmul(REPEAT, here, here, rows, fractals, 2, 2, 1, step, step, 0)
+        """Row r and column c of the panel times D_r D_c."""
+        t, pitch, blocks = self.t, self.tiling.row_pitch, 2 * (self.tiling.fractals - k)
+        for first in range(0, blocks, LANES):
+            here, mask = self.panel[m][first * ITEMS], ITEMS * min(LANES, blocks - first)
+            rows = self.row_scale[m][k * FRACTAL * ITEMS]
+            t.vmul(mask, here, here, rows, FRACTAL, 1, 1, 0, pitch, pitch, 1)
             yield
-        for _, right, here in quarters:
-            columns = self.lanes.scale_along_lanes[m][(2 * k + right) * ITEMS]
-            t.vmul(REPEAT, here, here, columns, fractals, 2, 2, 0, step, step, 2)
+            columns = self.lanes.scale_along_lanes[m][(2 * k + first) * ITEMS]
+            t.vmul(mask, here, here, columns, FRACTAL, 1, 1, 1, pitch, pitch, 0)
             yield
 
-    def _place(self, fractal: int, down: int, right: int) -> int:
-        """First number of a quarter of a fractal."""
-        return fractal * FRACTAL_ITEMS + (down * FRACTAL + right) * ITEMS
+    def _take_panel(self, m: int, k: int) -> Iterator[None]:
+        """P^T = scaled panel - sum, where the panel is zero above row block k; its tile k to the lanes, its parts to L1."""
+        t, fresh, above = self.t, self.fresh[m % SLOTS], FRACTAL_REPEATS * k
+        if k:
+            t.data_move(fresh, self.sum[m], 0, 1, self.tiling.fractals, 0, 0)
+            yield
+        for down in (0, 1):
+            for right in (0, 1):
+                self._subtract_quarter(m, k, down, right)
+                yield
+        if k:
+            t.vmuls(REPEAT, fresh, fresh, -1.0, above, 1, 1, 8, 8)
+        self.lanes.take_tile(m, fresh[k * FRACTAL_ITEMS])
+        yield from self._split(m, fresh, self.operand[m])
 
-    def _subtract(self, m: int, k: int) -> Iterator[None]:
-        """P = panel - sum, where the panel is zero above row block k."""
-        t, fresh, panel = self.t, self.fresh[m % SLOTS], self.panel[m]
-        below = self.tiling.fractals - k
-        t.data_move(fresh, self.sum[m], 0, 1, self.tiling.fractals, 0, 0)
-        yield
-        start = k * FRACTAL_ITEMS
-        t.vsub(REPEAT, panel[start], panel[start], fresh[start], FRACTAL_REPEATS * below, 1, 1, 1, 8, 8, 8)
-        t.vmuls(REPEAT, panel, fresh, -1.0, FRACTAL_REPEATS * k, 1, 1, 8, 8)
-        yield
+    def _subtract_quarter(self, m: int, k: int, down: int, right: int) -> None:
+        """8 rows and 8 columns of each fractal from row block k on."""
+        t, pitch, fractals = self.t, self.tiling.row_pitch, self.tiling.fractals - k
+        target = self.fresh[m % SLOTS][k * FRACTAL_ITEMS + (down * FRACTAL + right) * ITEMS]
+        source = self.panel[m][(down * LANES * pitch + right) * ITEMS]
+        if k:
+            t.vsub(REPEAT, target, source, target, fractals, 2, pitch, 2, FRACTAL_BLOCKS, 2, FRACTAL_BLOCKS)
+        else:
+            t.vadds(REPEAT, target, source, 0.0, fractals, 2, pitch, FRACTAL_BLOCKS, 2)
 
     def _split(self, m: int, source: Any, target: Any) -> Iterator[None]:
         """A panel in UB as its high and low parts in L1."""
@@ -243,7 +260,7 @@ class CubeRoute:
         yield
 
     def _multiply_root(self, m: int) -> None:
-        """sum = P R^T."""
+        """product = P R^T."""
         t, tiling = self.t, self.tiling
         left, right = next(self.left), next(self.right)
         t.load2dv1(left, self.operand[m], 0, 2 * tiling.fractals, 1, 0, True)
@@ -251,21 +268,18 @@ class CubeRoute:
             t.load2dv1(right[part * FRACTAL_ITEMS], self.root[part][m * FRACTAL_ITEMS], 0, 1, 1, 0, True)
         for n, (a, b) in enumerate(PRODUCTS):
             panel, root = left[a * tiling.panel_items], right[b * FRACTAL_ITEMS]
-            t.mmad(self.sum[m], panel, root, tiling.edge, FRACTAL, FRACTAL, min(n, 1))
+            t.mmad(self.product[m], panel, root, tiling.edge, FRACTAL, FRACTAL, min(n, 1))
 
     def _finish_panel(self, m: int, k: int) -> Iterator[None]:
-        """F_k to L1, its row block k replaced, and row block k of the panels before it cleared."""
+        """F_k to L1, its row block k replaced."""
         t, tiling, factor = self.t, self.tiling, self.factor[m]
         fresh, slot = self.fresh[m % SLOTS], 2 * tiling.panel_items
-        t.data_move(fresh, self.sum[m], 0, 1, tiling.fractals, 0, 0)
+        t.data_move(fresh, self.product[m], 0, 1, tiling.fractals, 0, 0)
         yield
         yield from self._split(m, fresh, factor[k * slot])
-        row, blocks = k * FRACTAL_ITEMS, FRACTAL_ITEMS // HALVES
         for part in (0, 1):
-            target = factor[k * slot + part * tiling.panel_items + row]
-            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, blocks, 0, 0)
-        for j in range(k):
-            t.data_move(factor[j * slot + row], self.zeros, 0, 2, blocks, 0, (tiling.fractals - 1) * blocks)
+            target = factor[k * slot + part * tiling.panel_items + k * FRACTAL_ITEMS]
+            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, FRACTAL_ITEMS // HALVES, 0, 0)
 
     # The inverse ------------------------------------------------------------------------------------------------------
 

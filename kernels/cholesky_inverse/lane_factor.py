@@ -32,8 +32,6 @@ RANGE = 16.0  # the largest D comes to gamma D = 16
 class LaneFactor:
     """Emits scales, factors and their transposes; its tensors live in the scope in which it is made."""
 
-    STEPS = 120  # of `factor`, about
-
     def __init__(self, t: Any, tik: Any, tiling: Tiling) -> None:
         self.t, self.tik, self.tiling = t, tik, tiling
         self.members = range(tiling.group)

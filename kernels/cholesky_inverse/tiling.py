@@ -102,7 +102,8 @@ class Tiling:
     def _cube_bytes(self) -> int:
         panel = 4 * self.panel_items
         strip = 32 * STRIPE_PITCH * self.fractals
-        per_member = panel + 32 * self.padded + 32 * (LANES + 1)  # the panel, D in 8 lanes, the check and the status
+        rows = 32 * FRACTAL * self.row_pitch
+        per_member = rows + 32 * self.padded + 32 * (LANES + 1)  # the panel, D in 8 lanes, the check and the status
         per_slot = strip + 2 * panel + 32 * LANES  # fresh, split, rest
         shared = panel + strip + 2 * 2 * FRACTAL**2 + 4 * FRACTAL**2 + 2 * 32 * GROUP
         return self.group * per_member + SLOTS * per_slot + shared + self._lane_bytes()
@@ -123,8 +124,8 @@ class Tiling:
         return SLOTS * 2 * 2 * self.panel_items * self.panels_at_once
 
     def l0c_bytes(self) -> int:
-        """Bytes of L0C: a panel per block of the group, and two results."""
-        return 4 * self.panel_items * (self.group + SLOTS * self.fractals)
+        """Bytes of L0C: two panels per block of the group, and two results."""
+        return 4 * self.panel_items * (2 * self.group + SLOTS * self.fractals)
 
 
 def tile(blocks: int, edge: int, cores: int, cube: bool = True, ub_bytes: int = UB_BYTES) -> Tiling:
