@@ -35,6 +35,7 @@ from bert_thor.kernels.cholesky_inverse.tiling import (
 from bert_thor.kernels.tik_support import fill
 
 TILE_BLOCKS = LANES
+LANE_REPEATS = FRACTAL // TILE_BLOCKS  # of a lane image
 LOWER_LANES = sum(((1 << row) - 1) << row * LANES for row in range(LANES))  # of a tile, without the diagonal
 NOT_FINITE = -1
 INFINITY_BITS, MINUS_INFINITY_BITS = 0x7F800000, -0x800000  # of fp32 as int32; beyond either lie NaN, below zero too
@@ -225,9 +226,21 @@ class VectorSweep:
         self.t.vsub(REPEAT, here, here, product, column + 1, 1, 1, 1, TILE_BLOCKS, TILE_BLOCKS, TILE_BLOCKS)
 
     def _prepare(self, parity: int, side: int, tile_row: Any, lane: Any, column: Any, row: Any) -> Iterator[None]:
-        """Both images of the pivot, an instruction at a time; A is read by the first three, before anything is subtracted."""
+        """Both images of the pivot, an instruction at a time."""
+        t, lanes, spread = self.t, self.lane_image[parity], self.spread_image[parity]
+        place = (tile_row * FRACTAL + lane) * ITEMS
+        yield from self._gather_row(lanes, side, lane, column, row)
+        before = self.spread_image[1 - parity][place]
+        t.vmul(REPEAT, self.correction, self.lane_image[1 - parity], before, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
+        yield
+        t.vsub(REPEAT, lanes, lanes, self.correction, LANE_REPEATS, 1, 1, 1, 8, 8, 8)
+        yield
+        yield from self._spread(lanes, spread)
+        yield from self._scale(lanes, spread, spread[place], lanes[tile_row * ITEMS], lane, self.pivots[row])
+
+    def _gather_row(self, lanes: Any, side: int, lane: Any, column: Any, row: Any) -> Iterator[None]:
+        """The pivot's row of A; A is read in three steps, before anything is subtracted from it."""
         t, tiling = self.t, self.tiling
-        lanes, spread, rows = self.lane_image[parity], self.spread_image[parity], FRACTAL // TILE_BLOCKS
         for which, columns in enumerate(self.columns):
             mask, pitch = LANES * (tiling.tiles // 2), tiling.column_pitch
             t.vadds(mask, lanes[which * ITEMS], columns[row], 0.0, 1, 2, pitch, 8, 8)
@@ -237,26 +250,23 @@ class VectorSweep:
         halves, turned = (x.reinterpret_cast_to("uint16") for x in (lanes, self.turned_column))
         for odd in (0, 1):
             source = t.Scalar("int64", "source", (2 * lane + odd) * FRACTAL * HALVES)
-            self._merge(odd, halves, turned[source], rows, TILE_BLOCKS, TILE_BLOCKS)
+            self._merge(odd, halves, turned[source], LANE_REPEATS, TILE_BLOCKS, TILE_BLOCKS)
             yield
-        before = self.spread_image[1 - parity][(tile_row * FRACTAL + lane) * ITEMS]
-        t.vmul(REPEAT, self.correction, self.lane_image[1 - parity], before, rows, 1, 1, 0, 8, 8, 0)
-        yield
-        t.vsub(REPEAT, lanes, lanes, self.correction, rows, 1, 1, 1, 8, 8, 8)
-        yield
-        yield from self._spread(lanes, spread)
-        pivot = spread[(tile_row * FRACTAL + lane) * ITEMS]
+
+    def _scale(self, lanes: Any, spread: Any, pivot: Any, block: Any, lane: Any, record: Any) -> Iterator[None]:
+        """v from the row, in both images: `pivot` is its place in `spread`, `block` its block in `lanes`; `record` keeps it."""
+        t = self.t
         t.vsqrt(LANES, self.root, pivot, 1, 1, 1, 8, 8)
         yield
         t.vdiv(LANES, self.root, self.one, self.root, 1, 1, 1, 1, 8, 8, 8)
-        t.vadds(LANES, self.pivots[row], pivot, 0.0, 1, 1, 1, 8, 8)
+        t.vadds(LANES, record, pivot, 0.0, 1, 1, 1, 8, 8)
         t.vector_dup(LANES, pivot, -1.0, 1, 1, 8)
         bit = t.Scalar("int64", "bit", 1)
         bit.set_as(bit << lane)
-        t.vector_dup([0, bit], lanes[tile_row * ITEMS], -1.0, 1, 1, 8)
+        t.vector_dup([0, bit], block, -1.0, 1, 1, 8)
         yield
-        t.vmul(REPEAT, lanes, lanes, self.root, rows, 1, 1, 0, 8, 8, 0)
-        t.vmul(REPEAT, spread, spread, self.root, tiling.tiles, 1, 1, 0, FRACTAL, FRACTAL, 0)
+        t.vmul(REPEAT, lanes, lanes, self.root, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
+        t.vmul(REPEAT, spread, spread, self.root, self.tiling.tiles, 1, 1, 0, FRACTAL, FRACTAL, 0)
         yield
 
     def _turn_column(self, columns: Any, start: Any) -> None:
