@@ -17,6 +17,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from bert_thor.compat import has_all_gather
 from bert_thor.distributed import World
 
 BUCKET_ELEMENTS = 8 << 20
@@ -109,6 +110,26 @@ class Exchange(nn.Cell):
         return bool(self.wishes.asnumpy()[0] > 0)
 
 
+class Gather(nn.Cell):
+    """The tensors [n, ...] of all ranks one after another, [R·n, ...]. Where there is no AllGather they are summed, each in its place."""
+
+    def __init__(self, rank: int, ranks: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.ranks = ranks
+        self.own = Tensor(np.arange(ranks) == rank)
+        self.gather = ops.AllGather() if has_all_gather() else None
+        self.sum = ops.AllReduce()
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return the same tensor on every rank."""
+        if self.gather is not None:
+            return self.gather(x)
+        shape = (self.ranks,) + x.shape
+        own = ops.broadcast_to(self.own.reshape((self.ranks,) + (1,) * x.ndim), shape)
+        places = ops.select(own, ops.broadcast_to(x.expand_dims(0), shape), ops.zeros(shape, x.dtype))
+        return self.sum(places).reshape((self.ranks * x.shape[0],) + x.shape[1:])
+
+
 class SharedInverse(nn.Cell):
     """Inverts lists of packed blocks [n, b, b], every rank its share, and gathers the results.
 
@@ -125,7 +146,7 @@ class SharedInverse(nn.Cell):
         self.edges = [shape[1] for shape in shapes]
         self.rank, self.ranks = rank, ranks
         self.inverse = inverse
-        self.all_gather = ops.AllGather()
+        self.all_gather = Gather(rank, ranks)
 
     def construct(self, blocks: tuple[Tensor, ...], dampings: tuple[Tensor, ...]) -> Any:
         """Return (inverses, statuses), one of each per list; a status is int32 [n] as `cholesky_inverse` gives it."""
@@ -173,10 +194,10 @@ class SharedInverse(nn.Cell):
 class GatherNumbers(nn.Cell):
     """The float32 vectors of all ranks, [R, length] on the host: for checks, not for training."""
 
-    def __init__(self, ranks: int) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__(auto_prefix=False)
-        self.ranks = ranks
-        self.all_gather = ops.AllGather()
+        self.ranks = world.ranks
+        self.all_gather = Gather(world.rank, world.ranks)
 
     def construct(self, numbers: Tensor) -> Tensor:
         """Return one row per rank."""

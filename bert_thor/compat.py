@@ -39,6 +39,11 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in ms.__version__.split(".")[:3] if part.isdigit())
 
 
+def has_all_gather() -> bool:
+    """Whether ranks can gather on the chosen device: not on the CPU of 2.0, which sums and broadcasts only."""
+    return version() >= (2, 10) or ms.get_context("device_target") != "CPU"
+
+
 def name_parameters(cell: nn.Cell) -> None:
     """Name every parameter of `cell` by its path; 2.0 refuses `update_parameters_name` without a prefix."""
     for name, parameter in cell.parameters_and_names():

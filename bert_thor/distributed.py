@@ -116,7 +116,7 @@ class Agreement:
         from bert_thor.collectives import GatherNumbers
 
         self.world = world
-        self.numbers = GatherNumbers(world.ranks) if world.ranks > 1 else None
+        self.numbers = GatherNumbers(world) if world.ranks > 1 else None
 
     def wait(self) -> None:
         """Return when all ranks have come here."""
