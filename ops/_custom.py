@@ -22,7 +22,9 @@ def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     per input. The library is checked here, because MindSpore itself reports a missing file only at the first launch.
     """
     load_native()
-    return ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
+    operator = ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
+    operator.add_prim_attr("primitive_target", "CPU")  # on the host, also in a graph for another device
+    return operator
 
 
 def aot_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:

@@ -15,10 +15,7 @@ TARGET = "Ascend"
 
 
 def describe(registration: Registration) -> dict[str, Any]:
-    """MindSpore's registration information; OPAQUE, so that nothing is fused into a hand-written kernel.
-
-    A graph of `Custom` takes the attributes as further inputs, constants, after the tensors.
-    """
+    """MindSpore's registration information; OPAQUE, so that nothing is fused into a hand-written kernel."""
     info = ops.CustomRegOp(registration.name).fusion_type("OPAQUE")
     for name, kind in registration.attributes.items():
         info = info.attr(name, "required", kind)
@@ -32,10 +29,14 @@ def describe(registration: Registration) -> dict[str, Any]:
     return described
 
 
-def tbe(function: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | None = None) -> ops.Custom:
-    """The operator over a kernel of `thor_tbe_kernels`; its inputs are the tensors, then the attributes."""
+def tbe(function: str, out_shape: Any, out_dtype: Any, **attributes: Any) -> ops.Custom:
+    """The operator over a kernel of `thor_tbe_kernels`, its attributes built in. It has no gradient of its own."""
     kernel = getattr(thor_tbe_kernels, function)
-    return ops.Custom(kernel, out_shape, out_dtype, "tbe", bprop=bprop, reg_info=describe(kernel.registration))
+    operator = ops.Custom(kernel, out_shape, out_dtype, "tbe", reg_info=describe(kernel.registration))
+    for name in kernel.registration.attributes:
+        operator.add_prim_attr(name, attributes[name])
+    operator.add_prim_attr("input_names", kernel.registration.inputs)  # Custom would take the attributes as inputs
+    return operator
 
 
 def akg(
@@ -44,9 +45,8 @@ def akg(
     out_shape: Callable[..., Any],
     out_dtype: Any,
     dim: Callable[..., str] | None = None,
-    bprop: Callable[..., Any] | None = None,
 ) -> ops.Custom:
-    """The operator over a function of an akg.py; its inputs are the tensors, then the attributes.
+    """The operator over a function of an akg.py, all of whose arguments are tensors. It has no gradient of its own.
 
     `dim(*input shapes)` are AKG's tiles. They depend on the shapes, which only inference knows: it stores them as the
     attribute in which MindSpore passes options to AKG. So every place in a network needs an operator of its own.
@@ -57,5 +57,5 @@ def akg(
             operator.add_prim_attr("func_compile_attrs", json.dumps({"dim": dim(*shapes)}))
         return out_shape(*shapes)
 
-    operator = ops.Custom(function, infer, out_dtype, "akg", bprop=bprop, reg_info=describe(registration))
+    operator = ops.Custom(function, infer, out_dtype, "akg", reg_info=describe(registration))
     return operator

@@ -40,12 +40,12 @@ class OnCube(nn.Cell):
 
     def __init__(self, block: int) -> None:
         super().__init__()
-        self.block, self.cast = block, ops.Cast()
-        self.operator = tbe("fisher_covariance", lambda x, _: (-(-x[-1] // block), block, block), ms.float32)
+        self.cast = ops.Cast()
+        self.operator = tbe("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32, block=block)
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
-        return self.operator(self.cast(x, ms.float16), self.block)
+        return self.operator(self.cast(x, ms.float16))
 
 
 @ops.constexpr
@@ -64,10 +64,10 @@ class OnCubeInShares(nn.Cell):
         formats = [["F16_Default", "F16_Default", "F32_Default"]]
         self.operator = akg(
             akg_kernel.fisher_covariance,
-            Registration("FisherCovarianceShares", {"scale": "float"}, formats, ["x", "same"], ["packed"]),
-            lambda x, *_: (x[0], x[1], FRACTAL, x[1], FRACTAL),
+            Registration("FisherCovarianceShares", {}, formats, ["x", "same"], ["packed"]),
+            lambda x, same: (x[0], x[1], FRACTAL, x[1], FRACTAL),
             ms.float32,
-            lambda x, *_: akg_kernel.dim(x[0], x[2] * FRACTAL, block),
+            lambda x, same: akg_kernel.dim(x[0], x[2] * FRACTAL, block),
         )
 
     def construct(self, x: Tensor) -> Tensor:
@@ -84,5 +84,5 @@ class OnCubeInShares(nn.Cell):
         stripes, chunks = block // 16, share_rows // 16
         x = x.reshape((shares, chunks, 16, blocks, stripes, 16))
         x = self.transpose(x, (3, 0, 4, 1, 2, 5)).reshape((blocks * shares, stripes, chunks, 16, 16))
-        packed = self.operator(x, x, shares / rows)
-        return self.mean(packed.reshape((blocks, shares, block, block)), 1)
+        packed = self.operator(x, x).reshape((blocks, shares, block, block))
+        return self.mean(packed, 1) * (shares * share_rows / rows)

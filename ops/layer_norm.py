@@ -59,15 +59,15 @@ class Compiled(nn.Cell):
 
 
 class OnAscend(nn.Cell):
-    """Kernels that take eps as a constant and x as rows."""
+    """Kernels that take x as rows and have eps built in."""
 
-    def __init__(self, eps: float, forward: Any, gradient: Any) -> None:
+    def __init__(self, forward: Any, gradient: Any) -> None:
         super().__init__()
-        self.eps, self.forward, self.gradient = eps, forward, gradient
+        self.forward, self.gradient = forward, gradient
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
-        y, mean, rstd = self.forward(x.reshape((-1, x.shape[-1])), gamma, beta, self.eps)
+        y, mean, rstd = self.forward(x.reshape((-1, x.shape[-1])), gamma, beta)
         return y.reshape(x.shape), mean, rstd
 
     def bprop(self, x: Tensor, gamma: Tensor, beta: Tensor, out: Any, dout: Any) -> Any:
@@ -82,9 +82,9 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
 
 
 def _in_tik(eps: float) -> LayerNorm:
-    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3)
+    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3, eps=eps)
     gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
-    return OnAscend(eps, forward, gradient)
+    return OnAscend(forward, gradient)
 
 
 class GradientInAkg(nn.Cell):
@@ -93,17 +93,15 @@ class GradientInAkg(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         kernel, names = akg_kernel, ["dy", "x", "gamma", "mean", "rstd"]
-        self.dx = akg(
-            kernel.layer_norm_grad, _all_fp32("Dx", {}, names, ["dx"]), lambda dy, *_: dy, ms.float32, _row_tiles
-        )
+        self.dx = akg(kernel.layer_norm_grad, _all_fp32("Dx", names, ["dx"]), lambda dy, *_: dy, ms.float32, _row_tiles)
         self.dgamma = akg(
             kernel.layer_norm_grad_gamma,
-            _all_fp32("Dgamma", {}, ["dy", "x", "mean", "rstd"], ["dgamma"]),
+            _all_fp32("Dgamma", ["dy", "x", "mean", "rstd"], ["dgamma"]),
             lambda dy, *_: [dy[1]],
             ms.float32,
         )
         self.dbeta = akg(
-            kernel.layer_norm_grad_beta, _all_fp32("Dbeta", {}, ["dy"], ["dbeta"]), lambda dy: [dy[1]], ms.float32
+            kernel.layer_norm_grad_beta, _all_fp32("Dbeta", ["dy"], ["dbeta"]), lambda dy: [dy[1]], ms.float32
         )
 
     def construct(self, dy: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, rstd: Tensor) -> Any:
@@ -111,16 +109,28 @@ class GradientInAkg(nn.Cell):
         return self.dx(dy, x, gamma, mean, rstd), self.dgamma(dy, x, mean, rstd), self.dbeta(dy)
 
 
+class ForwardInAkg(nn.Cell):
+    """The kernel, which takes eps as a tensor."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = Tensor(np.array([eps], np.float32))
+        registration = _all_fp32("Forward", ["x", "gamma", "beta", "eps"], ["y", "mean", "rstd"])
+        self.operator = akg(akg_kernel.layer_norm, registration, _forward_shapes, (ms.float32,) * 3, _row_tiles)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        return self.operator(x, gamma, beta, self.eps)
+
+
 def _in_akg(eps: float) -> LayerNorm:
-    registration = _all_fp32("Forward", {"eps": "float"}, ["x", "gamma", "beta"], ["y", "mean", "rstd"])
-    forward = akg(akg_kernel.layer_norm, registration, _forward_shapes, (ms.float32,) * 3, _row_tiles)
-    return OnAscend(eps, forward, GradientInAkg())
+    return OnAscend(ForwardInAkg(eps), GradientInAkg())
 
 
 def _row_tiles(x: Any, *_: Any) -> str:
     return akg_kernel.dim(x[0], x[1], "float32")
 
 
-def _all_fp32(name: str, attributes: dict[str, str], inputs: list[str], outputs: list[str]) -> Registration:
+def _all_fp32(name: str, inputs: list[str], outputs: list[str]) -> Registration:
     formats = [["F32_Default"] * (len(inputs) + len(outputs))]
-    return Registration(f"LayerNorm{name}", attributes, formats, inputs, outputs)
+    return Registration(f"LayerNorm{name}", {}, formats, inputs, outputs)

@@ -1,7 +1,7 @@
 """Fisher covariance for AKG on Ascend 910: x^T x on the cube, diagonal blocks only, fp32 accumulation.
 
 x comes as fp16 fractals, [shares, block / 16, rows / 16, 16, 16]: a share is one block's columns over as many rows as the
-cube's L1 takes at once (`tile`), so that a share is one core's work and no sum crosses cores; the mean over the shares of a
+cube's L1 takes at once (`share_rows`), so that a share is one core's work and no sum crosses cores; the mean over the shares of a
 block is its covariance. MindSpore hands the function to AKG as source text, cut out at `def`, with AKG's `tvm` put in: it is
 complete in itself and its annotations are strings.
 
@@ -17,14 +17,15 @@ OPERANDS = 2  # AKG loads x once for either side of the product
 MIN_AKG_BLOCK, MAX_AKG_BLOCK = 32, 128  # of 16 columns AKG misaligns a load, of 256 the result does not fit UB
 
 
-def fisher_covariance(x: "Any", same: "Any", scale: "Any") -> "Any":
-    """Scale x^T x of every share, [shares, block / 16, 16, block / 16, 16] fp32, which is [shares, block, block].
+def fisher_covariance(x: "Any", same: "Any") -> "Any":
+    """x^T x / rows of every share, [shares, block / 16, 16, block / 16, 16] fp32, which is [shares, block, block].
 
     `same` is x again: AKG takes no tensor for both sides of a product.
     """
     from akg.lang.ascend import mmad
 
     shares, stripes, chunks = x.shape[0], x.shape[1], x.shape[2]
+    scale = tvm.const(1.0 / (16 * chunks.value), "float32")
     k1, k0 = tvm.reduce_axis((0, chunks), name="k1"), tvm.reduce_axis((0, 16), name="k0")
     shape = (shares, stripes, stripes, 16, 16)
     on_the_cube = {

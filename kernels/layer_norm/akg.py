@@ -17,7 +17,7 @@ MAX_TILE = 12 * 1024  # numbers of x in a tile; of 16 * 1024 the gradient's buff
 
 
 def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
-    """[y, mean, rstd] of x [rows, features] fp16 or fp32; gamma, beta [features], mean, rstd [rows] fp32; y as x."""
+    """[y, mean, rstd] of x [rows, features] fp16 or fp32; gamma, beta [features], eps [1], mean, rstd [rows] fp32; y as x."""
     rows, features = x.shape
     share = tvm.const(1.0 / features.value, "float32")
     j, k = tvm.reduce_axis((0, features), name="j"), tvm.reduce_axis((0, features), name="k")
@@ -34,7 +34,7 @@ def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
     centered = elementwise("centered", lambda r, c: wide[r, c] - mean[r])
     square = elementwise("square", lambda r, c: centered[r, c] * centered[r, c])
     squares = rowwise("squares", lambda r: tvm.sum(square[r, k], axis=k))
-    variance = rowwise("variance", lambda r: squares[r] * share + eps)
+    variance = rowwise("variance", lambda r: squares[r] * share + eps[0])
     deviation = rowwise("deviation", lambda r: tvm.sqrt(variance[r]))
     rstd = rowwise("rstd_row", lambda r: tvm.const(1.0, "float32") / deviation[r])
     xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
@@ -35,7 +35,6 @@ class Case:
     inputs: Mapping[str, np.ndarray]
     outputs: Mapping[str, tuple[tuple[int, ...], str]]
     check: Callable[..., None]
-    attributes: Mapping[str, float] = field(default_factory=dict)
     dim: str = ""
     cores: int = 0
 
@@ -80,13 +79,13 @@ def layer_norm_cases(rows: int, features: int, dtype: str, tiled: bool = True) -
     dim = layer_norm_akg.dim(rows, features, dtype) if tiled else ""
     cores = min(layer_norm_akg.CORES, rows // 8) if tiled else 0
     values = {"x": x, "gamma": gamma, "beta": beta, "dy": dy, "mean": mean, "rstd": rstd}
+    values["eps"] = np.array([EPS], np.float32)
 
     def case(function: str, names: str, outputs: Mapping[str, tuple[tuple[int, ...], str]], check: Callable) -> Case:
         return Case("layer_norm", function, {name: values[name] for name in names.split()}, outputs, check)
 
-    forward = case("layer_norm", "x gamma beta", {"y": whole, "mean": row, "rstd": row}, check_forward)
+    forward = case("layer_norm", "x gamma beta eps", {"y": whole, "mean": row, "rstd": row}, check_forward)
     backward = case("layer_norm_grad", "dy x gamma mean rstd", {"dx": whole}, check_dx)
-    forward.attributes = {"eps": EPS}
     forward.dim, backward.dim, forward.cores, backward.cores = dim, dim, cores, cores
     return [
         forward,
@@ -104,9 +103,9 @@ def covariance_case(rows: int, features: int, block: int, dtype: str = "float16"
     shares = to_shares(x, block, share_rows).astype(dtype)
 
     def check(packed: np.ndarray) -> None:
-        mean = packed.reshape(blocks, per_block, block, block).astype(np.float64).mean(axis=1)
+        sums = packed.reshape(blocks, per_block, block, block).astype(np.float64).sum(axis=1) * share_rows
         bound = UNIT * (rows + 4) * fisher_covariance.fisher_covariance(np.abs(x), block)
-        assert_within(mean, fisher_covariance.fisher_covariance(x, block), bound)
+        assert_within(sums / rows, fisher_covariance.fisher_covariance(x, block), bound)
 
     return Case(
         "fisher_covariance",
@@ -114,9 +113,8 @@ def covariance_case(rows: int, features: int, block: int, dtype: str = "float16"
         {"x": shares, "same": shares},
         {"packed": ((len(shares), block // 16, 16, block // 16, 16), "float32")},
         check,
-        {"scale": per_block / rows},
-        fisher_covariance_akg.dim(len(shares), share_rows, block),
-        min(32, len(shares)),
+        dim=fisher_covariance_akg.dim(len(shares), share_rows, block),
+        cores=min(32, len(shares)),
     )
 
 

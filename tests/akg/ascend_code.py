@@ -89,7 +89,6 @@ def describe_custom(
     function: str,
     inputs: Mapping[str, tuple[Sequence[int], str]],
     outputs: Mapping[str, tuple[Sequence[int], str]],
-    attributes: Mapping[str, float],
     dim: str,
 ) -> dict[str, Any]:
     """What MindSpore 1.10 and 2.0 send to AKG for `ops.Custom(func_type="akg")` on Ascend."""
@@ -97,8 +96,6 @@ def describe_custom(
     if dim:
         text["func_compile_attrs"] = json.dumps({"dim": dim})
     attrs = [{"name": name, "data_type": "str", "value": value} for name, value in text.items()]
-    attrs.append({"name": "attr_names", "data_type": "listStr", "value": list(attributes)})
-    attrs += [{"name": name, "data_type": "float", "value": value} for name, value in attributes.items()]
     given, made = _tensors(inputs), _tensors(outputs)
     operator = {
         "name": "Custom",

@@ -2,7 +2,7 @@
 
     python run_on_cpu.py FOLDER
 
-FOLDER/jobs.json lists {"file", "function", "inputs", "attributes", "outputs"}: inputs and outputs are .npy files in FOLDER,
+FOLDER/jobs.json lists {"file", "function", "inputs", "outputs"}: inputs and outputs are .npy files in FOLDER,
 outputs hold the shape and type on entry and the result on return.
 """
 
@@ -41,8 +41,7 @@ def _run(akg: Any, folder: Path, job: dict[str, Any]) -> None:
     module.tvm = tvm
     inputs, outputs = ([np.load(folder / name) for name in job[kind]] for kind in ("inputs", "outputs"))
     placeholders = [tvm.placeholder(x.shape, str(x.dtype), name=f"input_{k}") for k, x in enumerate(inputs)]
-    attributes = [tvm.const(value, "float32") for value in job["attributes"]]
-    results = getattr(module, job["function"])(*placeholders, *attributes)
+    results = getattr(module, job["function"])(*placeholders)
     results = results if isinstance(results, list) else [results]
     schedule = tvm.create_schedule([result.op for result in results])
     kernel = akg.build(schedule, placeholders + results, "llvm", [], name=job["function"], attrs={}, polyhedral=False)

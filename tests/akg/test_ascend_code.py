@@ -39,7 +39,7 @@ def compiler() -> None:
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_custom_operators(case: Case, tmp_path: Path) -> None:
     inputs = {key: (array.shape, str(array.dtype)) for key, array in case.inputs.items()}
-    described = ascend_code.describe_custom(case.file, case.function, inputs, case.outputs, case.attributes, case.dim)
+    described = ascend_code.describe_custom(case.file, case.function, inputs, case.outputs, case.dim)
     code = ascend_code.lower(described, tmp_path)
     assert code.cores >= case.cores
     case.check(*ascend_code.run(code, list(case.inputs.values()), case.empty_outputs(), tmp_path))
@@ -96,9 +96,7 @@ class TestTheMachine:
     def kernel(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ascend_code.Code]:
         case = layer_norm_cases(256, 64, "float32")[0]
         inputs = {key: (array.shape, str(array.dtype)) for key, array in case.inputs.items()}
-        described = ascend_code.describe_custom(
-            case.file, case.function, inputs, case.outputs, case.attributes, case.dim
-        )
+        described = ascend_code.describe_custom(case.file, case.function, inputs, case.outputs, case.dim)
         return case, ascend_code.lower(described, tmp_path_factory.mktemp("kernel"))
 
     @pytest.mark.parametrize(
