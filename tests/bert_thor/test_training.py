@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -131,8 +132,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     """With a compile cache too: the resumed run takes its graphs from there, not its weights."""
     run = tmp_path / "run"
     more = ("--compile-cache", str(tmp_path / "graphs")) if cached else ()
+    quiet = {
+        **os.environ,
+        "GLOG_v": "3",
+    }  # MindSpore's warnings would fill the pipes, which nobody reads before the end
     process = subprocess.Popen(
-        command(prepared, run, 60, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+        command(prepared, run, 60, *more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        text=True,
+        env=quiet,
     )
     deadline = time.monotonic() + 120
     while not checkpoint_steps(run / "checkpoints") and time.monotonic() < deadline and process.poll() is None:
@@ -167,7 +177,13 @@ def test_damaged_rows_stop_the_run_or_are_skipped_and_counted(prepared: Path, tm
     )
     assert done.returncode == 1 and f"error: {first}" in done.stderr.splitlines()[-1], done.stderr
     train(data, tmp_path / "run", 5, *arguments, "--skip-damaged", "--prefetch", "0")
-    assert [line["damaged_rows"] for line in metrics(tmp_path / "run")] == [2, 4, 5, 7, 8]  # rows 0, 5, 10, ... of batches of 8
+    assert [line["damaged_rows"] for line in metrics(tmp_path / "run")] == [
+        2,
+        4,
+        5,
+        7,
+        8,
+    ]  # rows 0, 5, 10, ... of batches of 8
 
 
 def spoil(path: Path, every: int) -> None:
