@@ -4,14 +4,14 @@ With D the powers of two that bring the diagonal of C + damping I into (1, 4] an
 eliminated 16 at a time, left-looking. F_j (edge x 16) are the finished panels; for k = 0, 1, ...
 
     P = [0 above row block k; N below] - sum_{j<k} F_j F_j[k]^T,   R = cholesky(P[k])^-1,   F_k = P R^T,
-    then F_k[k] = gamma D_k R^T and F_j[k] = 0 for j < k.
+    then F_k[k] = R^T and F_j[k] = 0 for j < k.
 
-Row blocks of F_k up to k become those of gamma D L^-T, those below are L. At the end, with the rows up to j of F_j,
+Row blocks of F_k up to k become those of L^-T, those below are L. At the end, with the rows up to j of F_j,
 
-    (C + damping I)^-1 = gamma^-2 sum_j F_j F_j^T.
+    (C + damping I)^-1 = D (sum_j F_j F_j^T) D.
 
-Each fp32 operand is high + low, both fp16, and high high + high low + low high keeps 22 bits. gamma = 16 / max D makes the most of
-fp16's range. P[k] of all matrices of the group is factored at once, element by element, with one matrix in each of 8 fp32 lanes.
+Each fp32 operand is high + low, both fp16, and high high + high low + low high keeps 22 bits. P[k] of all matrices of the group
+is factored at once, element by element, with one matrix in each of 8 fp32 lanes.
 
 R is the inverse of the lower factor. P is held as its transpose, from the upper triangle of C: the loads to L0 turn it.
 
@@ -100,7 +100,6 @@ class CubeRoute:
         self._in_slots(lambda m: self._scale_panel(m, 0))
         for k in range(self.tiling.fractals):
             self._eliminate(base, k)
-        self.lanes.read_range()
         products = [self._multiply_out(0)]
         for m in self.members:
             if m + 1 < self.tiling.group:
@@ -279,7 +278,7 @@ class CubeRoute:
         yield from self._split(m, fresh, factor[k * slot])
         for part in (0, 1):
             target = factor[k * slot + part * tiling.panel_items + k * FRACTAL_ITEMS]
-            t.data_move(target, self.lanes.corner[part][m * FRACTAL_ITEMS], 0, 1, FRACTAL_ITEMS // HALVES, 0, 0)
+            t.data_move(target, self.lanes.root[part][m * FRACTAL_ITEMS], 0, 1, FRACTAL_ITEMS // HALVES, 0, 0)
 
     # The inverse ------------------------------------------------------------------------------------------------------
 
@@ -302,21 +301,44 @@ class CubeRoute:
         return result
 
     def _store(self, base: Any, m: int, result: Any) -> None:
-        """inverse = gamma^-2 result, 16 rows at a time; the diagonal tells whether all is finite, as |x_ij|^2 <= x_ii x_jj."""
-        t, tiling = self.t, self.tiling
-        fractals, edge = tiling.fractals, tiling.edge
-        factor, check = self.lanes.unscale[m], self.check[m]
-        fill(t, check, 0.0)
-        for i in range(fractals):
-            stripes, rows, zero = self.fresh[i % SLOTS], self.rest[i % SLOTS], self.zero
+        """inverse = D result D, 16 rows at a time."""
+        t, edge = self.t, self.tiling.edge
+        fill(t, self.check[m], 0.0)
+        for i in range(self.tiling.fractals):
+            stripes, rows = self.fresh[i % SLOTS], self.rest[i % SLOTS]
             self._gather_rows(i, result, stripes)
-            t.vmuls(REPEAT, zero, stripes[i * STRIPE_PITCH * ITEMS], 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
-            for half in (0, 1):
-                target, source = rows[half * ITEMS], stripes[half * ITEMS]
-                t.vmuls(ITEMS * fractals, target, source, factor, FRACTAL, 2, STRIPE_PITCH, 2 * fractals, 2)
-            t.vadd(REPEAT, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
+            for _ in zip_longest(self._check(m, i, stripes), self._scale_rows(m, i, stripes, rows)):
+                pass
             target = self.inverse[(base + m) * edge**2 + i * FRACTAL * edge]
             t.data_move(target, rows, 0, 1, FRACTAL * edge // ITEMS, 0, 0)
+
+    def _scale_rows(self, m: int, i: int, stripes: Any, rows: Any) -> Iterator[None]:
+        """Fractals to rows, column c times D_c and row r times D_r."""
+        t, fractals = self.t, self.tiling.fractals
+        for half in (0, 1):
+            target, source = rows[half * ITEMS], stripes[half * ITEMS]
+            columns, mask = self.lanes.scale_along_lanes[m][half * ITEMS], ITEMS * fractals
+            t.vmul(mask, target, source, columns, FRACTAL, 2, STRIPE_PITCH, 2, 2 * fractals, 2, 0)
+            yield
+        for first in range(0, 2 * fractals, LANES):
+            here, mask = rows[first * ITEMS], ITEMS * min(LANES, 2 * fractals - first)
+            scale = self.row_scale[m][i * FRACTAL * ITEMS]
+            t.vmul(mask, here, here, scale, FRACTAL, 1, 1, 0, 2 * fractals, 2 * fractals, 1)
+            yield
+
+    def _check(self, m: int, i: int, stripes: Any) -> Iterator[None]:
+        """check += 0 times the diagonal of the inverse: that tells whether all of it is finite, as |x_ij|^2 <= x_ii x_jj."""
+        t, zero, check = self.t, self.zero, self.check[m]
+        diagonal, scale = stripes[i * STRIPE_PITCH * ITEMS], self.row_scale[m][i * FRACTAL * ITEMS]
+        for source in (diagonal, zero):
+            for half in (0, 1):
+                here, there = zero[half * ITEMS], source[half * ITEMS]
+                t.vmul(REPEAT, here, there, scale, 2, 2, 2, 1, FRACTAL, FRACTAL, LANES)
+            yield
+        t.vmuls(REPEAT, zero, zero, 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
+        yield
+        t.vadd(REPEAT, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
+        yield
 
     def _gather_rows(self, i: int, result: Any, stripes: Any) -> None:
         """Fractals of row block i: from the diagonal on those of the result, before it the transposes of column block i.

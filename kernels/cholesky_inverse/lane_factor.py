@@ -26,7 +26,6 @@ from bert_thor.kernels.tik_support import fill
 
 PITCH = LANES + 1  # 32-byte blocks from row to row of half a matrix: a column touches all banks
 EXPONENT_BITS = 0x7F800000
-RANGE = 16.0  # the largest D comes to gamma D = 16
 
 
 class LaneFactor:
@@ -38,7 +37,6 @@ class LaneFactor:
         self._declare()
         fill(t, self.one, 1.0)
         t.vector_dup(REPEAT, self.exponents.reinterpret_cast_to("int32"), EXPONENT_BITS, 1, 1, 8)
-        self.unscale = [t.Scalar("float32", f"unscale_{m}") for m in self.members]
 
     def _ub(self, name: str, blocks: int, dtype: str = "float32") -> Any:
         items = blocks * (ITEMS if dtype == "float32" else HALVES)
@@ -47,24 +45,22 @@ class LaneFactor:
     def _declare(self) -> None:
         edge = self.tiling.edge
         half = FRACTAL * PITCH
-        self.matrix, self.scaled, self.remainder = (
-            [self._ub(f"{name}_{h}", half) for h in (0, 1)] for name in ("matrix", "scaled", "remainder")
+        self.matrix, self.remainder = (
+            [self._ub(f"{name}_{h}", half) for h in (0, 1)] for name in ("matrix", "remainder")
         )
         self.products = [self._ub(f"products_{h}", half + FRACTAL) for h in (0, 1)]
         self.turned = self._ub("turned", GROUP * 2 * FRACTAL)
         self.narrow = self._ub("narrow", FRACTAL * ITEMS, "float16")
         self.root = [self._ub(f"root_{part}", GROUP * FRACTAL, "float16") for part in ("high", "low")]
-        self.corner = [self._ub(f"corner_{part}", GROUP * FRACTAL, "float16") for part in ("high", "low")]
         self.multipliers, self.pivots, self.norms = (
             self._ub(name, FRACTAL) for name in ("multipliers", "pivots", "norms")
         )
-        self.scale_along_lanes = [self._ub(f"scale_{m}", edge // ITEMS) for m in self.members]
+        odd = [self._ub(f"scale_{m}", edge // ITEMS + 2) for m in self.members]
+        self.scale_along_lanes = [tensor[ITEMS:] for tensor in odd]  # not in the banks of what they scale, even blocks
         self.damping_along_lanes = [self._ub(f"damping_{m}", edge // ITEMS) for m in self.members]
-        self.scales, self.damped = (self._ub(name, edge) for name in ("scales", "damped"))
-        self.largest, self.exponents = (self._ub(name, LANES) for name in ("largest", "exponents"))
-        self.reciprocal, self.one, self.inverse_range = (
-            self._ub(name, 1) for name in ("reciprocal", "one", "inverse_range")
-        )
+        self.damped = self._ub("damped", edge)
+        self.exponents = self._ub("exponents", LANES)
+        self.reciprocal, self.one = (self._ub(name, 1) for name in ("reciprocal", "one"))
 
     # Scales -----------------------------------------------------------------------------------------------------------
 
@@ -82,25 +78,19 @@ class LaneFactor:
             self.t.vadds(mask, target[first * ITEMS], source[first * ITEMS], 0.0, 1, 1, 1, 8, 8)
 
     def scale(self, dampings: list[Any], row_scale: list[Any]) -> None:
-        """D, and gamma D, and damping D^2, each one matrix to a lane; `row_scale` is D, each number in 8 lanes of its matrix."""
+        """D along lanes and, in `row_scale`, each number in 8 lanes; damping D^2 with one matrix to a lane."""
         t = self.t
         values = [t.Scalar("float32", f"damping_of_{m}") for m in self.members]
         for value, damping in zip(values, dampings):
             value.set_as(damping)
         for m in self.members:
             self._scale_matrix(m, values[m])
-        for sources, target in ((self.damping_along_lanes, self.damped), (self.scale_along_lanes, self.scales)):
-            for m in self.members:
-                self._turn(m, self._blocks(sources[m]), 1)
-            self._one_matrix_a_lane(0, self._tiles(target))
         for m in self.members:
+            self._turn(m, self._blocks(self.damping_along_lanes[m]), 1)
+        self._one_matrix_a_lane(0, self._tiles(self.damped))
+        for m in self.members:
+            self._turn(m, self._blocks(self.scale_along_lanes[m]), 1)
             self._spread(m, row_scale[m])
-        self._apply_range()
-
-    def read_range(self) -> None:
-        """gamma^-2 as the scalars `unscale`."""
-        for m in self.members:
-            self.unscale[m].set_as(self.inverse_range[m])
 
     def _blocks(self, tensor: Any) -> list[Any]:
         """16 blocks of a tensor with one number per row, the last one again where there are fewer."""
@@ -125,20 +115,6 @@ class LaneFactor:
         t.vand(2 * mask, halves, halves, exponents, count, 1, 1, 1, step, step, 0)
         t.vmul(mask, damped, scale, scale, count, 1, 1, 1, step, step, step)
         t.vmuls(mask, damped, damped, damping, count, 1, 1, step, step)
-
-    def _apply_range(self) -> None:
-        """`scales` = gamma D with gamma = 16 / max D, and `inverse_range` = gamma^-2."""
-        t, repeats = self.t, self.tiling.edge // LANES
-        t.vadds(REPEAT, self.largest, self.scales, 0.0, 1, 1, 1, 8, 8)
-        t.vmax(REPEAT, self.largest, self.scales, self.largest, repeats, 1, 1, 1, 0, 8, 0)
-        width = REPEAT // 2
-        while width >= ITEMS:
-            t.vmax(width, self.largest, self.largest, self.largest[width], 1, 1, 1, 1, 8, 8, 8)
-            width //= 2
-        t.vmuls(ITEMS, self.inverse_range, self.largest, 1 / RANGE, 1, 1, 1, 8, 8)
-        t.vdiv(ITEMS, self.reciprocal, self.one, self.inverse_range, 1, 1, 1, 1, 8, 8, 8)
-        t.vmul(ITEMS, self.inverse_range, self.inverse_range, self.inverse_range, 1, 1, 1, 1, 8, 8, 8)
-        t.vmul(REPEAT, self.scales, self.scales, self.reciprocal, repeats, 1, 1, 0, 8, 8, 0)
 
     # Between rows and lanes -------------------------------------------------------------------------------------------
 
@@ -172,7 +148,7 @@ class LaneFactor:
     # The factor -------------------------------------------------------------------------------------------------------
 
     def factor(self, k: int) -> Iterator[None]:
-        """R^T of the tiles taken as `root`, and gamma D_k R^T as `corner`, an instruction at a time."""
+        """R^T of the tiles taken, as the high and low parts `root`, an instruction at a time."""
         t = self.t
         for part in (0, 1):
             halves = [matrix.reinterpret_cast_to("uint16") for matrix in self.matrix]
@@ -192,12 +168,7 @@ class LaneFactor:
         for matrix in self.matrix:
             t.vmul(REPEAT, matrix, matrix, self.norms, FRACTAL, 1, 1, 0, PITCH, PITCH, 1)
             yield
-        yield from self._split(self.matrix, self.root)
-        for side, (matrix, scaled) in enumerate(zip(self.matrix, self.scaled)):
-            scales = self.scales[(k * FRACTAL + side * LANES) * ITEMS]
-            t.vmul(REPEAT, scaled, matrix, scales, FRACTAL, 1, 1, 1, PITCH, PITCH, 0)
-            yield
-        yield from self._split(self.scaled, self.corner)
+        yield from self._split()
 
     def _eliminate(self, i: int) -> Iterator[None]:
         """Column i becomes that of the identity, the rows below lose their multiple of row i."""
@@ -227,25 +198,25 @@ class LaneFactor:
             t.vsub(REPEAT, here, here, product, below, 1, 1, 1, PITCH, PITCH, PITCH)
             yield
 
-    def _split(self, matrix: list[Any], targets: list[Any]) -> Iterator[None]:
+    def _split(self) -> Iterator[None]:
         """The transposes of all matrices, high and low parts, one 16 x 16 fractal after the other."""
         t = self.t
         narrow = [self.narrow[side * LANES * GROUP] for side in (0, 1)]
-        for source, high in zip(matrix, narrow):
+        for source, high in zip(self.matrix, narrow):
             t.vconv(REPEAT, "none", high, source, FRACTAL, 1, 1, 8, PITCH)
             yield
-        self._transpose(targets[0])
+        self._transpose(self.root[0])
         yield
         for rest, high in zip(self.remainder, narrow):
             t.vconv(REPEAT, "none", rest, high, FRACTAL, 1, 1, PITCH, 8)
             yield
-        for rest, source in zip(self.remainder, matrix):
+        for rest, source in zip(self.remainder, self.matrix):
             t.vsub(REPEAT, rest, source, rest, FRACTAL, 1, 1, 1, PITCH, PITCH, PITCH)
             yield
         for rest, low in zip(self.remainder, narrow):
             t.vconv(REPEAT, "none", low, rest, FRACTAL, 1, 1, 8, PITCH)
             yield
-        self._transpose(targets[1])
+        self._transpose(self.root[1])
         yield
 
     def _transpose(self, target: Any) -> None:

@@ -2,7 +2,7 @@
 
 Edges that are multiples of 16 go through the cube in groups of up to 8 blocks (`cube_route.py`). A block whose result there is
 not finite goes through the vector sweep (`vector_sweep.py`), and so do all blocks of other edges. The sweep alone is the second
-kernel: ten times slower, fp32 throughout.
+kernel: seven times slower, fp32 throughout.
 
 Contract, as on the CPU: only the upper triangle of c is read; the inverse is exactly symmetric; status 0, or k > 0 where the k-th
 pivot is not positive, or -1 where the triangle or the damping is not finite or the inverse overflows; the inverse of a block that
@@ -11,7 +11,7 @@ may not share 32 bytes.
 
 Numbers: ||I - A A^-1||_1 <= (4 + 0.3 n) 2^-24 ||A||_1 ||A^-1||_1 with A = C + damping I; the error is within 2 sqrt(2) of LAPACK's.
 
-Cost of a block of 128, estimated: 9,200 cycles in groups of 8, 75,000 by the sweep, on one of 32 cores.
+Cost of a block of 128, estimated: 10,000 cycles in groups of 8, 75,000 by the sweep, on one core.
 """
 
 from __future__ import annotations

@@ -110,9 +110,9 @@ class Tiling:
 
     def _lane_bytes(self) -> int:
         """Bytes of UB of the factor of 16 x 16 matrices, one to a lane."""
-        matrices = 4 * 2 * FRACTAL * (LANES + 1) + 2 * FRACTAL
-        turned = GROUP * 2 * FRACTAL + FRACTAL * LANES + 4 * GROUP * FRACTAL
-        vectors = 3 * FRACTAL + 2 * self.group * (self.padded // LANES) + 2 * self.padded + 2 * LANES + 3
+        matrices = 3 * 2 * FRACTAL * (LANES + 1) + 2 * FRACTAL
+        turned = GROUP * 2 * FRACTAL + FRACTAL * LANES + 2 * GROUP * FRACTAL
+        vectors = 3 * FRACTAL + 2 * self.group * (self.padded // LANES + 1) + self.padded + LANES + 2
         return 32 * (matrices + turned + vectors)
 
     def l1_bytes(self) -> int:

@@ -130,10 +130,24 @@ def test_what_is_not_finite_is_reported(kernel: str, edge: int) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_an_inverse_that_overflows_is_reported(kernel: str) -> None:
-    c = np.eye(16, dtype=np.float32)[None] * np.float32(1e-39)
-    inverse, status = invert(kernel, c, np.zeros(1))
-    assert status.tolist() == [-1] == cholesky_inverse(c, 0.0)[1].tolist()
+    """By its own size, in one place, or because rows nearly repeat: each element of c is far from the limits then."""
+    one, pair = np.eye(16), np.eye(16)
+    one[5, 5] = 1e-39
+    pair[2:4, 2:4] = 1e-37 * np.array([[1, 0.9999], [0.9999, 1]])
+    c = np.array([np.eye(16) * 1e-39, one, pair], np.float32)
+    inverse, status = invert(kernel, c, np.zeros(3), cores=1)
+    assert status.tolist() == [-1] * 3 == cholesky_inverse(c, 0.0)[1].tolist()
     assert (inverse == 0).all()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_diagonal_matrices_of_any_size(kernel: str) -> None:
+    """Sizes side by side that fp16 could not hold together. Root, its inverse and its halves are rounded and count twice, the square once."""
+    diagonal = np.array([1e-37, 1e-20, 1e-8, 1, 3, 1e8, 1e20, 1e37] * 2, np.float32)
+    inverse, status = invert(kernel, np.array([np.diag(diagonal)]), np.zeros(1))
+    assert status.tolist() == [0]
+    assert (np.abs(np.diag(inverse[0]) * diagonal.astype(np.float64) - 1) <= 7 * UNIT).all()
+    assert (inverse[0][~np.eye(16, dtype=bool)] == 0).all()
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

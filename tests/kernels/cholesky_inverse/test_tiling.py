@@ -66,10 +66,10 @@ def test_refuses_no_blocks() -> None:
 def test_refuses_what_does_not_fit() -> None:
     """The cube route notes for each block of a core whether it failed."""
     with pytest.raises(
-        ValueError, match=r"100000 blocks of 128 on 32 cores need [0-9]+ bytes of UB; the chip has 262144"
+        ValueError, match=r"1000000 blocks of 128 on 32 cores need [0-9]+ bytes of UB; the chip has 262144"
     ):
-        tile(100000, 128, 32)
-    assert_covers_and_fits(tile(100000, 128, 32, cube=False))
+        tile(1000000, 128, 32)
+    assert_covers_and_fits(tile(1000000, 128, 32, cube=False))
     with pytest.raises(
         ValueError, match=r"3456 blocks of 128 on 32 cores need [0-9]+ bytes of UB; the chip has 196608"
     ):
