@@ -1,9 +1,11 @@
 """What a training step costs, part by part, against processes, threads, depth and width; small networks on the CPU.
 
-    python bench/scaling.py            measures, writes bench/results/scaling.json and draws bench/results/scaling.png
-    python bench/scaling.py --draw     draws it again
+    python bench/scaling.py                measures, writes bench/results/scaling.json and draws bench/results/scaling.png
+    python bench/scaling.py --seconds 80   measures what is missing in scaling.json, and starts no point after 80 s
+    python bench/scaling.py --draw         draws it again
 
-Processes share one global batch and the machine's cores; each measures itself, rank 0 reports.
+Processes share one global batch and the machine's cores; each measures itself, rank 0 reports. A step that refreshes costs all parts, a
+cached one neither covariances nor refresh. The exchange is that of the gradients, measured alone.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Optional
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "scaling.json"
@@ -103,7 +105,7 @@ def measure(point: Point) -> dict[str, float]:
     _, norm, gradients, factors = ready(optimizer.gradients_and_factors(*inputs))
     cached = median_seconds(lambda: ready(optimizer.gradients(*inputs)))
     captured = median_seconds(lambda: ready(optimizer.gradients_and_factors(*inputs)))
-    refresh = median_seconds(lambda: optimizer.curvatures.refresh(factors, False, sequences, 0.1))
+    refresh = median_seconds(lambda: optimizer.curvatures.refresh(factors, sequences, 0.1))
     update = median_seconds(lambda: optimizer._update(gradients, float(norm.asnumpy()), 1, 1.0, (0.1, point.sequences)))
     exchange = 0.0
     if world.ranks > 1:
@@ -121,7 +123,9 @@ def measure_elsewhere(point: Point) -> dict[str, float]:
         "THOR_NUM_THREADS": str(point.threads),
         "GLOG_v": "3",
     }
-    worker = [sys.executable, str(HERE / "scaling.py"), "--point", json.dumps(asdict(point))]
+    programs = Path(sys.executable).parent
+    environment["PATH"] = f"{programs}:{environment['PATH']}"  # msrun starts what it finds as `python`
+    worker = ["python", str(HERE / "scaling.py"), "--point", json.dumps(asdict(point))]
     with tempfile.TemporaryDirectory() as folder:
         if point.processes == 1:
             output = subprocess.run(
@@ -130,7 +134,7 @@ def measure_elsewhere(point: Point) -> dict[str, float]:
         else:
             counts = [f"--worker_num={point.processes}", f"--local_worker_num={point.processes}"]
             launcher = [
-                str(Path(sys.executable).with_name("msrun")),
+                str(programs / "msrun"),
                 *counts,
                 "--master_port=18451",
                 "--join=True",
@@ -166,29 +170,36 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def measure_missing(seconds: Optional[float]) -> None:
+    """Measure the points that scaling.json lacks, or all without a limit of seconds; the file holds every finished point."""
+    document: dict[str, Any] = {"cores": os.cpu_count(), "repeats": REPEATS, "results": []}
+    if seconds is not None and RESULTS.is_file():
+        document = json.loads(RESULTS.read_text())
+    RESULTS.parent.mkdir(exist_ok=True)
+    known = [result["point"] for result in document["results"]]
+    started = perf_counter()
+    for point in (point for point in POINTS if asdict(point) not in known):
+        if seconds is not None and perf_counter() - started > seconds:
+            print("more points are missing: run it again")
+            return
+        parts = measure_elsewhere(point)
+        document["results"].append({"point": asdict(point), "load": os.getloadavg()[0], "seconds": parts})
+        RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+        print(point, {part: f"{1e3 * value:.1f} ms" for part, value in parts.items()}, flush=True)
+
+
 def main() -> int:
     """Measure and draw; with --point measure one point in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--point", help=argparse.SUPPRESS)
     parser.add_argument("--draw", action="store_true", help="draw the stored results again")
+    parser.add_argument("--seconds", type=float, help="measure only what is missing, and start nothing after so long")
     options = parser.parse_args()
     if options.point:
         print(json.dumps(measure(Point(**json.loads(options.point)))), flush=True)
         return 0
     if not options.draw:
-        results = []
-        for point in POINTS:
-            seconds = measure_elsewhere(point)
-            results.append({"point": asdict(point), "seconds": seconds})
-            print(point, {part: f"{1e3 * value:.1f} ms" for part, value in seconds.items()}, flush=True)
-        RESULTS.parent.mkdir(exist_ok=True)
-        document = {
-            "cores": os.cpu_count(),
-            "load_before_and_after": os.getloadavg(),
-            "repeats": REPEATS,
-            "results": results,
-        }
-        RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+        measure_missing(options.seconds)
     draw(json.loads(RESULTS.read_text())["results"], RESULTS.with_suffix(".png"))
     return 0
 
