@@ -14,6 +14,7 @@ def variables(threads: int) -> dict[str, str]:
     count = str(threads)
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "THOR_NUM_THREADS")
     waiting = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "OPENBLAS_THREAD_TIMEOUT": "4", "GLOG_v": "3"}
+    waiting["MS_DEV_HOST_BLOCKING_RUN"] = "1"  # MindSpore's calling thread spins otherwise
     memory = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))
     return {**dict.fromkeys(names, count), **waiting, **memory}
 

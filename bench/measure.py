@@ -86,8 +86,18 @@ def _repeats(call: Callable[[], object], threads: int) -> int:
 
 def _seconds(call: Callable[[], object], repeats: int, threads: int) -> float:
     """Per call: the process's CPU time for one thread, which other processes do not lengthen, else wall time."""
+    _settle()
     clock = time.process_time if threads == 1 else time.perf_counter
     start = clock()
     for _ in range(repeats):
         call()
     return (clock() - start) / repeats
+
+
+def _settle() -> None:
+    """Wait, a tenth of a second at most, until no thread of this process works: some libraries' workers spin after a call."""
+    for _ in range(50):
+        before = time.process_time()
+        time.sleep(0.002)
+        if time.process_time() - before < 0.0002:
+            return
