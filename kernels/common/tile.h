@@ -38,21 +38,21 @@ struct LeftFactor {
 // Rows of a panel: left factor a^T, as in a^T b.
 inline LeftFactor PanelColumns(const float* panel, int64_t first) { return {panel + first, 1, kLanes}; }
 
-template <int kVectors>
-THOR_INLINE void Clear(Floats (&sum)[kTileRows][kVectors]) {
-  for (int i = 0; i < kTileRows; ++i)
+template <int kRows, int kVectors>
+THOR_INLINE void Clear(Floats (&sum)[kRows][kVectors]) {
+  for (int i = 0; i < kRows; ++i)
     for (int v = 0; v < kVectors; ++v) sum[i][v] = Set(0);
 }
 
 // sum[i][v] += sum over k < depth of a(i, k) * b_v(k, :) for v < kUsed, b_v being the panel at b + v * panel.
-template <int kUsed, class Product = MultiplyAddF32, int kVectors>
+template <int kUsed, class Product = MultiplyAddF32, int kRows, int kVectors>
 THOR_INLINE void AddProduct(int64_t depth, LeftFactor a, const float* b, int64_t panel,
-                            Floats (&sum)[kTileRows][kVectors]) {
+                            Floats (&sum)[kRows][kVectors]) {
   for (int64_t k = 0; k < depth; ++k) {
     Floats right[kUsed];
     for (int v = 0; v < kUsed; ++v) right[v] = Load(b + k * kLanes + v * panel, All{});
 #pragma GCC unroll 16
-    for (int i = 0; i < kTileRows; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       const Floats left = Set(a.data[i * a.row + k * a.depth]);
 #pragma GCC unroll 4
       for (int v = 0; v < kUsed; ++v) sum[i][v] = Product::Apply(left, right[v], sum[i][v]);

@@ -27,20 +27,22 @@ struct Tile {
 
 constexpr int64_t kStride = thor::FisherCovarianceArguments<float>::kMaxEdge;  // of a row of sums
 
-// sums(i..., j...) += left^T right for kTileRows rows and kVectors tile columns.
-template <class Input, int kVectors>
+// sums(i..., j...) += left^T right for kRows rows and kVectors tile columns.
+template <class Input, int kRows, int kVectors>
 THOR_INLINE void MultiplyRows(int64_t i, int64_t j, int64_t depth, const float* left, const float* right, bool first,
                               float* sums) {
-  Floats sum[kTileRows][kVectors];
+  Floats sum[kRows][kVectors];
   Clear(sum);
   const LeftFactor a = PanelColumns(left + i / kLanes * kLanes * depth, i % kLanes);
   AddProduct<kVectors, typename Input::Product>(depth, a, right + j * depth, kLanes * depth, sum);
-  for (int r = 0; r < kTileRows; ++r)
+  for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kVectors; ++v) {
       float* const target = sums + (i + r) * kStride + j + v * kLanes;
       Store(target, first ? sum[r][v] : Load(target, All{}) + sum[r][v], All{});
     }
 }
+
+constexpr int kSquareRows = kTileRows * kTileVectors;  // as many sums in one column of vectors
 
 // sums += left^T right; a diagonal tile leaves out what lies above its diagonal.
 template <class Input>
@@ -48,8 +50,10 @@ void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const fl
   ForEachTileColumn(0, tile.width, [&](int64_t j, auto vectors) {
     int64_t i = 0;
     if (tile.Diagonal())
-      for (i = j; i < j + kLanes; i += kTileRows) MultiplyRows<Input, 1>(i, j, depth, left, right, first, sums);
-    for (; i < tile.height; i += kTileRows) MultiplyRows<Input, vectors()>(i, j, depth, left, right, first, sums);
+      for (i = j; i < j + kLanes; i += kSquareRows)
+        MultiplyRows<Input, kSquareRows, 1>(i, j, depth, left, right, first, sums);
+    for (; i < tile.height; i += kTileRows)
+      MultiplyRows<Input, kTileRows, vectors()>(i, j, depth, left, right, first, sums);
   });
 }
 
