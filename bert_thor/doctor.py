@@ -34,6 +34,7 @@ CPU_FEATURES = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx51
 PACKAGES = ("numpy", "safetensors", "tokenizers", "google-crc32c", "tyro", "rich", "decorator")
 MINDSPORE_LINES = {"2.10": "CPU", "2.0": "CPU and Ascend 910 (TBE, AKG)", "1.10": "Ascend 910 (TBE, AKG)"}
 VARIABLES = (
+    "THOR_BACKEND",
     "THOR_MAX_ISA",
     "THOR_NUM_THREADS",
     "OMP_NUM_THREADS",

@@ -174,16 +174,14 @@ class ResidualNorm(nn.Cell):
         super().__init__()
         self.gamma = Parameter(np.ones(features, np.float32))
         self.beta = Parameter(np.zeros(features, np.float32))
-        self.training_scalars = Tensor(np.array([eps, probability], np.float32))
-        self.scalars = Tensor(np.array([eps, 0.0], np.float32))
-        self.site = Tensor(np.array([site], np.int32))
+        self.training_norm = residual_dropout_layer_norm(eps, probability, site)
+        self.norm = residual_dropout_layer_norm(eps, 0.0, site)
 
     def construct(self, x_NH: Tensor, bias_H: Tensor, residual_NH: Tensor, seed: Tensor) -> Tensor:
         """Return the normalised sum."""
-        scalars = self.training_scalars if self.training else self.scalars
-        return residual_dropout_layer_norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, scalars, seed, self.site)[
-            0
-        ]
+        if self.training:
+            return self.training_norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, seed)[0]
+        return self.norm(x_NH, bias_H, residual_NH, self.gamma, self.beta, seed)[0]
 
 
 def _probe(features: int, edge: int) -> Parameter:

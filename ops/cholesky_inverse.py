@@ -23,7 +23,7 @@ def cholesky_inverse() -> CholeskyInverse:
     is not finite. The inverse of a block with another status than 0 is all zeros: look at the status. It has no
     gradient. Graph mode and PyNative. Ascend 910: tbe.
     """
-    backends = {"tbe": OnAscend, "aot": _compiled}
+    backends: dict[str, Callable[[], CholeskyInverse]] = {"tbe": OnAscend, "aot": _compiled}
     return backends[choose("cholesky_inverse", backends)]()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
 from mindspore import ops
@@ -24,5 +24,5 @@ def precondition() -> ops.Custom:
     It has no gradient. Graph mode and PyNative. On Ascend 910 (tbe) the factors are rounded to float16, each block scaled
     by a power of two.
     """
-    backends = {"tbe": tbe, "aot": aot}
+    backends: dict[str, Callable[..., ops.Custom]] = {"tbe": tbe, "aot": aot}
     return backends[choose("precondition", backends)]("precondition", _shape, ms.float32)

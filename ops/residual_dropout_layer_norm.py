@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+from bert_thor.ops._registration import tbe
+
+ResidualDropoutLayerNorm = Callable[
+    [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
+]
 
 
 def _backward(
@@ -31,21 +38,89 @@ _gradient = aot("residual_dropout_layer_norm_grad", _gradient_shapes, (ms.float3
 _forward = aot("residual_dropout_layer_norm", _forward_shapes, (ms.float32,) * 4, bprop=_backward)
 
 
-def residual_dropout_layer_norm(
-    x: Tensor,
-    bias: Tensor,
-    residual: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    scalars: Tensor,
-    seed: Tensor,
-    site: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(y, sum, mean, rstd) with sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis.
+class Compiled(nn.Cell):
+    """The kernel for CPUs, which recomputes the mask in the gradient."""
 
-    x and residual [..., features], bias, gamma and beta [features], scalars [2] = (eps, drop probability), all float32;
-    seed [4] int32 = (key low, key high, step, slice), site [1] int32: as for `dropout`. mean and rstd [rows].
-    Probability 0 gives sum = residual + (x + bias) exactly. Gradients flow to x, bias, residual, gamma and beta, through
-    y alone; the gradient recomputes the mask. Graph mode and PyNative.
+    def __init__(self, eps: float, probability: float, site: int) -> None:
+        super().__init__()
+        self.scalars = Tensor(np.array([eps, probability], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
+
+    def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
+        """Return (y, sum, mean, rstd)."""
+        return _forward(x, bias, residual, gamma, beta, self.scalars, seed, self.site)
+
+
+# Ascend 910 -------------------------------------------------------------------------------------------------------------
+
+
+class WithMask(nn.Cell):
+    """The TIK kernels that take the bits of what is kept."""
+
+    def __init__(self, eps: float, probability: float) -> None:
+        super().__init__()
+        name, kinds = "residual_dropout_layer_norm", (ms.float32,) * 5
+        self.forward = tbe(name, _forward_shapes, kinds[:4], eps=eps, probability=probability)
+        self.gradient = tbe(f"{name}_grad", _gradient_shapes, kinds, probability=probability)
+
+    def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, mask: Tensor) -> Any:
+        """Return (y, sum, mean, rstd)."""
+        return self.forward(x, bias, residual, gamma, beta, mask)
+
+    def bprop(
+        self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, mask: Tensor, out: Any, dout: Any
+    ) -> Any:
+        """Return one gradient per input; that of the mask is zero."""
+        gradients = self.gradient(dout[0], out[1], gamma, out[2], out[3], mask)
+        dx, dbias, dresidual, dgamma, dbeta = gradients
+        return dx, dbias, dresidual, dgamma, dbeta, ops.zeros_like(mask)
+
+
+class WithoutMask(nn.Cell):
+    """The TIK kernels of probability 0."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.forward = tbe("residual_layer_norm", _forward_shapes, (ms.float32,) * 4, eps=eps)
+        self.gradient = tbe(
+            "residual_layer_norm_grad", lambda dy, total, gamma, *_: (total, gamma, gamma, gamma), (ms.float32,) * 4
+        )
+
+    def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, sum, mean, rstd)."""
+        return self.forward(x, bias, residual, gamma, beta)
+
+    def bprop(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, out: Any, dout: Any) -> Any:
+        """Return one gradient per input."""
+        dresidual, dbias, dgamma, dbeta = self.gradient(dout[0], out[1], gamma, out[2], out[3])
+        return dresidual, dbias, dresidual, dgamma, dbeta
+
+
+class OnAscend(nn.Cell):
+    """The TIK kernels, with bits from the device's own generator: `seed` says nothing to it."""
+
+    def __init__(self, eps: float, probability: float, site: int) -> None:
+        super().__init__()
+        self.drops = probability > 0
+        self.normalise = WithMask(eps, probability) if self.drops else WithoutMask(eps)
+        self.generate = ops.operations.DropoutGenMask(0, site + 1)
+        self.keep = Tensor(1.0 - probability, ms.float32)
+
+    def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
+        """Return (y, sum, mean, rstd)."""
+        if self.drops:
+            return self.normalise(x, bias, residual, gamma, beta, self.generate(x.shape, self.keep))
+        return self.normalise(x, bias, residual, gamma, beta)
+
+
+def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> ResidualDropoutLayerNorm:
+    """The operator (x, bias, residual, gamma, beta, seed) -> (y, sum, mean, rstd).
+
+    sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], bias,
+    gamma and beta [features], all float32; seed [4] int32 = (key low, key high, step, slice), `site`: which dropout of the
+    network, both as for `dropout`. mean and rstd [rows]. Probability 0 gives sum = residual + (x + bias) exactly. Gradients
+    flow to x, bias, residual, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe, whose masks come
+    from the device's generator and not from `seed`.
     """
-    return _forward(x, bias, residual, gamma, beta, scalars, seed, site)
+    backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {"tbe": OnAscend, "aot": Compiled}
+    return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)

@@ -136,7 +136,9 @@ class _Program:
         self._mask((1 << REPEAT) - 1)
         self._emit("vector_dup", self._at("d", "w"), self.values["a"][row + beside + lane], 1, 1, 1, 8, 8)
         self._emit("vsqrt", self._at("root", "w"), self._at("d", "r"), 1, 1, 1, 8, 8)
-        self._emit("vdiv", *(self._at(n, m) for n, m in (("scale", "w"), ("ones", "r"), ("root", "r"))), 1, *[1] * 3, *[8] * 3)
+        self._emit(
+            "vdiv", *(self._at(n, m) for n, m in (("scale", "w"), ("ones", "r"), ("root", "r"))), 1, *[1] * 3, *[8] * 3
+        )
         for first, repeats, mask in self._row_parts():
             self._mask(mask)
             operands = self._at("u", "w", first), self._at("a", "r", row + first), self._at("scale", "r")
