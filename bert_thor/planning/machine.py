@@ -71,19 +71,19 @@ class KernelCycles:
 
 KERNELS = {
     "fisher_covariance": KernelCycles(
-        "fisher_covariance", 16.0, "block", 1, "modelled",
-        "a core reads 32 byte/cycle from HBM and each row of a block has 512 bytes; the cube unit needs a quarter of that",
+        "fisher_covariance", 79_600.0, "block", 6144, "simulated",
+        "kernels/fisher_covariance/tbe.py in kernels/davinci: x 6144x1024 in float16, 32 cores, 19,889 cycles",
     ),
     "cholesky_inverse": KernelCycles(
-        "cholesky_inverse", 87_500.0, "block", None, "modelled",
-        "scoreboard model of a symmetric sweep on the vector unit, two blocks interleaved; a version on the cube unit is modelled at 7,100",
+        "cholesky_inverse", 10_300.0, "block", None, "simulated",
+        "kernels/cholesky_inverse/tbe.py in kernels/davinci: the 108 blocks of a core in groups of 8, from one group and from two",
     ),
     "precondition": KernelCycles(
-        "precondition", 6_144.0, "tile", None, "modelled",
-        "two 64 KiB tiles in and one out at 32 byte/cycle; the two products need 1,054 cycles of the cube unit",
+        "precondition", 7_930.0, "tile", None, "simulated",
+        "kernels/precondition/tbe.py in kernels/davinci: a weight of 1024x1024, 32 cores, 15,854 cycles",
     ),
 }  # fmt: skip
-"""Used until simulated cycles are given. At 1 row a covariance's cycles are per row."""
+"""At 1 GHz, edge 128. `tests/bert_thor/test_plan.py` simulates them again. A covariance's cycles are proportional to its rows."""
 
 
 def kernel_cycles(path: Optional[Path]) -> dict[str, KernelCycles]:

@@ -33,7 +33,7 @@ class PlanConfig:
     predictions: Optional[int] = None
     """Masked positions of a sequence; by default 15 % of its tokens, as MLPerf."""
     kernels: Optional[Path] = None
-    """JSON file with simulated cycles of the kernels; by default the stated model is used."""
+    """JSON file with simulated cycles of the kernels; by default those that the package holds."""
     output: Optional[Path] = None
     """Write the plan as JSON here too."""
 
