@@ -142,7 +142,7 @@ def test_an_inverse_that_overflows_is_reported(kernel: str) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_diagonal_matrices_of_any_size(kernel: str) -> None:
-    """Sizes side by side that fp16 could not hold together. Root, its inverse and its halves are rounded and count twice, the square once."""
+    """Sizes that fp16 could not hold together. Root, its inverse and its halves are rounded and count twice, the square once."""
     diagonal = np.array([1e-37, 1e-20, 1e-8, 1, 3, 1e8, 1e20, 1e37] * 2, np.float32)
     inverse, status = invert(kernel, np.array([np.diag(diagonal)]), np.zeros(1))
     assert status.tolist() == [0]
