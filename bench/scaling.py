@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +25,7 @@ from typing import Any, Optional
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "scaling.json"
-REPEATS = 7
+REPEATS = 15
 PARTS = ("forward, backward", "covariances", "exchange", "refresh", "update")
 
 
@@ -50,15 +50,16 @@ POINTS = (
 )
 
 
-def median_seconds(call: Callable[[], object]) -> float:
-    """Median of REPEATS calls after one that compiles."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        started = perf_counter()
-        call()
-        times.append(perf_counter() - started)
-    return statistics.median(times)
+def median_seconds(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Medians of REPEATS rounds of all calls after one that compiles: what the machine does besides falls on all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for round_number in range(REPEATS + 1):
+        for name, call in calls.items():
+            started = perf_counter()
+            call()
+            if round_number > 0:
+                times[name].append(perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def measure(point: Point) -> dict[str, float]:
@@ -103,15 +104,18 @@ def measure(point: Point) -> dict[str, float]:
         return outputs
 
     _, norm, gradients, factors = ready(optimizer.gradients_and_factors(*inputs))
-    cached = median_seconds(lambda: ready(optimizer.gradients(*inputs)))
-    captured = median_seconds(lambda: ready(optimizer.gradients_and_factors(*inputs)))
-    refresh = median_seconds(lambda: optimizer.curvatures.refresh(factors, sequences, 0.1))
-    update = median_seconds(lambda: optimizer._update(gradients, float(norm.asnumpy()), 1, 1.0, (0.1, point.sequences)))
-    exchange = 0.0
+    calls: dict[str, Callable[[], object]] = {
+        "cached": lambda: ready(optimizer.gradients(*inputs)),
+        "captured": lambda: ready(optimizer.gradients_and_factors(*inputs)),
+        "refresh": lambda: optimizer.curvatures.refresh(factors, sequences, 0.1),
+        "update": lambda: optimizer._update(gradients, float(norm.asnumpy()), 1, 1.0, (0.1, point.sequences)),
+    }
     if world.ranks > 1:
         alone = SumOverRanks([gradient.shape for gradient in gradients])
-        exchange = median_seconds(lambda: alone(*gradients)[0].asnumpy())
-    seconds = (cached - exchange, captured - cached, exchange, refresh, update)
+        calls["exchange"] = lambda: alone(*gradients)[0].asnumpy()
+    medians = {"exchange": 0.0, **median_seconds(calls)}
+    cached, exchange = medians["cached"], medians["exchange"]
+    seconds = (cached - exchange, medians["captured"] - cached, exchange, medians["refresh"], medians["update"])
     return {**dict(zip(PARTS, seconds)), "rank": world.rank}
 
 
