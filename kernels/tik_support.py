@@ -67,12 +67,13 @@ def repeats(count: int, limit: int = MAX_REPEATS) -> Iterator[tuple[int, int]]:
         yield first, min(limit, count - first)
 
 
-def fill(t: Any, tensor: Any, value: float) -> None:
-    """Set every element of a UB tensor to `value`. The tensor is a whole number of 32-byte blocks."""
+def fill(t: Any, tensor: Any, value: float, elements: int | None = None) -> None:
+    """Set the first `elements` numbers of a UB tensor, all without it, to `value`. They are whole blocks of 32 bytes."""
     per_repeat = REPEAT_BYTES // ITEM_BYTES[tensor.dtype]
-    elements = 1
-    for extent in tensor.shape:
-        elements *= int(extent)
+    if elements is None:
+        elements = 1
+        for extent in tensor.shape:
+            elements *= int(extent)
     whole, rest = divmod(elements, per_repeat)
     for first, number in repeats(whole):
         t.vector_dup(per_repeat, tensor[first * per_repeat], value, number, 1, 8)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from bert_thor.kernels.layer_norm.cube_sums import CubeSums
-from bert_thor.kernels.layer_norm.row_batches import Batch, RowBatches, take_turns
+from bert_thor.kernels.layer_norm.row_batches import Batch, RowBatches, take_turns, two_sources
 from bert_thor.kernels.layer_norm.tiling import Tiling
 from bert_thor.kernels.tik_support import fill
 
@@ -81,14 +81,10 @@ class Forward(Program):
         self.gamma, self.beta = (self.global_tensor(n, width, "float32") for n in ("gamma", "beta"))
         self.y = self.global_tensor("y", shape, HALF)
         self.mean, self.rstd = (self.global_tensor(n, (tiling.rows,), "float32") for n in ("mean", "rstd"))
+        self.inputs, self.outputs = [self.x, self.gamma, self.beta], [self.y, self.mean, self.rstd]
 
-    def build(self, kernel_name: str) -> None:
-        """Emit the kernel."""
-        self.over_cores(self._core_program)
-        inputs, outputs = [self.x, self.gamma, self.beta], [self.y, self.mean, self.rstd]
-        self.t.BuildCCE(kernel_name=kernel_name, inputs=inputs, outputs=outputs)
-
-    def _core_program(self) -> None:
+    def core_program(self) -> None:
+        """What each core does."""
         self.declare()
         self.walk_in_slots(self.load, self.prepare, self._slot)
 
@@ -114,7 +110,7 @@ class Forward(Program):
         self.load_rows(self.given[which], self.x, start, rows)
 
     def prepare(self, which: int, start: Any, rows: Any) -> None:
-        """The sums of the rows, on the cube."""
+        """The sums of the rows that are to be normalised, on the cube."""
         self.sums.stage(self.staged["given"], self.given[which])
         self.sums.sum_rows(self.totals["given"], self.staged["given"], self.ones)
 
@@ -201,14 +197,11 @@ class Backward(Program):
         self.mean, self.rstd = (self.global_tensor(n, (tiling.rows,), "float32") for n in ("mean", "rstd"))
         self.dx = self.global_tensor("dx", shape, HALF)
         self.dgamma, self.dbeta = (self.global_tensor(n, width, "float32", True) for n in ("dgamma", "dbeta"))
+        self.inputs = [self.dy, self.x, self.gamma, self.mean, self.rstd]
+        self.outputs = [self.dx, self.dgamma, self.dbeta]
 
-    def build(self, kernel_name: str) -> None:
-        """Emit the kernel."""
-        self.over_cores(self._core_program)
-        inputs, outputs = [self.dy, self.x, self.gamma, self.mean, self.rstd], [self.dx, self.dgamma, self.dbeta]
-        self.t.BuildCCE(kernel_name=kernel_name, inputs=inputs, outputs=outputs)
-
-    def _core_program(self) -> None:
+    def core_program(self) -> None:
+        """What each core does."""
         self.declare()
         self.walk_in_slots(self._load, lambda *_: None, self._slot)
         self.store_column_sums()
@@ -242,6 +235,8 @@ class Backward(Program):
         self.load_row_values(self.wide[which]["rstd"], self.rstd, start, rows)
 
     def _slot(self, begin: Batch | None, finish: Batch | None, look_ahead: LookAhead | None) -> None:
+        if finish:
+            self.fetch(finish.which, *self.extent(finish.number))
         chains = [self._means(finish.which)] if finish else []
         take_turns(*chains, *([self._row_factors(begin.which)] if begin else []))
         if begin and look_ahead:
@@ -278,7 +273,7 @@ class Backward(Program):
         sums.stage(self.staged["xhat"], xhat)
         sums.sum_rows(self.totals["g"], self.staged["g"], self.ones)
         sums.multiply_rows(self.totals["gx"], self.staged["g"], self.staged["xhat"])
-        self.elementwise(partial(_two, t.vmul), self.product, dy, xhat)
+        self.elementwise(partial(two_sources, t.vmul), self.product, dy, xhat)
         for name, local, total in (("dy", dy, self.columns_dbeta), ("product", self.product, self.columns_dgamma)):
             sums.stage(self.staged[name], local)
             sums.add_columns(total, self.staged[name], self.identity)
@@ -298,11 +293,14 @@ class Backward(Program):
     def _gradient(self, which: int, start: Any, rows: Any) -> None:
         t, narrow, result, scratch = self.t, self.narrow[which], self.result[which], self.scratch
         self.per_row(t.vmuls, result, self.xhat[which], narrow["mean_gx"])
-        self.elementwise(partial(_two, t.vadd), scratch, self.g[which], result)
+        self.elementwise(partial(two_sources, t.vadd), scratch, self.g[which], result)
         steps = [(t.vadds, narrow["mean_g"]), (t.vmuls, narrow["first"]), (t.vmuls, narrow["second"])]
         self.apply([(self.per_row, *step) for step in steps], scratch, result)
+        self.hand_over(which, result, start, rows)
+
+    def fetch(self, which: int, start: Any, rows: Any) -> None:
+        """What `hand_over` needs beside the gradient; nothing here."""
+
+    def hand_over(self, which: int, result: Any, start: Any, rows: Any) -> None:
+        """What becomes of a batch of the gradient."""
         self.store_rows(self.dx, result, start, rows)
-
-
-def _two(instruction: Any, *arguments: Any) -> None:
-    instruction(*arguments, 0)

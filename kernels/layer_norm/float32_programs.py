@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bert_thor.kernels.layer_norm.row_batches import PITCH, RowBatches
+from bert_thor.kernels.layer_norm.row_batches import PITCH, RowBatches, two_sources
 from bert_thor.kernels.layer_norm.tiling import FP32_LANES, SLOTS, Tiling
 from bert_thor.kernels.tik_support import fill
 
@@ -23,14 +23,15 @@ class Forward(RowBatches):
         self.gamma, self.beta = (self.global_tensor(n, width, "float32") for n in ("gamma", "beta"))
         self.y = self.global_tensor("y", shape, SINGLE)
         self.mean, self.rstd = (self.global_tensor(n, (tiling.rows,), "float32") for n in ("mean", "rstd"))
+        self.inputs, self.outputs = [self.x, self.gamma, self.beta], [self.y, self.mean, self.rstd]
 
-    def build(self, kernel_name: str) -> None:
-        """Emit the kernel."""
-        self.over_cores(self._core_program)
-        inputs, outputs = [self.x, self.gamma, self.beta], [self.y, self.mean, self.rstd]
-        self.t.BuildCCE(kernel_name=kernel_name, inputs=inputs, outputs=outputs)
+    def core_program(self) -> None:
+        """What each core does."""
+        self.declare()
+        self.walk(self.load, self.compute, sets=2)
 
-    def _core_program(self) -> None:
+    def declare(self) -> None:
+        """Everything that lives as long as the core."""
         self.buffers = [self.rows_tensor(f"x_{i}", SINGLE) for i in (0, 1)]
         self.work = self.rows_tensor("work", SINGLE)
         self.slots = self.sum_slots("sums")
@@ -38,14 +39,20 @@ class Forward(RowBatches):
         self.zero, self.one = (self.row_values(n) for n in ("zero", "one"))
         fill(self.t, self.zero, 0.0)
         fill(self.t, self.one, 1.0)
-        self.walk(self._load, self._compute, sets=2)
 
-    def _load(self, which: int, start: Any, rows: Any) -> None:
+    def load(self, which: int, start: Any, rows: Any) -> None:
+        """The rows of a batch into UB."""
         self.load_rows(self.buffers[which], self.x, start, rows)
 
-    def _compute(self, which: int, start: Any, rows: Any, load_next: Any) -> None:
+    def prepare(self, which: int, start: Any, rows: Any, load_next: Any) -> tuple[Any, Any]:
+        """The batch that is to be normalised, and one to work in."""
         load_next()
-        t, source, target = self.t, self.work, self.buffers[which]
+        return self.buffers[which], self.work
+
+    def compute(self, which: int, start: Any, rows: Any, load_next: Any) -> None:
+        """One batch."""
+        t = self.t
+        target, source = self.prepare(which, start, rows, load_next)
         mean, rstd = self.row_values("mean"), self.row_values("rstd")
         offset = self._statistics(target, source, mean, rstd)
         steps = ((self.per_row, t.vmuls, rstd), (self.per_row, t.vadds, offset))
@@ -111,13 +118,17 @@ class Backward(RowBatches):
         self.dx = self.global_tensor("dx", shape, SINGLE)
         self.dgamma, self.dbeta = (self.global_tensor(n, width, "float32", True) for n in ("dgamma", "dbeta"))
 
-    def build(self, kernel_name: str) -> None:
-        """Emit the kernel."""
-        self.over_cores(self._core_program)
-        inputs, outputs = [self.dy, self.x, self.gamma, self.mean, self.rstd], [self.dx, self.dgamma, self.dbeta]
-        self.t.BuildCCE(kernel_name=kernel_name, inputs=inputs, outputs=outputs)
+        self.inputs = [self.dy, self.x, self.gamma, self.mean, self.rstd]
+        self.outputs = [self.dx, self.dgamma, self.dbeta]
 
-    def _core_program(self) -> None:
+    def core_program(self) -> None:
+        """What each core does."""
+        self.declare()
+        self.walk(self._load, self.compute, sets=1)
+        self.store_column_sums([(self.dgamma, self.total_dgamma), (self.dbeta, self.total_dbeta)])
+
+    def declare(self) -> None:
+        """Everything that lives as long as the core."""
         t, features = self.t, self.tiling.features
         self.given = [self.rows_tensor(n, SINGLE) for n in ("local_dy", "local_x")]
         self.work = self._work_tensors()
@@ -130,12 +141,14 @@ class Backward(RowBatches):
         for local in (self.gamma_for_dy, self.gamma_for_product):
             t.data_move(local, self.gamma, 0, 1, features // 8, 0, 0)
         self.statistics = [self.row_values(n) for n in ("local_mean", "local_rstd")]
-        self.walk(self._load, self._compute, sets=1)
-        t.set_atomic_add(1)
-        for target, sums in ((self.dgamma, self.total_dgamma), (self.dbeta, self.total_dbeta)):
+
+    def store_column_sums(self, pairs: list[tuple[Any, list[Any]]]) -> None:
+        """The sums over this core's rows are added to those of the others."""
+        self.t.set_atomic_add(1)
+        for target, sums in pairs:
             for total, (first, count) in zip(sums, self.columns(FP32_LANES)):
-                t.data_move(target[first], total, 0, 1, count // 8, 0, 0)
-        t.set_atomic_add(0)
+                self.t.data_move(target[first], total, 0, 1, count // 8, 0, 0)
+        self.t.set_atomic_add(0)
 
     def _work_tensors(self) -> list[Any]:
         """Four batches of fp32; the third lies 256 bytes off the others, so that it meets none of them in a bank."""
@@ -149,15 +162,17 @@ class Backward(RowBatches):
         for local, source in zip(self.statistics, (self.mean, self.rstd)):
             self.load_row_values(local, source, start, rows)
 
-    def _compute(self, _: int, start: Any, rows: Any, load_next: Any) -> None:
+    def compute(self, _: int, start: Any, rows: Any, load_next: Any) -> None:
+        """One batch."""
         t, (a, b, dy, p) = self.t, self.work
         rstd = self.row_values("factor")
+        self.fetch(start, rows)
         offset = self._copy(dy, b, rstd)
         load_next()
         self.per_row(t.vmuls, p, b, rstd)
         self.per_row(t.vadds, a, p, offset)
         xhat = a
-        self.elementwise(partial(_two, t.vmul), p, dy, xhat)
+        self.elementwise(partial(two_sources, t.vmul), p, dy, xhat)
         self.per_column(t.vmul, b, dy, self.gamma_for_dy)
         self.add_down(self.total_dbeta, dy)
         self.per_column(t.vmul, dy, p, self.gamma_for_product)
@@ -165,9 +180,16 @@ class Backward(RowBatches):
         mean_g, mean_gx = self._negated_means((b, dy), rstd)
         self.per_row(t.vmuls, p, b, rstd)
         self.per_row(t.vmuls, dy, xhat, mean_gx)
-        self.elementwise(partial(_two, t.vadd), b, p, dy)
+        self.elementwise(partial(two_sources, t.vadd), b, p, dy)
         self.per_row(t.vadds, p, b, mean_g)
-        self.store_rows(self.dx, p, start, rows)
+        self.hand_over(p, start, rows)
+
+    def fetch(self, start: Any, rows: Any) -> None:
+        """What `hand_over` needs beside the gradient; nothing here."""
+
+    def hand_over(self, result: Any, start: Any, rows: Any) -> None:
+        """What becomes of a batch of the gradient."""
+        self.store_rows(self.dx, result, start, rows)
 
     def _copy(self, dy: Any, x: Any, rstd: Any) -> Any:
         """What was loaded goes elsewhere, so that the next batch may be loaded over it; returns -mean rstd."""
@@ -190,7 +212,3 @@ class Backward(RowBatches):
         for mean in means:
             t.vmul(batch, mean, mean, rstd, 1, 1, 1, 1, 8, 8, 8)
         return means
-
-
-def _two(instruction: Any, *arguments: Any) -> None:
-    instruction(*arguments, 0)

@@ -33,7 +33,13 @@ def take_turns(*streams: Iterator[None]) -> None:
 
 
 class RowBatches:
-    """A kernel whose cores walk over batches of `tiling.batch` rows of `features` items of type `dtype`."""
+    """A kernel whose cores walk over batches of `tiling.batch` rows of `features` items of type `dtype`.
+
+    A kernel is a subclass that sets `inputs` and `outputs`, tensors in global memory, and defines `core_program`.
+    """
+
+    inputs: list[Any]
+    outputs: list[Any]
 
     def __init__(self, tiling: Tiling, dtype: str) -> None:
         self.tik = tik_module()
@@ -148,16 +154,21 @@ class RowBatches:
         t.scalar_min(rows, self._end - start, tiling.batch)
         return start, rows
 
-    def over_cores(self, body: Callable[[], None]) -> None:
-        """The body on every core."""
+    def build(self, kernel_name: str) -> None:
+        """Emit the kernel: `core_program` on every core."""
         with self.t.for_range(0, self.tiling.cores, block_num=self.tiling.cores) as core:
             self._core = core
-            body()
+            self.core_program()
+        self.t.BuildCCE(kernel_name=kernel_name, inputs=self.inputs, outputs=self.outputs)
+
+    def core_program(self) -> None:
+        """What each core does."""
+        raise NotImplementedError
 
     def load_rows(self, local: Any, source: Any, start: Any, rows: Any) -> None:
         """Rows of a [rows, features] tensor into UB; the rest of a short batch is zeros."""
         with self.t.if_scope(rows < self.tiling.batch):
-            fill(self.t, local, 0.0)
+            fill(self.t, local, 0.0, self.tiling.batch * self.tiling.features)
         self.t.data_move(local, source[start * self.tiling.features], 0, 1, rows * self.row_blocks, 0, 0)
 
     def store_rows(self, target: Any, local: Any, start: Any, rows: Any) -> None:
@@ -282,3 +293,8 @@ class RowBatches:
                 stride = self.tiling.features // 8
                 self.add_to_slots(parts, group, count, local[first], stride)
         self.reduce_slots(slots, sums)
+
+
+def two_sources(instruction: Any, *arguments: Any) -> None:
+    """An instruction with two sources, for `RowBatches.elementwise`."""
+    instruction(*arguments, 0)

@@ -49,7 +49,7 @@ def tile_forward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int
         row = 6 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:
         row = 3 * features * 4 + SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
-    return _cut("layer_norm", rows, features, dtype, cores, row, 8 * features + 4096, ub_bytes)
+    return cut("layer_norm", rows, features, dtype, cores, row, 8 * features + 4096, ub_bytes)
 
 
 def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
@@ -59,10 +59,10 @@ def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: in
         row = 12 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:
         row = 6 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
-    return _cut("layer_norm_grad", rows, features, dtype, cores, row, 16 * features + 4096, ub_bytes)
+    return cut("layer_norm_grad", rows, features, dtype, cores, row, 16 * features + 4096, ub_bytes)
 
 
-def _cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
+def cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
     """The largest batch whose rows of `row` bytes fit beside `fixed` bytes.
 
     Raises:

@@ -28,6 +28,12 @@ OPERATIONS = {
     "fisher_covariance": ["fisher_covariance"],
     "layer_norm": ["layer_norm", "layer_norm_grad"],
     "precondition": ["precondition"],
+    "residual_dropout_layer_norm": [
+        "residual_dropout_layer_norm",
+        "residual_layer_norm",
+        "residual_dropout_layer_norm_grad",
+        "residual_layer_norm_grad",
+    ],
 }
 
 
