@@ -188,3 +188,7 @@ class Result:
     def sensitivity(self) -> dict[str, tuple[int, int]]:
         """Cycles with each uncertain constant at the low and at the high end of its range."""
         return self._timing.sensitivity()
+
+    def cycles_with(self, constants: Mapping[str, float]) -> int:
+        """Cycles with some constants of machine.json replaced, by name."""
+        return self._timing.cycles_with(constants)

@@ -68,6 +68,13 @@ def uncertain_constants() -> dict[str, tuple[float, float]]:
     return {name: tuple(c["range"]) for name, c in _data()["constants"].items() if "range" in c}
 
 
+def pessimistic_constants() -> dict[str, float]:
+    """Every uncertain constant at the end of its range that costs more: the lowest rates, the highest of all others."""
+    units = {name: constant["unit"] for name, constant in _data()["constants"].items()}
+    bounds = uncertain_constants().items()
+    return {name: low if units[name].startswith("B/cycle") else high for name, (low, high) in bounds}
+
+
 def source_of(name: str) -> str:
     """Where a constant comes from."""
     return str(_data()["constants"][name]["source"])

@@ -54,11 +54,12 @@ class Timing:
         """Cycles with each uncertain constant at either end of its range."""
         result = {}
         for name, bounds in uncertain_constants().items():
-            cycles = [self._cycles({name: value}) for value in bounds]
+            cycles = [self.cycles_with({name: value}) for value in bounds]
             result[name] = (cycles[0], cycles[1])
         return result
 
-    def _cycles(self, constants: Mapping[str, float]) -> int:
+    def cycles_with(self, constants: Mapping[str, float]) -> int:
+        """Cycles with some constants replaced."""
         machine = self._machine.with_constants(constants)
         return self._chip_cycles(self._classes(machine, False), machine)
 

@@ -14,7 +14,7 @@ from tik_program import described, program
 from bert_thor.kernels import davinci
 from bert_thor.kernels.davinci import banks, tik, timeline
 from bert_thor.kernels.davinci.instructions import TABLE
-from bert_thor.kernels.davinci.machine import Machine, source_of, uncertain_constants
+from bert_thor.kernels.davinci.machine import Machine, pessimistic_constants, source_of, uncertain_constants
 
 MACHINE = Machine()
 DATA = np.ones(16384, np.float32)
@@ -396,6 +396,15 @@ def test_every_constant_has_a_source_and_sensitivity_moves_the_result() -> None:
     assert low < result.cycles < high
     assert result.cycles == spread(32).run(constants={}).cycles
     assert high == spread(32).run(constants={"gm.write_latency": uncertain_constants()["gm.write_latency"][1]}).cycles
+
+
+def test_pessimistic_constants_are_each_the_slower_end() -> None:
+    result = spread(32, 20).run()
+    pessimistic = pessimistic_constants()
+    assert set(pessimistic) == set(uncertain_constants())
+    for name, value in pessimistic.items():
+        assert result.cycles_with({name: value}) == max(result.sensitivity()[name])
+    assert result.cycles_with(pessimistic) > max(max(pair) for pair in result.sensitivity().values())
 
 
 def test_chips_differ_in_clock_and_cores() -> None:
