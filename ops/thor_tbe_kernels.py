@@ -14,6 +14,7 @@ from bert_thor.kernels.cholesky_inverse import tbe as _cholesky_inverse
 from bert_thor.kernels.fisher_covariance import tbe as _fisher_covariance
 from bert_thor.kernels.layer_norm import tbe as _layer_norm
 from bert_thor.kernels.precondition import tbe as _precondition
+from bert_thor.kernels.residual_dropout_layer_norm import tbe as _residual_dropout_layer_norm
 
 
 def _entry(kernel: Any) -> Callable[..., None]:
@@ -33,3 +34,7 @@ fisher_covariance = _entry(_fisher_covariance.fisher_covariance)
 layer_norm = _entry(_layer_norm.layer_norm)
 layer_norm_grad = _entry(_layer_norm.layer_norm_grad)
 precondition = _entry(_precondition.precondition)
+residual_dropout_layer_norm = _entry(_residual_dropout_layer_norm.residual_dropout_layer_norm)
+residual_dropout_layer_norm_grad = _entry(_residual_dropout_layer_norm.residual_dropout_layer_norm_grad)
+residual_layer_norm = _entry(_residual_dropout_layer_norm.residual_layer_norm)
+residual_layer_norm_grad = _entry(_residual_dropout_layer_norm.residual_layer_norm_grad)

@@ -18,7 +18,7 @@ from bert_thor.kernels.layer_norm import reference as layer_norm
 from bert_thor.kernels.precondition import reference as precondition
 
 FP16_UNIT = 2.0**-11
-EPS = 1e-12
+EPS, PROBABILITY = 1e-12, 0.1
 
 
 @dataclass
@@ -206,6 +206,65 @@ def layer_norm_grad_case(rows: int, features: int) -> Case:
     )  # fmt: skip
 
 
+def _mask(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bits as `DropoutGenMask` makes them, and the factors of the elements."""
+    kept = np.random.default_rng(rows * features).random(rows * features) >= PROBABILITY
+    bits = np.zeros(-(-kept.size // 128) * 128, bool)
+    bits[: kept.size] = kept
+    return np.packbits(bits, bitorder="little"), kept.reshape(rows, features) / (1 - PROBABILITY)
+
+
+def _residual_dropout_layer_norm() -> Any:
+    from bert_thor.ops.residual_dropout_layer_norm import WithMask
+
+    return WithMask(EPS, PROBABILITY)
+
+
+def residual_case(rows: int, features: int) -> Case:
+    """(y, sum, mean, rstd) in fp32."""
+    x, residual, gamma, beta = _rows(rows, features)
+    mask, factors = _mask(rows, features)
+    total = residual.astype(np.float64) + (x.astype(np.float64) + gamma) * factors  # gamma is the bias too
+    y, mean, rstd = layer_norm.layer_norm(total, gamma, beta, EPS)
+    rounding = 4 * UNIT * (np.abs(residual) + (np.abs(x) + np.abs(gamma)) * factors)
+    units, size = lane_sum_units(features) * UNIT, np.abs(total).mean(axis=1) + rounding.mean(axis=1) / UNIT
+
+    def check(actual_y: np.ndarray, actual: np.ndarray, actual_mean: np.ndarray, actual_rstd: np.ndarray) -> None:
+        assert_within(actual, total, rounding)
+        assert_within(actual_mean, mean, units * size)
+        assert_within(actual_rstd, rstd, units * rstd * (1 + size * rstd))
+        xhat = np.abs((total - mean[:, None]) * rstd[:, None]) + (size * rstd)[:, None]
+        shift = rounding * rstd[:, None] * np.abs(gamma)
+        assert_within(actual_y, y, units * (np.abs(gamma) * xhat + np.abs(beta)) + shift)
+
+    row, whole = ((rows,), "float32"), (x.shape, "float32")
+    return Case(
+        f"residual_dropout_layer_norm {rows} x {features}", "residual_dropout_layer_norm", ["tbe"],
+        _residual_dropout_layer_norm, [x, gamma, residual, gamma, beta, mask], "residual_dropout_layer_norm",
+        [whole, whole, row, row], {"eps": EPS, "probability": PROBABILITY}, check,
+    )  # fmt: skip
+
+
+def residual_grad_case(rows: int, features: int) -> Case:
+    """(dx, dbias, dresidual, dgamma, dbeta) in fp32: layer norm's gradient, and its kept elements."""
+    base = layer_norm_grad_case(rows, features)
+    total = base.inputs[1]
+    mask, factors = _mask(rows, features)
+
+    def check(dx: np.ndarray, dbias: np.ndarray, dresidual: np.ndarray, dgamma: np.ndarray, dbeta: np.ndarray) -> None:
+        base.check(dresidual, dgamma, dbeta)
+        kept = dresidual.astype(np.float64) * factors
+        assert_within(dx, kept, 2 * UNIT * np.abs(kept))
+        assert_within(dbias, kept.sum(axis=0), column_sum_bound(kept))
+
+    whole, column = (total.shape, "float32"), ((features,), "float32")
+    return Case(
+        f"residual_dropout_layer_norm_grad {rows} x {features}", "residual_dropout_layer_norm", ["tbe"],
+        lambda: _residual_dropout_layer_norm().gradient, [*base.inputs, mask], "residual_dropout_layer_norm_grad",
+        [whole, column, whole, column, column], {"probability": PROBABILITY}, check,
+    )  # fmt: skip
+
+
 SMALL = [
     partial(covariance_case, 33, 48, 32),
     partial(inverse_case, 9, 16),
@@ -213,6 +272,8 @@ SMALL = [
     partial(precondition_case, 33, 40, 16),
     partial(layer_norm_case, 24, 64),
     partial(layer_norm_grad_case, 24, 64),
+    partial(residual_case, 24, 64),
+    partial(residual_grad_case, 24, 64),
 ]
 """For the interpreter in the default suite: they prove the checks themselves."""
 
@@ -224,6 +285,8 @@ LARGE = [
     *(partial(precondition_case, *sizes) for sizes in ((300, 200, 64), (1024, 1024, 128), (4096, 1024, 128))),
     *(partial(layer_norm_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
     *(partial(layer_norm_grad_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
+    *(partial(residual_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
+    *(partial(residual_grad_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
 ]
 """For the device: tails on every side, then the shapes of BERT-Base and BERT-Large. Made when they are needed."""
 

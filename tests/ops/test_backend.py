@@ -16,11 +16,19 @@ from framework import assert_same
 from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.fisher_covariance import reference
-from bert_thor.ops import _backend, _registration, cholesky_inverse, fisher_covariance, layer_norm, thor_tbe_kernels
+from bert_thor.ops import (
+    _backend,
+    _registration,
+    cholesky_inverse,
+    fisher_covariance,
+    layer_norm,
+    residual_dropout_layer_norm,
+    thor_tbe_kernels,
+)
 from bert_thor.ops._backend import BackendError, choose
 
 ALL = ("tbe", "akg", "aot")
-KERNELS = ["cholesky_inverse", "fisher_covariance", "layer_norm", "layer_norm_grad", "precondition"]
+KERNELS = [name for name, value in vars(thor_tbe_kernels).items() if hasattr(value, "registration")]
 
 
 @pytest.fixture
@@ -98,7 +106,7 @@ class TestRegistration:
     def test_tbe(self, name: str) -> None:
         """MindSpore takes the registration, and gives its compiler a file that it can import by its bare name."""
         kernel = getattr(thor_tbe_kernels, name)
-        operator = _registration.tbe(name, lambda *shapes: shapes[0], ms.float32, block=16, eps=1e-12)
+        operator = _registration.tbe(name, lambda *shapes: shapes[0], ms.float32, block=16, eps=1e-12, probability=0.1)
         assert os.path.samefile(operator.imply_path, thor_tbe_kernels.__file__)
         assert operator.attrs["input_names"] == kernel.registration.inputs
         assert operator.func_name == name
@@ -115,7 +123,8 @@ class TestRegistration:
         """The compiler passes tensors and attributes by position, then kernel_name."""
         kernel = getattr(thor_tbe_kernels, name)
         tensors = [*kernel.registration.inputs, *kernel.registration.outputs]
-        assert list(inspect.signature(kernel).parameters) == [*tensors, *kernel.registration.attributes, "kernel_name"]
+        parameters = list(inspect.signature(kernel).parameters)
+        assert parameters[len(tensors) :] == [*kernel.registration.attributes, "kernel_name"]
 
     def test_the_entries_execute_as_often_as_mindspore_likes(self) -> None:
         for _ in range(2):
@@ -204,3 +213,11 @@ class TestAroundTheKernels:
 def by_the_framework(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     centered = x - x.mean(-1, keep_dims=True)
     return centered / ops.sqrt((centered * centered).mean(-1, keep_dims=True) + 1e-6) * gamma + beta
+
+
+def test_dropout_of_ascend_knows_its_numbers() -> None:
+    with_mask, without = (residual_dropout_layer_norm.OnAscend(1e-12, p, 3) for p in (0.1, 0.0))
+    assert with_mask.normalise.forward.attrs["probability"] == 0.1
+    assert with_mask.normalise.gradient.attrs["probability"] == 0.1
+    assert without.normalise.forward.attrs["eps"] == 1e-12
+    assert "probability" not in without.normalise.forward.attrs
