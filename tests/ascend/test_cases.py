@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import prerequisites
 import pytest
-from ascend_cases import SMALL, Case, name
+from operator_cases import SMALL, Case, name
 
 
 @pytest.mark.parametrize("make", SMALL, ids=name)

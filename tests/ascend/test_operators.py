@@ -15,7 +15,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from ascend_cases import LARGE, SMALL, Case, name
+from operator_cases import LARGE, SMALL, Case, name
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops import _backend
