@@ -15,8 +15,8 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from operator_cases import LARGE, SMALL, Case, name
 from mindspore import Tensor, nn, ops
+from operator_cases import LARGE, SMALL, Case, name
 
 from bert_thor.ops import _backend
 
