@@ -18,7 +18,8 @@ def plot(results: Path) -> None:
 
     rows = json.loads(results.read_text())["rows"]
     counts = sorted({row["threads"] for row in rows})
-    figure, panels = plt.subplots(len(counts), 1, figsize=(14, 5 * len(counts)), squeeze=False)
+    width = max(14.0, 0.4 * len(rows) / len(counts))
+    figure, panels = plt.subplots(len(counts), 1, figsize=(width, 5 * len(counts)), squeeze=False)
     for panel, threads in zip(panels[:, 0], counts):
         _draw(panel, [row for row in rows if row["threads"] == threads])
         panel.set_title(f"{threads} thread{'s' if threads > 1 else ''}: per cent of the limit measured in the same run")
