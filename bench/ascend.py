@@ -4,7 +4,8 @@
     python bench/ascend.py --only layer_norm
 
 Writes bench/results/ascend.json and ascend.png and prints the table of targets. Nothing here ran on a device. A limit is what
-the problem itself needs: every tensor once through global memory at 1.2 TB/s, or its multiplications on the cube.
+the problem itself needs: every tensor once through global memory at 1.2 TB/s, every input once at 32 bytes per cycle and core,
+or its multiplications on the cube.
 `worst` is the slowest of one run per uncertain constant at the costlier end of its range, `all` has all of them there at once.
 """
 
@@ -16,13 +17,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ascend_cases import KERNELS, Case, cases
+from ascend_cases import KERNELS, OPERATIONS, Case, cases
 
 from bert_thor.kernels.davinci.machine import pessimistic_constants
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "ascend.json"
-BYTES_PER_CYCLE, FLOP_PER_CYCLE = 1200.0, 8192.0 * 32  # of the chip at 1 GHz
+READ_BYTES_PER_CYCLE, BYTES_PER_CYCLE, FLOP_PER_CYCLE = 32.0 * 32, 1200.0, 8192.0 * 32  # of the chip at 1 GHz
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,14 @@ def main() -> None:
 
 def digest() -> str:
     """Of everything that decides the cycles."""
-    paths = [*sorted(KERNELS.rglob("*.py")), KERNELS / "davinci" / "machine.json", *sorted(HERE.glob("ascend*.py"))]
+    folders = [KERNELS / name for name in ("davinci", *OPERATIONS)]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    paths += [
+        KERNELS / "davinci" / "machine.json",
+        KERNELS / "tik_support.py",
+        HERE / "ascend_cases.py",
+        Path(__file__),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
@@ -96,7 +104,11 @@ def measure(case: Case) -> Row:
     result = case.program().run(*case.inputs(), ignore=case.ignore)
     worst = {name: max(ends) for name, ends in result.sensitivity().items()}
     name = max(worst, key=lambda n: worst[n])
-    limits = {"bandwidth": case.bytes / BYTES_PER_CYCLE, "cube": case.flop / FLOP_PER_CYCLE}
+    limits = {
+        "read rate": case.reads / READ_BYTES_PER_CYCLE,
+        "bandwidth": case.bytes / BYTES_PER_CYCLE,
+        "cube": case.flop / FLOP_PER_CYCLE,
+    }
     limit = max(limits, key=lambda n: limits[n])
     binding, share = result.report.binding()
     together = result.cycles_with(pessimistic_constants())

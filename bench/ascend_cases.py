@@ -13,6 +13,7 @@ import numpy as np
 from bert_thor.kernels import davinci
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
+OPERATIONS = ("layer_norm", "residual_dropout_layer_norm", "fisher_covariance", "precondition", "cholesky_inverse")
 ROWS, EDGE, CORES = 6144, 128, 32
 LARGE_BLOCKS = 3456  # of BERT-Large: 24 layers of 6 matrices, both factors
 F16, F32 = "float16", "float32"
@@ -21,12 +22,13 @@ CHECKS = ("uninitialised", "poison", "bounds")  # which MindSpore's kernels do n
 
 @dataclass(frozen=True)
 class Case:
-    """One run: the program and its inputs, and the work that the problem itself is."""
+    """One run: the program and its inputs, and the work that the problem itself is: bytes read, bytes read or written, FLOP."""
 
     operation: str
     shape: str
     program: Callable[[], davinci.Program]
     inputs: Callable[[], list[np.ndarray]]
+    reads: float = 0.0
     bytes: float = 0.0
     flop: float = 0.0
     ignore: tuple[str, ...] = ()
@@ -78,8 +80,8 @@ def layer_norms() -> Iterator[Case]:
             matrices = [normal(k, ROWS, width, dtype=dtype) for k in (0, 1)]
             return [*matrices, normal(1, width), np.zeros(ROWS, F32), np.ones(ROWS, F32)]
 
-        yield Case("layer_norm", f"{ROWS}x{width} {dtype}", forward, given, 2.0 * size)
-        yield Case("layer_norm_grad", f"{ROWS}x{width} {dtype}", backward, given_back, 3.0 * size)
+        yield Case("layer_norm", f"{ROWS}x{width} {dtype}", forward, given, size, 2.0 * size)
+        yield Case("layer_norm_grad", f"{ROWS}x{width} {dtype}", backward, given_back, 2.0 * size, 3.0 * size)
 
 
 def residual_layer_norms() -> Iterator[Case]:
@@ -115,8 +117,8 @@ def residual_layer_norms() -> Iterator[Case]:
                 x = normal(0, ROWS, width, dtype=dtype)
                 return [x, x, normal(1, width), np.zeros(ROWS, F32), np.ones(ROWS, F32), *masks()]
 
-            yield Case(name, f"{ROWS}x{width} {dtype}", forward, given, size)
-            yield Case(f"{name}_grad", f"{ROWS}x{width} {dtype}", backward, given_back, back_size)
+            yield Case(name, f"{ROWS}x{width} {dtype}", forward, given, size / 2, size)
+            yield Case(f"{name}_grad", f"{ROWS}x{width} {dtype}", backward, given_back, size / 2, back_size)
 
 
 def covariance(features: int, layout: str) -> Case:
@@ -134,8 +136,9 @@ def covariance(features: int, layout: str) -> Case:
     def given() -> list[np.ndarray]:
         return [normal(0, *whole["shape"], dtype=F16)]
 
-    moved = 2.0 * ROWS * features + 4.0 * blocks * EDGE**2
-    return Case("fisher_covariance", f"{ROWS}x{features} {layout}", program, given, moved, ROWS * features * EDGE)
+    reads, writes = 2.0 * ROWS * features, 4.0 * blocks * EDGE**2
+    flop = float(ROWS * features * EDGE)  # half of the products, since the result is symmetric
+    return Case("fisher_covariance", f"{ROWS}x{features} {layout}", program, given, reads, reads + writes, flop)
 
 
 def preconditioning(outputs: int, inputs: int) -> Case:
@@ -146,9 +149,9 @@ def preconditioning(outputs: int, inputs: int) -> Case:
         return davinci.trace(kernel("precondition", "precondition"), *tensors, tensors[1])
 
     sizes = [float(np.prod(shape)) for shape in shapes]
-    moved, flop = 4 * (sum(sizes) + sizes[1]), 4.0 * outputs * inputs * EDGE
+    reads, flop = 4 * sum(sizes), 4.0 * outputs * inputs * EDGE
     given = lambda: [normal(k, *shape) for k, shape in enumerate(shapes)]  # noqa: E731
-    return Case("precondition", f"{outputs}x{inputs}", program, given, moved, flop)
+    return Case("precondition", f"{outputs}x{inputs}", program, given, reads, reads + 4 * sizes[1], flop)
 
 
 def inverses() -> Iterator[Case]:
@@ -165,7 +168,7 @@ def inverses() -> Iterator[Case]:
                 covariances = samples.transpose(0, 2, 1) @ samples / (4 * EDGE)
                 return [np.tile(covariances, (count // 8, 1, 1)), np.full(count, 0.01, F32)]
 
-            yield Case(name, f"{count} blocks of {EDGE}", program, given, 8.0 * count * EDGE**2)
+            yield Case(name, f"{count} blocks of {EDGE}", program, given, 4.0 * count * EDGE**2, 8.0 * count * EDGE**2)
 
 
 # MindSpore's own ----------------------------------------------------------------------------------------------------------

@@ -156,6 +156,15 @@ def test_backward(shape: tuple[int, int], dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rows", "cores"), [(24, 1), (25, 1), (49, 1), (96, 1), (97, 1), (130, 1), (200, 3), (230, 2)])
+def test_many_batches_per_core(rows: int, cores: int, dtype: str) -> None:
+    """Batches take turns in two sets of buffers; the sums over columns run through all of them."""
+    x, dy = samples((rows, 272), dtype), samples((rows, 272), dtype, 0.1)[::-1].copy()
+    assert_forward(x, forward(x, cores))
+    assert_backward(dy, x, cores)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mean", [100.0, 1000.0])
 def test_backward_far_from_zero(mean: float, dtype: str) -> None:
     assert_backward(samples((20, 256), dtype), samples((20, 256), dtype, mean))
