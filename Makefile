@@ -12,10 +12,10 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench test-akg test-ascend
+.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
 
 help:  ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 venv: $(VENV)/.kernels  ## private environment with pinned packages and compiled kernels
 
@@ -113,6 +113,15 @@ build/peers/.installed: bench/peers.txt $(VENV)/.packages
 bench: venv build/peers/.installed  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	$(BIN)/python bench/kernels.py
+
+bench-ascend: venv  ## the TIK kernels over BERT-Large's shapes in the simulator; bench/results/ascend.json and .png
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
+	$(BIN)/python bench/ascend.py
+
+convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: start no run after m minutes)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
+	@mkdir -p build
+	$(BIN)/python bench/convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES))
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py
