@@ -1,4 +1,4 @@
-"""Cases of a whole step of Adam with decoupled decay, which is two of our kernels: a weight [rows, columns]."""
+"""Cases of a step of Adam with decoupled decay: a weight [rows, columns]."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ from data import normal, to_torch
 from measure import Case
 
 from bert_thor.kernels.adam import native
-from bert_thor.kernels.weight_update import native as update
 
 BETAS, CORRECTION, EPS, RATE, DECAY = (0.9, 0.98), 1.0, 1e-8, 1e-6, 0.01
 
 
 def case(threads: int, rows: str, columns: str) -> Case:
     """Bytes: weight and both moments read and written, and the gradient."""
-    weight, first, gradient, direction = (normal(int(rows), int(columns), seed=seed) for seed in range(4))
+    weight, first, gradient = (normal(int(rows), int(columns), seed=seed) for seed in range(3))
     second, one = np.square(first), np.ones(1, np.float32)
     state = tuple(array.copy() for array in (weight, first, second))
-
-    def ours() -> None:
-        moments = (*state[1:], gradient, one, BETAS, CORRECTION, EPS)
-        native.adam(*moments, threads=threads, out=(*state[1:], direction))
-        update.weight_update(state[0], direction, one, RATE, DECAY, threads=threads, out=(state[0],))
-
-    contenders: dict[str, Callable[[], object]] = {"ours": ours}
+    numbers = (BETAS, CORRECTION, EPS, RATE, DECAY)
+    contenders: dict[str, Callable[[], object]] = {
+        "ours": lambda: native.adam_update(*state, gradient, one, *numbers, threads=threads, out=state)
+    }
     if torch := peers.torch(threads):
         parameter = torch.nn.Parameter(to_torch(torch, weight.copy()))
         parameter.grad = to_torch(torch, gradient)

@@ -178,7 +178,9 @@ def _attention(random: np.random.Generator, reference: Any) -> list[Comparison]:
 def _adam(random: np.random.Generator, _: Any) -> list[Comparison]:
     first, gradient = _normal(random, _ROWS, _FEATURES), _normal(random, _ROWS, _FEATURES)
     second, factors = np.abs(_normal(random, _ROWS, _FEATURES)) + 0.1, np.ones(_ROWS, np.float32)
-    return [_both("adam", (first, second.astype(np.float32), gradient, factors, (0.9, 0.98), 0.7, 1e-8), 2)]
+    inputs = (first, second.astype(np.float32), gradient, factors, (0.9, 0.98), 0.7, 1e-8)
+    weight = _normal(random, _ROWS, _FEATURES)
+    return [_both("adam", inputs, 2), _both("adam_update", (weight, *inputs, 0.5, 0.1), 2)]
 
 
 def _l2_norm(random: np.random.Generator, _: Any) -> list[Comparison]:

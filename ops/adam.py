@@ -1,4 +1,4 @@
-"""Adam's direction as a MindSpore operator that keeps the moments in parameters."""
+"""Adam as MindSpore operators that keep the moments in parameters."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def adam() -> ops.Custom:
     one element; all float32. It has no gradient. Graph mode and PyNative.
     """
     return aot_in_place("adam", _shape, ms.float32)
+
+
+def adam_update() -> ops.Custom:
+    """The operator (weight, first, second, gradient, factors, betas, correction, eps, rate, decay) -> rate.
+
+    The moments as with `adam`; weight, a parameter, becomes (1 - rate decay) weight - rate direction. rate and decay
+    have one element; the result [1] is there for others to depend on.
+    """
+    return aot_in_place("adam_update", [1], ms.float32)

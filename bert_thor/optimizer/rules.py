@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from bert_thor.ops.adam import adam
+from bert_thor.ops.adam import adam, adam_update
 from bert_thor.ops.l2_norm import l2_norm
 from bert_thor.ops.momentum import heavy_ball, nesterov_momentum
 from bert_thor.ops.weight_update import weight_update
@@ -139,18 +139,14 @@ class AdamRule(Rule):
         self.second_moment = state("second_moment", entry)
         self.betas = constants(config.beta1, 1.0 - config.beta1, config.beta2, 1.0 - config.beta2)
         self.epsilon = constants(config.epsilon)
-        self.adam = adam()
+        self.adam_update = adam_update()
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """w ← w(1 − rate·decay) − rate·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)."""
         gradient, factors = self.decayed(gradient, self.gradient_factors(gradient, scalars))
-        direction = self.moved(gradient, factors, scalars, self.epsilon)
-        return self.apply(direction, self.unscaled, scalars)
-
-    def moved(self, gradient: Tensor, factors: Tensor, scalars: Scalars, epsilon: Tensor) -> Tensor:
-        """Change the moments; returns √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)."""
-        moments = (self.first_moment, self.second_moment)
-        return self.adam(*moments, gradient, factors, self.betas, scalars[3], epsilon)
+        tensors = (self.weight, self.first_moment, self.second_moment, gradient, factors)
+        numbers = (self.betas, scalars[3], self.epsilon, scalars[self.rate_index], self.decay)
+        return self.adam_update(*tensors, *numbers)
 
 
 class LambRule(AdamRule):
@@ -161,13 +157,16 @@ class LambRule(AdamRule):
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
+        self.adam = adam()
         self.adapted = entry.decayed
         self.decay = constants(0.0)
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         epsilon = self.epsilon * scalars[4]  # beside √v instead of √v̂
-        direction = self.moved(gradient, self.gradient_factors(gradient, scalars), scalars, epsilon)
+        factors = self.gradient_factors(gradient, scalars)
+        moments = (self.first_moment, self.second_moment)
+        direction = self.adam(*moments, gradient, factors, self.betas, scalars[3], epsilon)
         if not self.adapted:
             return self.apply(direction, self.unscaled, scalars)
         direction = direction + (self.shrink + self.l2) * self.weight

@@ -1,3 +1,3 @@
 #include "adam/body.h"
 
-const thor::AdamImplementation thor::adam_avx512 = MoveMoments;
+const thor::AdamImplementation thor::adam_avx512 = kImplementation;

@@ -6,14 +6,23 @@
 
 namespace thor {
 
-// The weights of the old moments and of what is new, with the gradient's factor in the new ones' weights.
-struct AdamWeights {
-  float old_first, new_first, old_second, new_second, correction, eps;
+// `result` is the direction, or with a weight the next weight.
+struct AdamTensors {
+  const float *weight, *first, *second, *gradient;
+  float *next_first, *next_second, *result;
 };
 
-using AdamImplementation = void (*)(const float* first, const float* second, const float* gradient, int64_t n,
-                                    const AdamWeights& weights, float* next_first, float* next_second,
-                                    float* direction);
+// The weights of the old moments and of what is new, with the gradient's factor in the new ones' weights; next weight =
+// kept weight - rate direction.
+struct AdamNumbers {
+  float old_first, new_first, old_second, new_second, correction, eps, kept, rate;
+};
+
+using AdamLoop = void (*)(const AdamTensors& tensors, int64_t first, int64_t count, const AdamNumbers& numbers);
+
+struct AdamImplementation {
+  AdamLoop direction, update;
+};
 
 extern const AdamImplementation adam_portable, adam_avx2, adam_avx512;
 

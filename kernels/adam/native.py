@@ -27,12 +27,44 @@ def adam(
     `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: the three arrays to write into; the first
     two may be `first` and `second`, the third `gradient`. Raises TypeError, ValueError or KernelError.
     """
-    check_array("adam", "gradient", gradient, (np.float32,))
-    check_array("adam", "first", first, (np.float32,), gradient.shape)
-    check_array("adam", "second", second, (np.float32,), gradient.shape)
-    parts, elements = elements_of_parts("adam", "gradient", gradient, factors)
+    parts, elements = _check("adam", first, second, gradient, factors)
     outputs = make_outputs("adam", out, (gradient.shape,) * 3, (np.float32,) * 3)
-    weights = np.array([betas[0], 1.0 - betas[0], betas[1], 1.0 - betas[1]], np.float32)
     call = load_native().adam_f32
-    call(first, second, gradient, factors, parts, elements, weights, correction, eps, *outputs, threads)
+    call(first, second, gradient, factors, parts, elements, _weights(betas), correction, eps, *outputs, threads)
     return outputs
+
+
+def adam_update(
+    weight: Array,
+    first: Array,
+    second: Array,
+    gradient: Array,
+    factors: Array,
+    betas: tuple[float, float],
+    correction: float,
+    eps: float,
+    rate: float,
+    decay: float,
+    *,
+    threads: int = 0,
+    out: Optional[tuple[Array, Array, Array]] = None,
+) -> tuple[Array, ...]:
+    """(next_weight, next_first, next_second) of `reference.adam_update`; each may be what it follows. Otherwise as `adam`."""
+    parts, elements = _check("adam_update", first, second, gradient, factors)
+    check_array("adam_update", "weight", weight, (np.float32,), gradient.shape)
+    outputs = make_outputs("adam_update", out, (gradient.shape,) * 3, (np.float32,) * 3)
+    numbers = (_weights(betas), correction, eps, rate, decay)
+    call = load_native().adam_update_f32
+    call(weight, first, second, gradient, factors, parts, elements, *numbers, *outputs, threads)
+    return outputs
+
+
+def _check(operation: str, first: Array, second: Array, gradient: Array, factors: Array) -> tuple[int, int]:
+    check_array(operation, "gradient", gradient, (np.float32,))
+    check_array(operation, "first", first, (np.float32,), gradient.shape)
+    check_array(operation, "second", second, (np.float32,), gradient.shape)
+    return elements_of_parts(operation, "gradient", gradient, factors)
+
+
+def _weights(betas: tuple[float, float]) -> Array:
+    return np.array([betas[0], 1.0 - betas[0], betas[1], 1.0 - betas[1]], np.float32)

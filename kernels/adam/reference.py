@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 
 def adam(
@@ -23,9 +24,41 @@ def adam(
     first, second and gradient have one shape; factors [parts] has an f for each of that many equal parts of it. With
     correction = sqrt(1 - beta2^t) / (1 - beta1^t) the moments' bias in step t is corrected.
     """
+    return _rounded(*_moved(first, second, gradient, factors, betas, correction, eps))
+
+
+def adam_update(
+    weight: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    gradient: ArrayLike,
+    factors: ArrayLike,
+    betas: tuple[float, float],
+    correction: float,
+    eps: float,
+    rate: float,
+    decay: float,
+) -> tuple[Float32, Float32, Float32]:
+    """(next_weight, next_first, next_second): (1 - rate decay) weight - rate direction (Loshchilov and Hutter 2019)."""
+    m, v, direction = _moved(first, second, gradient, factors, betas, correction, eps)
+    return _rounded((1.0 - rate * decay) * np.asarray(weight, np.float64) - rate * direction, m, v)
+
+
+def _moved(
+    first: ArrayLike,
+    second: ArrayLike,
+    gradient: ArrayLike,
+    factors: ArrayLike,
+    betas: tuple[float, float],
+    correction: float,
+    eps: float,
+) -> tuple[Float64, Float64, Float64]:
     parts, values = np.asarray(factors, np.float64), np.asarray(gradient, np.float64)
     g = (values.reshape(len(parts), -1) * parts[:, None]).reshape(values.shape)
     m = betas[0] * np.asarray(first, np.float64) + (1.0 - betas[0]) * g
     v = betas[1] * np.asarray(second, np.float64) + (1.0 - betas[1]) * g * g
-    direction = correction * m / (np.sqrt(v) + eps)
-    return m.astype(np.float32), v.astype(np.float32), direction.astype(np.float32)
+    return m, v, correction * m / (np.sqrt(v) + eps)
+
+
+def _rounded(one: Float64, two: Float64, three: Float64) -> tuple[Float32, Float32, Float32]:
+    return one.astype(np.float32), two.astype(np.float32), three.astype(np.float32)

@@ -1,4 +1,4 @@
-"""adam: both moments and the direction, in one pass, with a factor for each part of the gradient."""
+"""adam, adam_update: both moments and the direction or the step, in one pass; a factor for each part of the gradient."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 BETAS, CORRECTION, EPS = (0.9, 0.98), 0.7, 1e-3
+RATE, DECAY = 0.3, 0.25
 # (parts, elements): around the lanes (16), four vectors (64) and the work of one thread (16384)
 SHAPES = [(1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000)]
 
@@ -47,9 +48,27 @@ def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
         assert_adam(call_guarded(native.adam, inputs, [shape] * 3, [F32] * 3, offset), *arrays)
 
 
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_update_of_every_size_and_alignment(instruction_set: int, offset: int) -> None:
+    """The moments are those of adam bit for bit, and the step is that of its direction, in 5 units of the terms' sizes."""
+    for shape in SHAPES:
+        arrays, weight = problem(*shape), np.random.default_rng(9).standard_normal(shape).astype(F32)
+        *moments, direction = native.adam(*arrays, BETAS, CORRECTION, EPS)
+        inputs = (weight, *arrays, BETAS, CORRECTION, EPS, RATE, DECAY)
+        following, *ours = call_guarded(native.adam_update, inputs, [shape] * 3, [F32] * 3, offset)
+        assert all((one == other).all() for one, other in zip(ours, moments))
+        kept, step = (1 - RATE * DECAY) * weight.astype(np.float64), RATE * direction.astype(np.float64)
+        assert_within(following, kept - step, 5 * UNIT * (np.abs(kept) + np.abs(step)) + 1e-37)
+
+
 def test_reference_is_the_definition() -> None:
     arrays = problem(3, 70)
-    assert_adam(reference.adam(*arrays, BETAS, CORRECTION, EPS), *arrays)
+    found = reference.adam(*arrays, BETAS, CORRECTION, EPS)
+    assert_adam(found, *arrays)
+    weight = np.ones((3, 70), F32)
+    step = reference.adam_update(weight, *arrays, BETAS, CORRECTION, EPS, RATE, DECAY)
+    assert_within(step[0], 1 - RATE * DECAY - RATE * found[2].astype(np.float64), 4 * UNIT * (1 + np.abs(found[2])))
+    assert (step[1] == found[0]).all() and (step[2] == found[1]).all()
 
 
 def test_the_first_corrected_step_is_the_sign_of_the_gradient() -> None:
@@ -66,11 +85,19 @@ def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
     alone = native.adam(*inputs, threads=1)
     for threads in (2, 3, 7):
         assert all((a == b).all() for a, b in zip(alone, native.adam(*inputs, threads=threads)))
+    step = (gradient, *inputs, RATE, DECAY)
+    alone = native.adam_update(*step, threads=1)
+    for threads in (2, 3, 7):
+        assert all((a == b).all() for a, b in zip(alone, native.adam_update(*step, threads=threads)))
 
 
 def test_outputs_may_replace_inputs(instruction_set: int) -> None:
     first, second, gradient, factors = problem(3, 41)
     settings = (factors, BETAS, CORRECTION, EPS)
+    step = [gradient.copy(), first.copy(), second.copy()]
+    expected = native.adam_update(*step, gradient, *settings, RATE, DECAY)
+    native.adam_update(*step, gradient, *settings, RATE, DECAY, out=tuple(step))
+    assert all((a == b).all() for a, b in zip(step, expected))
     expected = native.adam(first, second, gradient, *settings)
     native.adam(first, second, gradient, *settings, out=(first, second, gradient))
     assert all((a == b).all() for a, b in zip((first, second, gradient), expected))
@@ -105,6 +132,32 @@ def test_entry_point_changes_the_moments(instruction_set: int) -> None:
         spoilt[place] = np.append(-spoilt[place], F32(1))
         assert aot.call("adam", *spoilt) == Status.BAD_SHAPE
     assert (first == before[0]).all() and (second == before[1]).all()
+
+
+def test_entry_point_changes_weight_and_moments(instruction_set: int) -> None:
+    first, second, gradient, factors = problem(3, 35)
+    weight = np.random.default_rng(9).standard_normal((3, 35)).astype(F32)
+    expected = native.adam_update(weight, first, second, gradient, factors, BETAS, CORRECTION, EPS, RATE, DECAY)
+    kept, out = [Guarded(first.shape, F32, 1) for _ in range(3)], Guarded((1,), F32, 1)
+    for guarded, value in zip(kept, (weight, first, second)):
+        guarded.array[...] = value
+    numbers = (F32([0.9, 1 - 0.9, 0.98, 1 - 0.98]), *(F32([value]) for value in (CORRECTION, EPS, RATE, DECAY)))
+    tensors = (*(guarded.array for guarded in kept), gradient, factors, *numbers, out.array)
+    assert aot.call("adam_update", *tensors) == Status.OK
+    for guarded, value in zip((*kept, out), (*expected, F32([RATE]))):
+        guarded.assert_intact()
+        assert (guarded.array == value).all()
+    before = [value.copy() for value in (weight, first, second)]
+    inputs = (weight, first, second, gradient, factors, *numbers)
+    assert_entry_point_refuses("adam_update", inputs, (np.zeros(1, F32),))
+    for place in (5, 6, 7, 8, 9):
+        spoilt = [*inputs, np.zeros(1, F32)]
+        spoilt[place] = -spoilt[place]
+        assert aot.call("adam_update", *spoilt) == Status.BAD_VALUE and spoilt[10] == 0
+        spoilt[place] = np.append(-spoilt[place], F32(1))
+        assert aot.call("adam_update", *spoilt) == Status.BAD_SHAPE
+    assert aot.call("adam_update", *inputs, np.zeros(2, F32)) == Status.BAD_SHAPE
+    assert all((a == b).all() for a, b in zip(before, (weight, first, second)))
 
 
 def test_bad_arguments_get_a_sentence() -> None:
