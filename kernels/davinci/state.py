@@ -146,7 +146,7 @@ class State:
             raise PoisonError(
                 f"scalar {node.scalar.name} reads an undefined value from {node.value.name}", node.location
             )
-        flat = values.reshape(-1)
+        flat = values.flatten()  # a copy: what is written to memory later must not change the scalar
         if flat.size == 1:
             return flat[0] if node.scalar.dtype in FLOAT_TYPES else int(flat[0])
         return flat if node.scalar.dtype in FLOAT_TYPES else flat.astype(np.int64)

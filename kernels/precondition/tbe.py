@@ -96,14 +96,15 @@ class _Kernel:
         self._load_square(self.raw[1], self.g_inverse, p, tiling.bg)
         self._load_gradient(p, first)
         g_scale = self._to_stripes("g", self.raw[1], tiling.bg, tiling.bg)
+        self._load_square(self.raw[1], self.a_inverse, first, tiling.ba)
+        d_scale = t.Scalar("int64", "d_scale", self._to_stripes("d", self.raw[0], tiling.bg, tiling.ba))
         with t.for_range(first, last) as q:
-            self._pair(p, q, last, g_scale)
+            self._pair(p, q, last, g_scale, d_scale)
 
-    def _pair(self, p: Any, q: Any, last: Any, g_scale: Any) -> None:
+    def _pair(self, p: Any, q: Any, last: Any, g_scale: Any, d_scale: Any) -> None:
+        """The result's block; the next block of dW goes to L1 before this one is stored, which the vector unit waits for."""
         t, tik, tiling = self.t, self.tik, self.tiling
         bg, ba = tiling.bg, tiling.ba
-        self._load_square(self.raw[1], self.a_inverse, q, ba)
-        d_scale = self._to_stripes("d", self.raw[0], bg, ba)
         with t.if_scope(q + 1 < last):
             self._load_gradient(p, q + 1)
         total = t.Tensor("float32", (2, bg * ba), name="total", scope=tik.scope_cc)
@@ -114,7 +115,11 @@ class _Kernel:
             t.data_move(product, total, 0, 1, bg * ba // FRACTAL_ITEMS, 0, 0, 1)
             t.data_move(self.l1["product"], product, 0, 1, bg * ba // FRACTAL, 0, 0)
         self._multiply(total[bg * ba], self.l1["product"], self.l1["a"], bg, ba, ba)
-        self._store(p, q, total[bg * ba], self._inverse_of_product(g_scale, d_scale, a_scale))
+        factor = self._inverse_of_product(g_scale, d_scale, a_scale)
+        with t.if_scope(q + 1 < last):
+            self._load_square(self.raw[1], self.a_inverse, q + 1, ba)
+            d_scale.set_as(self._to_stripes("d", self.raw[0], bg, ba))
+        self._store(p, q, total[bg * ba], factor)
 
     # Loading ----------------------------------------------------------------------------------------------------------
 

@@ -369,3 +369,19 @@ def test_products_accumulate_over_iterations() -> None:
 
     found = program(body, {"x": described(half)}, {"y": ((16, 16), "float32")}).run(half).outputs[0]
     assert same(found, (5 + sum(h.astype(np.float64) @ h.T.astype(np.float64) for h in half)).astype(np.float32))
+
+
+def test_a_scalar_keeps_what_it_read() -> None:
+    """On several cores at once too, where the memory that it came from is overwritten later."""
+
+    def body(t: Any, y: Any) -> None:
+        with t.for_range(0, 4, block_num=4) as core:
+            ub = t.Tensor("float32", (64,), name="ub", scope=tik.scope_ubuf)
+            t.vector_dup(64, ub, 3.0, 1, 1, 8)
+            scalar = t.Scalar("float32", "scalar")
+            scalar.set_as(ub[0])
+            t.vector_dup(64, ub, 5.0, 1, 1, 8)
+            t.vmuls(64, ub, ub, scalar, 1, 1, 1, 8, 8)
+            t.data_move(y[core * 64], ub, 0, 1, 8, 0, 0)
+
+    assert (program(body, {}, {"y": ((256,), "float32")}).run().outputs[0] == 15).all()
