@@ -311,7 +311,7 @@ def test_the_scalar_unit_is_busy_with_issuing_and_looping() -> None:
         ub = t.Tensor("float32", (16384,), name="ub", scope=tik.scope_ubuf)
         t.data_move(ub, x, 0, 1, 2048, 0, 0)
         with t.for_range(0, 10) as i:
-            t.vmuls(64, ub[64 * i], ub[64 * i], 1.0, 1, 1, 1, 8, 8)
+            t.vmuls(64, ub[64 * i + 64], ub[64 * i + 64], 1.0, 1, 1, 1, 8, 8)
         t.data_move(y, ub, 0, 1, 2048, 0, 0)
 
     report = program(body, {"x": described(DATA)}, {"y": described(DATA)}).run(DATA).report
