@@ -8,7 +8,7 @@ from in_place import InPlace, assert_close
 from mindspore import Parameter, Tensor, ops
 
 from bert_thor.kernels.adam import reference
-from bert_thor.ops.adam import adam
+from bert_thor.ops.adam import adam, adam_update
 
 F32 = np.float32
 BETAS, EPS = (0.9, 0.98), 1e-6
@@ -28,6 +28,22 @@ def test_every_call_changes_the_moments(mode: int) -> None:
         assert_close(cell.state[0], first)
         assert_close(cell.state[1], second)
     assert ms.get_context("mode") == mode
+
+
+def test_every_update_changes_weight_and_moments(mode: int) -> None:
+    rng = np.random.default_rng(2)
+    weight, gradient = (rng.standard_normal((6, 7)).astype(F32) for _ in range(2))
+    first = second = np.zeros((6, 7))
+    cell = InPlace(adam_update(), weight.copy(), np.zeros((6, 7), F32), np.zeros((6, 7), F32))
+    numbers = [F32([value]) for value in (0.7, EPS, 0.3, 0.1)]
+    for _ in range(3):
+        result = cell(*map(Tensor, (gradient, F32([0.5, 2.0]), SETTINGS, *numbers)))
+        for rate in result:
+            moments = first, second, gradient, F32([0.5, 2.0])
+            weight, first, second = reference.adam_update(weight, *moments, BETAS, 0.7, EPS, 0.3, 0.1)
+            assert (rate.asnumpy() == numbers[2]).all()
+        for state, expected in zip(cell.state, (weight, first, second)):
+            assert_close(state, expected)
 
 
 def test_directions_are_the_steps_of_the_framework(mode: int) -> None:
