@@ -33,7 +33,8 @@ int Prepare(float probability, const int32_t* seed, int32_t site, int64_t batch,
             int64_t head_size, thor::AttentionShape* shape, thor::Dropout* dropout) {
   if (!MakeShape(batch, heads, length, head_size, shape)) return THOR_BAD_SIZE;
   if (!seed) return THOR_NULL_POINTER;
-  return thor::MakeDropout(probability, seed, site, batch * heads * length * length, dropout) ? THOR_OK : THOR_BAD_VALUE;
+  return thor::MakeDropout(probability, seed, site, batch * heads * length * length, dropout) ? THOR_OK
+                                                                                              : THOR_BAD_VALUE;
 }
 
 // head(index, scratch) for every head of every sequence.

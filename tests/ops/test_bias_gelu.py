@@ -11,7 +11,6 @@ from mindspore import Tensor, ops
 
 from bert_thor.ops.bias_gelu import bias_gelu
 
-
 ROOT_HALF = math.sqrt(0.5)  # graph mode of MindSpore 2.0 cannot call math
 
 
