@@ -17,6 +17,8 @@ struct All {};
 struct First {
   int count;
 };
+// All, at an address that StoreStream takes.
+struct Streamed : All {};
 
 }  // namespace
 
@@ -37,6 +39,38 @@ template <typename Step>
 THOR_INLINE void ForEachVector(int64_t n, Step step) {
   int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes) step(j, All{});
+  if (j < n) step(j, First{static_cast<int>(n - j)});
+}
+
+template <typename T>
+THOR_INLINE void StoreOutput(T* p, Floats a, All lanes) {
+  Store(p, a, lanes);
+}
+template <typename T>
+THOR_INLINE void StoreOutput(T* p, Floats a, First lanes) {
+  Store(p, a, lanes);
+}
+template <typename T>
+THOR_INLINE void StoreOutput(T* p, Floats a, Streamed) {
+  StoreStream(p, a);
+}
+
+// Elements from p to the next address that StoreStream takes.
+template <typename T>
+inline int64_t UnalignedElements(const T* p) {
+  constexpr uintptr_t kBytes = kLanes * sizeof(T);
+  return static_cast<int64_t>((0 - reinterpret_cast<uintptr_t>(p)) % kBytes / sizeof(T));
+}
+
+// As ForEachVector, for a step that ends in StoreOutput(output + offset, ..., lanes). To stream, the vectors follow
+// the alignment of `output`; the elements before the first and after the last of them are stored as usual.
+template <typename T, typename Step>
+THOR_INLINE void ForEachOutputVector(const T* output, int64_t n, bool stream, Step step) {
+  const int64_t head = UnalignedElements(output);
+  if (!stream || head + kLanes > n) return ForEachVector(n, step);
+  if (head > 0) step(0, First{static_cast<int>(head)});
+  int64_t j = head;
+  for (; j + kLanes <= n; j += kLanes) step(j, Streamed{});
   if (j < n) step(j, First{static_cast<int>(n - j)});
 }
 

@@ -39,6 +39,14 @@ inline void Store(float* p, Floats a, First lanes) {
   _mm256_maskstore_ps(p + 8, LaneMask(lanes, 8), a.high);
 }
 
+// Past the caches: the line is not read first. p is aligned to the bytes of sixteen elements.
+inline void StoreStream(float* p, Floats a) {
+  _mm256_stream_ps(p, a.low);
+  _mm256_stream_ps(p + 8, a.high);
+}
+inline void StreamFence() { _mm_sfence(); }
+inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
 inline __m256 Widen(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }
 inline __m128i Narrow(__m256 a) {
@@ -62,6 +70,10 @@ inline Floats Load(const uint16_t* p, First lanes) {
 inline void Store(uint16_t* p, Floats a, All) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), Narrow(a.low));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), Narrow(a.high));
+}
+inline void StoreStream(uint16_t* p, Floats a) {
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), Narrow(a.low));
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p + 8), Narrow(a.high));
 }
 inline void Store(uint16_t* p, Floats a, First lanes) {
   uint16_t copy[kLanes];

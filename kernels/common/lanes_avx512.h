@@ -29,6 +29,11 @@ inline Floats Load(const float* p, First lanes) { return {_mm512_maskz_loadu_ps(
 inline void Store(float* p, Floats a, All) { _mm512_storeu_ps(p, a.v); }
 inline void Store(float* p, Floats a, First lanes) { _mm512_mask_storeu_ps(p, LaneMask(lanes), a.v); }
 
+// Past the caches: the line is not read first. p is aligned to the bytes of sixteen elements.
+inline void StoreStream(float* p, Floats a) { _mm512_stream_ps(p, a.v); }
+inline void StreamFence() { _mm_sfence(); }
+inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
 inline Floats Widen(__m256i bits) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}; }
 inline __m256i Narrow(Floats a) {
@@ -43,6 +48,7 @@ inline Floats Load(const uint16_t* p, All) { return Widen(_mm256_loadu_si256(rei
 inline Floats Load(const uint16_t* p, First lanes) { return Widen(_mm256_maskz_loadu_epi16(LaneMask(lanes), p)); }
 inline void Store(uint16_t* p, Floats a, All) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Narrow(a)); }
 inline void Store(uint16_t* p, Floats a, First lanes) { _mm256_mask_storeu_epi16(p, LaneMask(lanes), Narrow(a)); }
+inline void StoreStream(uint16_t* p, Floats a) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), Narrow(a)); }
 
 inline Floats Keep(Floats a, All) { return a; }
 inline Floats Keep(Floats a, First lanes) { return {_mm512_maskz_mov_ps(LaneMask(lanes), a.v)}; }

@@ -64,6 +64,14 @@ inline void Store(uint16_t* p, Floats a, First lanes) {
 }
 inline void Store(uint16_t* p, Floats a, All) { Store(p, a, First{kLanes}); }
 
+// No store here goes past the caches.
+template <typename T>
+inline void StoreStream(T* p, Floats a) {
+  Store(p, a, All{});
+}
+inline void StreamFence() {}
+inline void Prefetch(const void* p) { __builtin_prefetch(p); }
+
 inline Floats Keep(Floats a, All) { return a; }
 inline Floats Keep(Floats a, First lanes) {
   float kept[kLanes];

@@ -47,20 +47,31 @@ inline const float* DropoutScales(const thor::Dropout& d, uint64_t first, int co
   return buffer->scale + skip;
 }
 
+// As ForEachDropoutVector, for a step that ends in StoreOutput(output + offset, ..., lanes).
+template <typename T, typename Step>
+THOR_INLINE void ForEachDropoutOutputVector(const thor::Dropout& d, uint64_t first, const T* output, int64_t n,
+                                            bool stream, Step step) {
+  if (d.threshold == 0) {
+    ForEachOutputVector(output, n, stream, [&](int64_t j, auto lanes) { step(j, lanes, Set(1)); });
+    return;
+  }
+  DropoutBuffer buffer;
+  const int64_t head =
+      stream ? UnalignedElements(output) : 0;  // the first segment is shorter: the others start aligned
+  int64_t count = kDropoutSegment - (kLanes - head) % kLanes;
+  for (int64_t begin = 0; begin < n; begin += count, count = kDropoutSegment) {
+    if (count > n - begin) count = n - begin;
+    const float* scale = DropoutScales(d, d.first + first + begin, static_cast<int>(count), &buffer);
+    ForEachOutputVector(output + begin, count, stream,
+                        [&](int64_t j, auto lanes) { step(begin + j, lanes, Load(scale + j, lanes)); });
+  }
+}
+
 // step(offset, lanes, scale) for every sixteen elements of a row of n that starts at element `first` of this slice;
 // scale is what to multiply with. Draws nothing where nothing is dropped.
 template <typename Step>
 THOR_INLINE void ForEachDropoutVector(const thor::Dropout& d, uint64_t first, int64_t n, Step step) {
-  if (d.threshold == 0) {
-    ForEachVector(n, [&](int64_t j, auto lanes) { step(j, lanes, Set(1)); });
-    return;
-  }
-  DropoutBuffer buffer;
-  for (int64_t begin = 0; begin < n; begin += kDropoutSegment) {
-    const int64_t count = n - begin < kDropoutSegment ? n - begin : kDropoutSegment;
-    const float* scale = DropoutScales(d, d.first + first + begin, static_cast<int>(count), &buffer);
-    ForEachVector(count, [&](int64_t j, auto lanes) { step(begin + j, lanes, Load(scale + j, lanes)); });
-  }
+  ForEachDropoutOutputVector(d, first, static_cast<const float*>(nullptr), n, false, step);
 }
 
 }  // namespace

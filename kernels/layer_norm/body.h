@@ -8,7 +8,12 @@ namespace {
 
 template <typename T>
 void Gradient(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta) {
-  GradientOfRows(a, begin, end, dgamma, dbeta, [](int64_t, int64_t) {});
+  const int64_t h = a.features;
+  GradientOfRows(a, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient) {
+    T* dx = a.dx + row * h;
+    ForEachOutputVector(dx, h, a.stream,
+                        [=](int64_t j, auto lanes) { StoreOutput(dx + j, gradient(j, lanes), lanes); });
+  });
 }
 
 constexpr thor::LayerNormImplementation kImplementation = {{NormalizeRows<float>, Gradient<float>},

@@ -14,6 +14,7 @@ struct LayerNormArguments {
   int64_t features;
   T* y;
   float *mean, *rstd;
+  bool stream;  // y past the caches
 };
 
 template <typename T>
@@ -22,6 +23,7 @@ struct LayerNormGradArguments {
   const float *gamma, *mean, *rstd;
   int64_t features;
   T* dx;
+  bool stream;  // dx past the caches
 };
 
 template <typename T>

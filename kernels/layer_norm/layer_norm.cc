@@ -47,25 +47,30 @@ extern "C" {
 
 int thor_layer_norm_f32(const float* x, const float* gamma, const float* beta, float eps, int64_t rows,
                         int64_t features, float* y, float* mean, float* rstd, int threads) {
-  return Forward(THOR_CHOOSE(thor::layer_norm).f32, {x, gamma, beta, eps, features, y, mean, rstd}, rows, threads);
+  return Forward(THOR_CHOOSE(thor::layer_norm).f32,
+                 {x, gamma, beta, eps, features, y, mean, rstd, thor::Streams<float>(rows, features)}, rows, threads);
 }
 
 int thor_layer_norm_bf16(const uint16_t* x, const float* gamma, const float* beta, float eps, int64_t rows,
                          int64_t features, uint16_t* y, float* mean, float* rstd, int threads) {
-  return Forward(THOR_CHOOSE(thor::layer_norm).bf16, {x, gamma, beta, eps, features, y, mean, rstd}, rows, threads);
+  return Forward(THOR_CHOOSE(thor::layer_norm).bf16,
+                 {x, gamma, beta, eps, features, y, mean, rstd, thor::Streams<uint16_t>(rows, features)}, rows,
+                 threads);
 }
 
 int thor_layer_norm_grad_f32(const float* dy, const float* x, const float* gamma, const float* mean, const float* rstd,
                              int64_t rows, int64_t features, float* dx, float* dgamma, float* dbeta, int threads) {
-  return Backward(THOR_CHOOSE(thor::layer_norm).f32, {dy, x, gamma, mean, rstd, features, dx}, rows, dgamma, dbeta,
+  return Backward(THOR_CHOOSE(thor::layer_norm).f32,
+                  {dy, x, gamma, mean, rstd, features, dx, thor::Streams<float>(rows, features)}, rows, dgamma, dbeta,
                   threads);
 }
 
 int thor_layer_norm_grad_bf16(const uint16_t* dy, const uint16_t* x, const float* gamma, const float* mean,
                               const float* rstd, int64_t rows, int64_t features, uint16_t* dx, float* dgamma,
                               float* dbeta, int threads) {
-  return Backward(THOR_CHOOSE(thor::layer_norm).bf16, {dy, x, gamma, mean, rstd, features, dx}, rows, dgamma, dbeta,
-                  threads);
+  return Backward(THOR_CHOOSE(thor::layer_norm).bf16,
+                  {dy, x, gamma, mean, rstd, features, dx, thor::Streams<uint16_t>(rows, features)}, rows, dgamma,
+                  dbeta, threads);
 }
 
 int thor_layer_norm(THOR_AOT_PARAMETERS) {

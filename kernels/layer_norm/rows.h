@@ -7,37 +7,49 @@
 
 namespace {
 
-template <typename T>
-void NormalizeRows(const thor::LayerNormArguments<T>& a, int64_t begin, int64_t end) {
+// prefetch(offset) is called along the row while it is in the nearest cache: memory can fetch the next one meanwhile.
+template <typename T, typename Prefetcher>
+THOR_INLINE void NormalizeRow(const thor::LayerNormArguments<T>& a, int64_t r, Prefetcher prefetch) {
   const int64_t h = a.features;
-  for (int64_t r = begin; r < end; ++r) {
-    const T* x = a.x + r * h;
-    T* y = a.y + r * h;
-    const float mean = SumOverVectors(h, [=](int64_t j, auto lanes) { return Load(x + j, lanes); }) / h;
-    const Floats center = Set(mean);
-    const float variance = SumOverVectors(h,
-                                          [=](int64_t j, auto lanes) {
-                                            const Floats d = Keep(Load(x + j, lanes) - center, lanes);
-                                            return d * d;
-                                          }) /
-                           h;
-    const float rstd = 1.0f / __builtin_sqrtf(variance + a.eps);
-    const Floats scale = Set(rstd);
-    ForEachVector(h, [&](int64_t j, auto lanes) {
-      const Floats xhat = (Load(x + j, lanes) - center) * scale;
-      Store(y + j, MultiplyAdd(xhat, Load(a.gamma + j, lanes), Load(a.beta + j, lanes)), lanes);
-    });
-    a.mean[r] = mean;
-    a.rstd[r] = rstd;
-  }
+  const T* x = a.x + r * h;
+  T* y = a.y + r * h;
+  const float mean = SumOverVectors(h, [=](int64_t j, auto lanes) { return Load(x + j, lanes); }) / h;
+  const Floats center = Set(mean);
+  const float variance = SumOverVectors(h,
+                                        [=](int64_t j, auto lanes) {
+                                          prefetch(j);
+                                          const Floats d = Keep(Load(x + j, lanes) - center, lanes);
+                                          return d * d;
+                                        }) /
+                         h;
+  const float rstd = 1.0f / __builtin_sqrtf(variance + a.eps);
+  const Floats scale = Set(rstd);
+  const float *gamma = a.gamma, *beta = a.beta;
+  ForEachOutputVector(y, h, a.stream, [=](int64_t j, auto lanes) {
+    const Floats xhat = (Load(x + j, lanes) - center) * scale;
+    StoreOutput(y + j, MultiplyAdd(xhat, Load(gamma + j, lanes), Load(beta + j, lanes)), lanes);
+  });
+  a.mean[r] = mean;
+  a.rstd[r] = rstd;
 }
 
-// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows.
-template <int R, typename T>
-void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, float* dgamma, float* dbeta) {
+template <typename T>
+void NormalizeRows(const thor::LayerNormArguments<T>& a, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r) {
+    const T* next = a.x + (r + 1 < end ? r + 1 : r) * a.features;
+    NormalizeRow(a, r, [=](int64_t j) { Prefetch(next + j); });
+  }
+  StreamFence();
+}
+
+// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient)
+// stores the sixteen elements of dx that gradient(j, lanes) gives; the rows `ahead` elements further are fetched then.
+template <int R, typename T, typename Finish>
+void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int64_t ahead, float* dgamma, float* dbeta,
+                     Finish finish) {
   const int64_t h = a.features;
   const T *dy = a.dy + row * h, *x = a.x + row * h;
-  T* dx = a.dx + row * h;
+  const float* gamma_row = a.gamma;  // a copy, which no store can reach
   Floats mean[R], rstd[R], sum_g[R], sum_gx[R];
   for (int r = 0; r < R; ++r) {
     mean[r] = Set(a.mean[row + r]);
@@ -61,32 +73,31 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, floa
   });
   for (int r = 0; r < R; ++r) {
     const Floats mean_g = Set(SumLanes(sum_g[r]) / h), mean_gx = Set(SumLanes(sum_gx[r]) / h);
-    ForEachVector(h, [&](int64_t j, auto lanes) {
-      const Floats g = Load(dy + r * h + j, lanes) * Load(a.gamma + j, lanes);
-      const Floats xhat = (Load(x + r * h + j, lanes) - mean[r]) * rstd[r];
-      Store(dx + r * h + j, rstd[r] * (g - mean_g - xhat * mean_gx), lanes);
+    const Floats mean_x = mean[r], scale = rstd[r];
+    const T *dy_row = dy + r * h, *x_row = x + r * h;
+    finish(row + r, [=](int64_t j, auto lanes) {
+      Prefetch(dy_row + ahead + j);
+      Prefetch(x_row + ahead + j);
+      const Floats g = Load(dy_row + j, lanes) * Load(gamma_row + j, lanes);
+      const Floats xhat = (Load(x_row + j, lanes) - mean_x) * scale;
+      return scale * (g - mean_g - xhat * mean_gx);
     });
   }
 }
 
-// dx of rows [begin, end); dgamma and dbeta get the sums over these rows. after(row, rows) follows each group of rows
-// while they are in the nearest cache.
-template <typename T, typename After>
+// dgamma and dbeta get the sums over rows [begin, end); finish(row, gradient) stores dx of each, as in GradientOfGroup.
+// Two rows and what they are summed with fit in the nearest cache, with the next two on their way.
+template <typename T, typename Finish>
 void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta,
-                    After after) {
+                    Finish finish) {
   ForEachVector(a.features, [&](int64_t j, auto lanes) {
     Store(dgamma + j, Set(0), lanes);
     Store(dbeta + j, Set(0), lanes);
   });
   int64_t r = begin;
-  for (; r + 4 <= end; r += 4) {
-    GradientOfGroup<4>(a, r, dgamma, dbeta);
-    after(r, 4);
-  }
-  for (; r < end; ++r) {
-    GradientOfGroup<1>(a, r, dgamma, dbeta);
-    after(r, 1);
-  }
+  for (; r + 2 <= end; r += 2) GradientOfGroup<2>(a, r, r + 4 <= end ? 2 * a.features : 0, dgamma, dbeta, finish);
+  if (r < end) GradientOfGroup<1>(a, r, 0, dgamma, dbeta, finish);
+  StreamFence();
 }
 
 }  // namespace

@@ -20,8 +20,21 @@ void ResidualForward(const thor::ResidualDropoutArguments<T>& a, int64_t begin, 
       const Floats term = Load(x + j, lanes) + Load(bias + j, lanes);
       Store(sum + j, MultiplyAdd(term, scale, Load(residual + j, lanes)), lanes);
     });
-    NormalizeRows(a.norm, r, r + 1);
+    const int64_t ahead = r + 1 < end ? h : 0;
+    NormalizeRow(a.norm, r, [=](int64_t j) {
+      Prefetch(x + ahead + j);
+      Prefetch(residual + ahead + j);
+    });
   }
+  StreamFence();
+}
+
+// a as T holds it.
+template <typename T>
+THOR_INLINE Floats RoundTo(Floats a) {
+  T rounded[kLanes];
+  Store(rounded, a, All{});
+  return Load(rounded, All{});
 }
 
 template <typename T>
@@ -29,16 +42,16 @@ void ResidualBackward(const thor::ResidualDropoutGradArguments<T>& a, int64_t be
                       float* dgamma, float* dbeta) {
   const int64_t h = a.norm.features;
   ForEachVector(h, [=](int64_t j, auto lanes) { Store(dbias + j, Set(0), lanes); });
-  GradientOfRows(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, int64_t rows) {
-    for (int64_t r = row; r < row + rows; ++r) {
-      const T* dresidual = a.norm.dx + r * h;
-      T* dx = a.dx + r * h;
-      ForEachDropoutVector(a.dropout, r * h, h, [=](int64_t j, auto lanes, Floats scale) {
-        const Floats d = Load(dresidual + j, lanes) * scale;
-        Store(dx + j, d, lanes);
-        Store(dbias + j, Load(dbias + j, lanes) + d, lanes);
-      });
-    }
+  GradientOfRows(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient) {
+    T *dresidual = a.norm.dx + row * h, *dx = a.dx + row * h;
+    const bool stream = a.norm.stream && UnalignedElements(dresidual) == UnalignedElements(dx);
+    ForEachDropoutOutputVector(a.dropout, row * h, dx, h, stream, [=](int64_t j, auto lanes, Floats scale) {
+      const Floats stored = RoundTo<T>(gradient(j, lanes));
+      const Floats d = stored * scale;
+      StoreOutput(dresidual + j, stored, lanes);
+      StoreOutput(dx + j, d, lanes);
+      Store(dbias + j, Load(dbias + j, lanes) + d, lanes);
+    });
   });
 }
 

@@ -55,8 +55,13 @@ int thor_residual_dropout_layer_norm_f32(const float* x, const float* bias, cons
                                          int32_t site, int64_t rows, int64_t features, float* y, float* sum,
                                          float* mean, float* rstd, int threads) {
   return Forward<float>(THOR_CHOOSE(thor::residual_dropout_layer_norm).f32,
-                        {{}, x, bias, residual, sum, {sum, gamma, beta, eps, features, y, mean, rstd}}, probability,
-                        seed, site, rows, threads);
+                        {{},
+                         x,
+                         bias,
+                         residual,
+                         sum,
+                         {sum, gamma, beta, eps, features, y, mean, rstd, thor::Streams<float>(rows, features)}},
+                        probability, seed, site, rows, threads);
 }
 
 int thor_residual_dropout_layer_norm_bf16(const uint16_t* x, const float* bias, const uint16_t* residual,
@@ -64,17 +69,23 @@ int thor_residual_dropout_layer_norm_bf16(const uint16_t* x, const float* bias, 
                                           const int32_t* seed, int32_t site, int64_t rows, int64_t features,
                                           uint16_t* y, uint16_t* sum, float* mean, float* rstd, int threads) {
   return Forward<uint16_t>(THOR_CHOOSE(thor::residual_dropout_layer_norm).bf16,
-                           {{}, x, bias, residual, sum, {sum, gamma, beta, eps, features, y, mean, rstd}}, probability,
-                           seed, site, rows, threads);
+                           {{},
+                            x,
+                            bias,
+                            residual,
+                            sum,
+                            {sum, gamma, beta, eps, features, y, mean, rstd, thor::Streams<uint16_t>(rows, features)}},
+                           probability, seed, site, rows, threads);
 }
 
 int thor_residual_dropout_layer_norm_grad_f32(const float* dy, const float* sum, const float* gamma, const float* mean,
                                               const float* rstd, float probability, const int32_t* seed, int32_t site,
                                               int64_t rows, int64_t features, float* dx, float* dbias, float* dresidual,
                                               float* dgamma, float* dbeta, int threads) {
-  return Backward<float>(THOR_CHOOSE(thor::residual_dropout_layer_norm).f32,
-                         {{}, dx, {dy, sum, gamma, mean, rstd, features, dresidual}}, probability, seed, site, rows,
-                         dbias, dgamma, dbeta, threads);
+  return Backward<float>(
+      THOR_CHOOSE(thor::residual_dropout_layer_norm).f32,
+      {{}, dx, {dy, sum, gamma, mean, rstd, features, dresidual, thor::Streams<float>(rows, features)}}, probability,
+      seed, site, rows, dbias, dgamma, dbeta, threads);
 }
 
 int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, const uint16_t* sum, const float* gamma,
@@ -82,9 +93,10 @@ int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, const uint16_
                                                const int32_t* seed, int32_t site, int64_t rows, int64_t features,
                                                uint16_t* dx, float* dbias, uint16_t* dresidual, float* dgamma,
                                                float* dbeta, int threads) {
-  return Backward<uint16_t>(THOR_CHOOSE(thor::residual_dropout_layer_norm).bf16,
-                            {{}, dx, {dy, sum, gamma, mean, rstd, features, dresidual}}, probability, seed, site, rows,
-                            dbias, dgamma, dbeta, threads);
+  return Backward<uint16_t>(
+      THOR_CHOOSE(thor::residual_dropout_layer_norm).bf16,
+      {{}, dx, {dy, sum, gamma, mean, rstd, features, dresidual, thor::Streams<uint16_t>(rows, features)}}, probability,
+      seed, site, rows, dbias, dgamma, dbeta, threads);
 }
 
 int thor_residual_dropout_layer_norm(THOR_AOT_PARAMETERS) {

@@ -10,11 +10,13 @@
  * norm as in layer_norm/layer_norm.h: layout, numerics, determinism and the treatment of NaN are theirs.
  * Layout: x, residual, y, sum, dy, dx, dresidual [rows, features] row-major and contiguous; bias, gamma, beta
  * and their gradients [features]; mean, rstd [rows]. The suffix names the storage of the matrices (bf16: bfloat16 bit
- * patterns). seed: {key[0], key[1], step, slice}; site: which dropout of the network. probability 0: sum is residual + (x +
- * bias) exactly. Aliasing: sum may be x or residual, y may be x or residual but not sum; dresidual may be dy, not dx.
- * Alignment: that of the element type. Cost: forward 11 rows features FLOP, 4 passes over memory; backward 17 rows
- * features FLOP, 4 passes; each about 2 integer operations per element for the generator. Errors: features < 1 or rows
- * < 0: THOR_BAD_SIZE; eps negative or NaN, probability not in [0, 1): THOR_BAD_VALUE. */
+ * patterns). seed: {key[0], key[1], step, slice}; site: which dropout of the network. probability 0: sum is residual +
+ * (x + bias) exactly. Aliasing: sum may be x or residual, y may be x or residual but not sum; dresidual may be dy, not
+ * dx. Caches: y, dx and dresidual of 8 MiB and more are stored past them, with the same bits; dx and dresidual where
+ * both have the same alignment to 64 bytes (bf16: 32). Alignment: that of the element type. Cost: forward 11 rows
+ * features FLOP, 4 passes over memory; backward 17 rows features FLOP, 4 passes; each about 2 integer operations per
+ * element for the generator. Errors: features < 1 or rows < 0: THOR_BAD_SIZE; eps negative or NaN, probability not in
+ * [0, 1): THOR_BAD_VALUE. */
 #ifndef THOR_RESIDUAL_DROPOUT_LAYER_NORM_H_
 #define THOR_RESIDUAL_DROPOUT_LAYER_NORM_H_
 

@@ -24,7 +24,7 @@ MUTANTS = [
     (PHILOX, "d.first + first + begin,", "d.first + first,", "every segment the same mask"),
     (PHILOX, "d.first + first + begin,", "first + begin,", "every slice the same mask"),
     ("kernels/common/dropout.h", "static_cast<uint64_t>(elements)", "1", "slices overlap"),
-    (PHILOX, "n - begin < kDropoutSegment ? n - begin : kDropoutSegment", "kDropoutSegment", "past the end"),
+    (PHILOX, "if (count > n - begin) count = n - begin;", "", "past the end"),
     ("kernels/common/dropout.h", "1.0 / (1.0 - p)", "1.0", "kept elements not scaled"),
     ("kernels/common/dropout.h", "probability < 1", "probability <= 1", "probability 1 accepted"),
     (

@@ -14,19 +14,19 @@ MUTANTS = [
     (
         ROWS,
         "const Floats d = Keep(Load(x + j, lanes) - center, lanes);\n"
-        "                                            return d * d;\n"
-        "                                          }) /\n"
-        "                           h;",
+        "                                          return d * d;\n"
+        "                                        }) /\n"
+        "                         h;",
         "const Floats d = Load(x + j, lanes);\n"
-        "                                            return d * d;\n"
-        "                                          }) /\n"
-        "                           h - mean * mean;",
+        "                                          return d * d;\n"
+        "                                        }) /\n"
+        "                         h - mean * mean;",
         "one-pass variance",
     ),
     (
         ROWS,
-        "Load(a.gamma + j, lanes), Load(a.beta + j, lanes)",
-        "Load(a.beta + j, lanes), Load(a.gamma + j, lanes)",
+        "Load(gamma + j, lanes), Load(beta + j, lanes)",
+        "Load(beta + j, lanes), Load(gamma + j, lanes)",
         "gamma and beta swapped",
     ),
     (ROWS, "a.rstd[r] = rstd;", "a.rstd[r] = variance;", "variance instead of rstd"),
@@ -46,8 +46,8 @@ MUTANTS = [
     (ROWS, "beta_sum = beta_sum + d;", "beta_sum = beta_sum + g;", "gamma inside dbeta"),
     (
         ROWS,
-        "for (; r < end; ++r) {\n    GradientOfGroup<1>(a, r, dgamma, dbeta);",
-        "for (; r + 1 < end; ++r) {\n    GradientOfGroup<1>(a, r, dgamma, dbeta);",
+        "if (r < end) GradientOfGroup<1>",
+        "if (r + 1 < end) GradientOfGroup<1>",
         "last row dropped",
     ),
     (ROWS, "Store(dbeta + j, Set(0), lanes);", "Store(dbeta + j, Set(1), lanes);", "sums do not start at zero"),
@@ -58,6 +58,18 @@ MUTANTS = [
         "wrong column of gamma",
     ),
     (ROWS, "mean[r] = Set(a.mean[row + r]);", "mean[r] = Set(a.mean[row]);", "mean of the group's first row"),
+    (
+        "kernels/common/lanes.h",
+        "int64_t j = head;\n  for (; j + kLanes <= n; j += kLanes) step(j, Streamed{});",
+        "int64_t j = 0;\n  for (; j + kLanes <= n; j += kLanes) step(j, Streamed{});",
+        "streamed to where a row starts",
+    ),
+    (
+        "kernels/common/lanes.h",
+        "if (head > 0) step(0, First{static_cast<int>(head)});",
+        "",
+        "elements before the first streamed vector forgotten",
+    ),
     ("kernels/layer_norm/layer_norm.cc", "if (!(a.eps >= 0)) return THOR_BAD_VALUE;", "", "bad eps accepted"),
     ("kernels/layer_norm/layer_norm.cc", "features < 1", "features < 0", "no feature accepted"),
     (

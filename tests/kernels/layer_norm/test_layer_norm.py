@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aot
 import numpy as np
 import pytest
@@ -119,6 +121,29 @@ def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
         expected = native.layer_norm_grad(from_bf16(inputs[0]), from_bf16(inputs[1]), gamma, mean, rstd)
         assert (outputs[0] == to_bf16(expected[0])).all()
         assert (outputs[1] == expected[1]).all() and (outputs[2] == expected[2]).all()
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("dtype, rows, features", [(F32, 2048, 1024), (F32, 2100, 1030), (np.uint16, 4200, 1030)])
+def test_large_outputs_have_the_bits_of_small_ones(
+    instruction_set: int, dtype: Any, rows: int, features: int, offset: int
+) -> None:
+    """From 8 MiB on they are stored past the caches; rows of 1030 elements start at every alignment."""
+    x, gamma, beta = forward_problem(rows, features)
+    dy = x[::-1].copy()
+    if dtype is np.uint16:
+        dy, x = to_bf16(dy), to_bf16(x)
+    assert x.nbytes >= 8 << 20
+    y, mean, rstd = call_guarded(
+        native.layer_norm, (x, gamma, beta, EPS), [x.shape, (rows,), (rows,)], [dtype, F32, F32], offset
+    )
+    inputs = (dy, x, gamma, mean, rstd)
+    dx = call_guarded(native.layer_norm_grad, inputs, [x.shape, (features,), (features,)], [dtype, F32, F32], offset)[0]
+    for begin in range(0, rows, 700):
+        part = slice(begin, begin + 700)
+        small = native.layer_norm(x[part], gamma, beta, EPS)
+        assert (y[part] == small[0]).all() and (mean[part] == small[1]).all() and (rstd[part] == small[2]).all()
+        assert (dx[part] == native.layer_norm_grad(dy[part], x[part], gamma, mean[part], rstd[part])[0]).all()
 
 
 def test_bfloat16_rounds_to_nearest_even(instruction_set: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import aot
 import numpy as np
 import pytest
-from buffers import OFFSETS
+from buffers import OFFSETS, Guarded
 from comparison import (
     UNIT,
     assert_entry_point,
@@ -153,6 +153,49 @@ def test_slices_of_the_rows_drop_what_the_whole_drops(instruction_set: int) -> N
         part = native.residual_dropout_layer_norm(x[rows], bias, residual[rows], gamma, beta, EPS, *tail)
         gradient = native.residual_dropout_layer_norm_grad(dy[rows], part[1], gamma, part[2], part[3], *tail)[0]
         assert (part[0] == y[rows]).all() and (gradient == dx[rows]).all()
+
+
+@pytest.mark.parametrize("offsets", [(0, 0), (1, 1), (0, 3)])
+@pytest.mark.parametrize("dtype, rows, features", [(F32, 2048, 1024), (F32, 2100, 1030), (np.uint16, 4200, 1030)])
+def test_large_outputs_have_the_bits_of_small_ones(
+    instruction_set: int, dtype: Any, rows: int, features: int, offsets: tuple[int, int]
+) -> None:
+    """From 8 MiB on they are stored past the caches; the two outputs of a row may be aligned differently."""
+    x, bias, residual, gamma, beta = forward_problem(rows, features)
+    if dtype is np.uint16:
+        x, residual = to_bf16(x), to_bf16(residual)
+    assert x.nbytes >= 8 << 20
+
+    def outputs(vectors: list[int]) -> tuple[list[Guarded], list[Guarded]]:
+        return [Guarded(x.shape, dtype, offset) for offset in offsets], [Guarded((n,), F32, 1) for n in vectors]
+
+    def run(
+        function: Any, inputs: Any, matrices: list[Guarded], vectors: list[Guarded], order: str
+    ) -> list[np.ndarray]:
+        remaining = {"m": iter(matrices), "v": iter(vectors)}
+        function(*inputs, out=tuple(next(remaining[kind]).array for kind in order))
+        for output in (*matrices, *vectors):
+            output.assert_intact()
+        return [matrix.array for matrix in matrices]
+
+    for probability in (0.0, 0.1):
+        tail = (probability, SEED, SITE)
+        matrices, vectors = outputs([rows, rows])
+        inputs: Any = (x, bias, residual, gamma, beta, EPS, *tail)
+        y, total = run(native.residual_dropout_layer_norm, inputs, matrices, vectors, "mmvv")
+        mean, rstd = (vector.array for vector in vectors)
+        saved = (residual, total, gamma, mean, rstd, *tail)
+        dx, dresidual = run(native.residual_dropout_layer_norm_grad, saved, *outputs([features] * 3), "mvmvv")
+        scale = dropout_scale(x.shape, *tail)
+        wide = from_bf16(dresidual) if dtype is np.uint16 else dresidual
+        kept = wide * scale
+        assert (dx == (to_bf16(kept) if dtype is np.uint16 else kept)).all()
+        for begin in range(0, rows, 700):
+            part = slice(begin, begin + 700)
+            small = layer_norm_native.layer_norm(total[part], gamma, beta, EPS)
+            assert (y[part] == small[0]).all() and (mean[part] == small[1]).all()
+            arguments = (residual[part], total[part], gamma, mean[part], rstd[part])
+            assert (dresidual[part] == layer_norm_native.layer_norm_grad(*arguments)[0]).all()
 
 
 def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
