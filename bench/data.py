@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_thor.kernels.arrays import empty_array
+
 Array = npt.NDArray[Any]
 
 SEED = np.array([1, 2, 3, 4], np.int32)
@@ -14,9 +16,15 @@ PROBABILITY = 0.1
 
 
 def normal(*shape: int, dtype: str = "fp32", seed: int = 0) -> Array:
-    """Standard normal numbers: float32, or bfloat16 bit patterns as uint16 (cut off, not rounded)."""
+    """Standard normal numbers: float32, or bfloat16 bit patterns as uint16 (cut off, not rounded).
+
+    They start at a cache line, as the tensors of MindSpore and PyTorch do.
+    """
     x = np.random.default_rng(seed).standard_normal(shape, np.float32)
-    return x if dtype == "fp32" else (x.view(np.uint32) >> 16).astype(np.uint16)
+    x = x if dtype == "fp32" else (x.view(np.uint32) >> 16).astype(np.uint16)
+    aligned = empty_array(x.shape, x.dtype.type)
+    aligned[...] = x
+    return aligned
 
 
 def to_torch(torch: Any, array: Array) -> Any:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+CACHE_LINE = 64  # bytes
+
+
+def empty_array(shape: tuple[int, ...], dtype: type) -> Array:
+    """A new array that starts at a cache line, as kernels like their outputs best; NumPy's own start 16 bytes past one."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def check_array(
@@ -30,7 +41,7 @@ def make_outputs(
 ) -> tuple[Array, ...]:
     """New arrays of these shapes and types, or the ones in `out` once they are checked to fit and to be writable."""
     if out is None:
-        return tuple(np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes))
+        return tuple(empty_array(shape, dtype) for shape, dtype in zip(shapes, dtypes))
     if len(out) != len(shapes):
         raise ValueError(f"{operation}: out has {len(out)} arrays; pass {len(shapes)}.")
     for i, (array, shape, dtype) in enumerate(zip(out, shapes, dtypes)):
