@@ -64,13 +64,14 @@ def test_a_wrong_kernel_is_found(
     operation: str, spoil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     native = import_module(f"bert_thor.kernels.{operation}.native")
-    right = getattr(native, operation)
+    function = {"momentum": "nesterov_momentum"}.get(operation, operation)
+    right = getattr(native, function)
 
     def wrong(*arguments: Any) -> Any:
         outputs = right(*arguments)
         return (spoil(outputs[0]), *outputs[1:]) if isinstance(outputs, tuple) else spoil(outputs)
 
-    monkeypatch.setattr(native, operation, wrong)
+    monkeypatch.setattr(native, function, wrong)
     monkeypatch.setattr(self_test, "operations", lambda: [operation])
     assert main(["doctor", "--run", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
