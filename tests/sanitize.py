@@ -32,7 +32,8 @@ def check(kind: str, selection: list[str]) -> bool:
     """Build with the sanitizer, run the tests, print the verdict."""
     sanitizers, library, options = {
         "address": ("address,undefined", "libasan.so", {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0"}),
-        "thread": ("thread", "libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1"}),
+        # A test forks while the pool has threads, which the thread sanitizer refuses unless told otherwise.
+        "thread": ("thread", "libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}),
     }[kind]
     options["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
     options["LD_PRELOAD"] = f"{compiler_library(library)} {compiler_library('libstdc++.so')}"
