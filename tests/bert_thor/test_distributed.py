@@ -29,7 +29,7 @@ SCHEDULE = (
     *("--batch-size", "8", "--refresh-interval", "5", "--log-interval", "10", "--checkpoint-interval", "10"),
     *("--seed", "3"),
 )
-LOST = "processes have not found each other"
+LOST = ("processes have not found each other", "The state of the cluster is error")
 LIMIT = 240.0
 """Seconds that a few processes may take to start and compile on a busy machine."""
 
@@ -51,7 +51,7 @@ def together(ranks: int, folder: Path, arguments: list[str]) -> list[str]:
         with Ranks(ranks, folder, arguments) as group:
             statuses = group.wait(LIMIT)
             logs = [group.log(rank) for rank in range(ranks)]
-        if version() >= (2, 10) or not any(LOST in log for log in logs):
+        if version() >= (2, 10) or not any(sign in log for log in logs for sign in LOST):
             break
     assert statuses == [0] * ranks, "\n".join(logs)
     return logs
@@ -85,7 +85,7 @@ def test_two_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -
     logs = together(2, tmp_path, command(prepared, tmp_path / "run", 20))
     assert_follows(tmp_path / "run", alone)
     assert all("step: 20," in log for log in logs)
-    assert "kronecker" in logs[0] and "kronecker" not in logs[1], "the table is printed once"
+    assert sum("kronecker" in log for log in logs) == 1, "the table is printed once, by whichever process is rank 0"
 
 
 @pytest.mark.long
