@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bert_thor.kernels.parts import scaled_parts
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
@@ -53,8 +55,7 @@ def _moved(
     correction: float,
     eps: float,
 ) -> tuple[Float64, Float64, Float64]:
-    parts, values = np.asarray(factors, np.float64), np.asarray(gradient, np.float64)
-    g = (values.reshape(len(parts), -1) * parts[:, None]).reshape(values.shape)
+    g = scaled_parts(gradient, factors)
     m = betas[0] * np.asarray(first, np.float64) + (1.0 - betas[0]) * g
     v = betas[1] * np.asarray(second, np.float64) + (1.0 - betas[1]) * g * g
     return m, v, correction * m / (np.sqrt(v) + eps)

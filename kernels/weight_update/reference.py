@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bert_thor.kernels.parts import scaled_parts
+
 
 def weight_update(
     weight: ArrayLike, direction: ArrayLike, factors: ArrayLike, rate: float, decay: float
@@ -13,6 +15,5 @@ def weight_update(
 
     weight and direction have one shape; factors [parts] has an f for each of that many equal parts of it.
     """
-    parts, values = np.asarray(factors, np.float64), np.asarray(direction, np.float64)
-    step = rate * (values.reshape(len(parts), -1) * parts[:, None]).reshape(values.shape)
+    step = rate * scaled_parts(direction, factors)
     return ((1.0 - rate * decay) * np.asarray(weight, np.float64) - step).astype(np.float32)
