@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv kernels demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
