@@ -10,6 +10,7 @@ from bert_thor.kernels import davinci
 from bert_thor.kernels.davinci import tik
 
 Described = tuple[tuple[int, ...], str]
+DATA = np.ones(16384, np.float32)
 
 
 def program(
@@ -82,3 +83,20 @@ def extent(repeat: int, block_stride: int, repeat_stride: int, itemsize: int) ->
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bit for bit, all NaNs being equal."""
     return a.dtype == b.dtype and a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
+
+
+def busy(call: Callable[..., None], pipe: str, dtype: str = "float32") -> float:
+    """Cycles that a pipe is busy with ``call(t, ub)`` alone; ub is 64 KiB."""
+
+    def kernel(with_call: bool) -> float:
+        def body(t: Any, x: Any, y: Any) -> None:
+            ub = t.Tensor("float32", (16384,), name="ub", scope=tik.scope_ubuf)
+            t.data_move(ub, x, 0, 1, 2048, 0, 0)
+            if with_call:
+                call(t, ub if dtype == "float32" else ub.reinterpret_cast_to(dtype))
+            t.data_move(y, ub, 0, 1, 2048, 0, 0)
+
+        report = program(body, {"x": described(DATA)}, {"y": described(DATA)}).run(DATA).report
+        return report.busy[pipe] * report.cycles / 100
+
+    return kernel(True) - kernel(False)
