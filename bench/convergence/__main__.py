@@ -1,6 +1,6 @@
 """Does THOR learn in fewer steps and seconds than well-tuned baselines? One command, resumable:
 
-    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage tiny|mini] [--budget-minutes M] [--jobs N]
+    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage tiny|mini|seconds] [--budget-minutes M] [--jobs N]
 
 Every finished run is one JSON file in FOLDER/runs-STAGE; a run that has its file is never repeated. After each slice the results so far are
 summed up in bench/results/convergence.json and convergence.png. The protocol is in `plan.py`, the splits in `splits.py`.
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
-from plan import Spec, next_specs
+from plan import STEPS, Spec, next_specs
 from splits import prepare_splits
 from summary import summarise
 
@@ -26,34 +26,57 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 _LOCK = threading.Lock()
 _RUNNING: set[str] = set()
-"""Optimizers that have a run under way."""
+"""Keys of the runs under way."""
+_FAILED = threading.Event()
 
 
 def main() -> int:
     """Run what fits into the budget, then sum up."""
     options = _options()
-    stages = ("tiny", "mini") if options.stage == "all" else (options.stage,)
     end = time.monotonic() + 60 * options.budget_minutes if options.budget_minutes else float("inf")
-    for stage in stages:
-        splits = prepare_splits(options.work, stage, options.source)
-        with ThreadPoolExecutor(options.jobs) as pool:
-            workers = [pool.submit(worker, stage, options.work, splits, end) for _ in range(options.jobs)]
-        for future in workers:
-            future.result()
+    for stage in STEPS if options.stage == "all" else (options.stage,):
+        before = [
+            earlier
+            for earlier in list(STEPS)[: list(STEPS).index(stage)]
+            if next_specs(earlier, read_results(options.work))
+        ]
+        if before:
+            print(f"stage {stage} needs the results of stage {before[0]}, which is not complete", file=sys.stderr)
+            break
+        run_stage(stage, options, end)
     summarise(read_results(options.work), RESULTS)
     return 0
 
 
+def run_stage(stage: str, options: argparse.Namespace, end: float) -> None:
+    """All runs of a stage; those of stage seconds one after the other."""
+    splits = prepare_splits(options.work, "tiny" if stage == "tiny" else "mini", options.source)
+    jobs = 1 if stage == "seconds" else options.jobs
+    with ThreadPoolExecutor(jobs) as pool:
+        workers = [pool.submit(worker, stage, options.work, splits, end) for _ in range(jobs)]
+    for future in workers:
+        future.result()
+
+
 def worker(stage: str, work: Path, splits: Path, end: float) -> None:
-    """Make runs until the stage is complete or the time is up; never two runs of one optimizer at a time."""
-    while time.monotonic() < end:
+    """Make runs until there is none to be made or the time is up."""
+    while time.monotonic() < end and not _FAILED.is_set():
         with _LOCK:
-            specs = [spec for spec in next_specs(stage, read_results(work)) if spec.optimizer not in _RUNNING]
-            if not specs:
+            specs = [spec for spec in next_specs(stage, read_results(work)) if spec.key not in _RUNNING]
+            if specs:
+                _RUNNING.add(specs[0].key)
+            elif not _RUNNING:
                 return
-            _RUNNING.add(specs[0].optimizer)
-        run(specs[0], work, splits)
-        _RUNNING.remove(specs[0].optimizer)
+        if specs:
+            try:
+                run(specs[0], work, splits)
+            except BaseException:
+                _FAILED.set()
+                raise
+            finally:
+                _RUNNING.remove(specs[0].key)
+        else:
+            time.sleep(1)  # what comes next depends on a run that is under way
 
 
 def run(spec: Spec, work: Path, splits: Path) -> None:
@@ -68,8 +91,8 @@ def run(spec: Spec, work: Path, splits: Path) -> None:
 
 
 def read_results(work: Path) -> list[dict[str, Any]]:
-    """All finished runs of both stages."""
-    files = sorted(path for stage in ("tiny", "mini") for path in (work / f"runs-{stage}").glob("*.json"))
+    """All finished runs."""
+    files = sorted(path for stage in STEPS for path in (work / f"runs-{stage}").glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in files]
 
 
@@ -77,7 +100,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for data and runs")
     parser.add_argument("--source", nargs="+", default=["docstrings"], help="text files or folders, or: docstrings")
-    parser.add_argument("--stage", choices=("tiny", "mini", "all"), default="all", help="which stage to go on with")
+    parser.add_argument("--stage", choices=(*STEPS, "all"), default="all", help="which stage to go on with")
     parser.add_argument(
         "--budget-minutes", type=_positive, default=None, help="start no run after this time; default: go to the end"
     )
@@ -86,7 +109,7 @@ def _options() -> argparse.Namespace:
         type=int,
         choices=range(1, 65),
         default=1,
-        help="runs side by side; more than 1 makes their seconds useless",
+        help="runs side by side in the stages tiny and mini; set THOR_NUM_THREADS and OMP_NUM_THREADS to share the cores",
     )
     options = parser.parse_args()
     options.work = options.work.resolve()

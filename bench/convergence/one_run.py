@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -25,15 +24,15 @@ from bert_thor.recipes import PretrainConfig
 from bert_thor.rows import open_rows
 from bert_thor.training import Trainer
 
-EVALUATIONS = {"tiny": 5, "mini": 20}
-"""Points of a run at which both sets are evaluated, by stage."""
-ROWS = 2000
+EVALUATIONS = {"tiny": 5, "mini": 10, "seconds": 0}
+"""Points of a run at which the test set is evaluated, by stage; at the last one the validation set too."""
+ROWS = {"tiny": 2000, "mini": 1000}
 """First rows of the validation and of the test set that are used."""
 
 
 def network(stage: str) -> BertConfig:
     """Two layers of 128 (stage tiny), four of 256 (stage mini); no dropout: no run sees a row twice."""
-    size = {"tiny": ("bert-tiny", 4096, 64), "mini": ("bert-mini", 8192, 128)}[stage]
+    size = ("bert-tiny", 4096, 64) if stage == "tiny" else ("bert-mini", 8192, 128)
     return replace(
         BERT_SIZES[size[0]], vocab_size=size[1], max_position=size[2], hidden_dropout=0.0, attention_dropout=0.0
     )
@@ -41,7 +40,7 @@ def network(stage: str) -> BertConfig:
 
 def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
     """Train, with a checkpoint at every evaluation point."""
-    interval = max(1, spec["steps"] // EVALUATIONS[spec["stage"]])
+    interval = spec["steps"] // max(1, EVALUATIONS[spec["stage"]])
     config = PretrainConfig(
         data=splits / "main",
         run=folder,
@@ -60,23 +59,33 @@ def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
     return trainer
 
 
-def evaluate(trainer: Trainer, splits: Path) -> dict[str, list[dict[str, Any]]]:
-    """Accuracy and loss on validation and test rows at every checkpoint."""
+def evaluate(trainer: Trainer, splits: Path, rows: int) -> dict[str, list[dict[str, Any]]]:
+    """Accuracy and loss on test rows at every checkpoint, on validation rows at the last."""
     model, folder = trainer.model, trainer.folder
     unigram = most_frequent_label(open_rows(splits / "main", "train", model.config))
     sets = {
-        "validation": open_rows(splits / "main", "held_out", model.config, first=ROWS),
-        "test": open_rows(splits / "test", "train", model.config, first=ROWS),
+        "validation": open_rows(splits / "main", "held_out", model.config, first=rows),
+        "test": open_rows(splits / "test", "train", model.config, first=rows),
     }
-    evaluators = {name: Evaluator(model, rows, unigram, 50) for name, rows in sets.items()}
+    evaluators = {name: Evaluator(model, found, unigram, 50) for name, found in sets.items()}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in sets}
-    for step in folder.steps():
+    steps = folder.steps()
+    for step in steps:
         path = checkpoint_path(folder.checkpoints, step)
         checkpoint = load_checkpoint(path)
         assign(weights(model), checkpoint.model, path)
-        for name, evaluator in evaluators.items():
-            found[name].append(evaluator.evaluate(step, int(checkpoint.state["samples"])))
+        for name in sets if step == steps[-1] else ["test"]:
+            found[name].append(evaluators[name].evaluate(step, int(checkpoint.state["samples"])))
     return found
+
+
+def step_seconds(metrics: list[dict[str, Any]]) -> dict[str, float]:
+    """The first two steps, in which the graphs are compiled, and the medians of the later ones without and with a refresh."""
+    late: dict[bool, list[float]] = {False: [], True: []}
+    for line in metrics[2:]:
+        late[bool(line["refreshed"])].append(line["step_seconds"])
+    plain, refresh = (float(np.median(values)) if values else 0.0 for values in (late[False], late[True]))
+    return {"first_two": sum(line["step_seconds"] for line in metrics[:2]), "plain": plain, "refresh": refresh}
 
 
 def main() -> None:
@@ -84,27 +93,18 @@ def main() -> None:
     spec, splits, target = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     folder = target.with_suffix(".running")
     shutil.rmtree(folder, ignore_errors=True)
-    load, started, cpu = os.getloadavg()[0], time.time(), time.process_time()
     trainer = train(spec, splits, folder)
-    cpu = time.process_time() - cpu
     metrics = [json.loads(line) for line in trainer.folder.metrics.read_text().splitlines()]
-    steps = np.array([line["step_seconds"] for line in metrics])
-    seconds = dict(zip((line["step"] for line in metrics), np.cumsum(steps)))
-    evaluations = evaluate(trainer, splits)
+    evaluations = evaluate(trainer, splits, ROWS[spec["stage"]]) if EVALUATIONS[spec["stage"]] else {}
     for entry in (entry for entries in evaluations.values() for entry in entries):
-        entry["seconds"] = float(seconds[entry["step"]])
-    refresh = [line["refresh_seconds"] for line in metrics if line["refreshed"]]
+        entry["refreshes"] = sum(bool(line["refreshed"]) for line in metrics if line["step"] <= entry["step"])
     result = {
         "spec": spec,
         **evaluations,
         "training_loss": float(np.mean([line["loss"] or np.nan for line in metrics[-50:]])),
-        "median_step_seconds": float(np.median(steps)),
-        "median_refresh_seconds": float(np.median(refresh)) if refresh else 0.0,
-        "process_seconds_per_step": cpu / len(metrics),
-        "load": [load, os.getloadavg()[0]],
-        "cores": os.cpu_count(),
-        "started": started,
+        "step_seconds": step_seconds(metrics),
         "skipped_steps": metrics[-1]["skipped_steps"],
+        "finished": time.time(),
     }
     write_json(target, result)
     shutil.rmtree(folder)

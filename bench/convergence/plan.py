@@ -1,11 +1,12 @@
 """The protocol: which runs, in which order, decided by nothing but the results of earlier ones.
 
-tiny   For each optimizer the same 12 runs, one knob after the other, each time keeping the value with the lowest validation loss: 5
-       learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
-       the published THOR are their numbers: they get the 5 learning rates only.
-mini   The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
-       loss), then seeds with the best, five for THOR and for the better baseline. Everything else: the tuned values. THOR also with
-       shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
+tiny     For each optimizer the same 12 runs, one knob after the other, each time keeping the value with the lowest validation loss: 5
+         learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
+         the published THOR are their numbers: they get the 5 learning rates only.
+mini     The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
+         loss), then seeds with the best, five for THOR and for the better baseline. Everything else: the tuned values. THOR also with
+         shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
+seconds  What a step costs with the values chosen on mini: short runs, the optimizers in turn, alone on the machine.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
 """
@@ -17,16 +18,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+Done = dict[tuple[str, str], dict[str, Any]]
+"""Results by stage and key."""
+
 OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor-2020")
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
 PUBLISHED = ("thor-2021", "thor-2020")
-STEPS = {"tiny": 800, "mini": 1000}
+STEPS = {"tiny": 800, "mini": 600, "seconds": 80}
 SEEDS = {"headline": 5, "horizon": 3, "other": 3, "published": 1}
 HORIZONS = (0.35, 0.5, 0.7)
 """Shares of the budget that THOR gets as complete schedules in stage mini."""
-LEARNING_RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Multiples of the preset's."""
+ROUNDS = 3
+"""Of stage seconds."""
+LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
+"""Multiples of the preset's, in the order in which they are tried."""
 FIRST_ORDER_RATES = (0.5, 2.0, 4.0)
 """Multiples of the preset's ratio of the first-order rate to the learning rate."""
 MINI_RATES = (0.6, 1.0, 1.6)
@@ -71,73 +77,92 @@ class Spec:
 
 
 def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
-    """The runs that can be made now; empty when the stage is complete. The optimizers take turns, one run each. In stage tiny no run
-    depends on those of another optimizer: they may be made side by side."""
+    """The runs that can be made now, side by side if need be; empty when the stage is complete. The optimizers take turns."""
     done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
     pending = []
-    for optimizer in OPTIMIZERS:
-        walk = tiny_walk(optimizer, done) if stage == "tiny" else mini_walk(optimizer, done)
-        first = next(((number, spec) for number, spec in enumerate(walk) if (stage, spec.key) not in done), None)
-        if first is not None:
-            pending.append(first)
-    return [spec for _, spec in sorted(pending, key=lambda item: item[0])]
+    for place, optimizer in enumerate(OPTIMIZERS):
+        made = 0
+        for group in groups(stage, optimizer, done):
+            missing = [(made + k, place, spec) for k, spec in enumerate(group) if (stage, spec.key) not in done]
+            made += len(group)
+            if missing:
+                pending += missing
+                break
+    return [spec for *_, spec in sorted(pending, key=lambda item: item[:2])]
 
 
-def tiny_walk(optimizer: str, done: dict[tuple[str, str], dict[str, Any]]) -> Iterator[Spec]:
-    """The 12 runs of one optimizer in order; what comes after a run that is not done yet depends on it."""
+def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """All runs of one optimizer in a stage. What a group holds depends on the results of those before it, never on its own."""
+    return {"tiny": tiny_groups, "mini": mini_groups, "seconds": seconds_groups}[stage](optimizer, done)
+
+
+def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """Learning rates, first-order rates, then the two knobs."""
     start, ratio = START[optimizer], RATIO.get(optimizer, 1.0)
 
-    def spec(values: dict[str, Any]) -> Spec:
-        return Spec("tiny", optimizer, values, STEPS["tiny"])
+    def specs(candidates: Sequence[dict[str, Any]]) -> list[Spec]:
+        return [Spec("tiny", optimizer, values, STEPS["tiny"]) for values in candidates]
 
     def with_rate(factor: float) -> dict[str, Any]:
         rate = _rounded(start * factor)
         return {"learning_rate": rate, "first_order_learning_rate": _rounded(rate * ratio)}
 
-    candidates = [with_rate(factor) for factor in (1.0, 2.0, 0.5, 4.0, 0.25)]
-    assert sorted((1.0, 2.0, 0.5, 4.0, 0.25)) == list(LEARNING_RATES)
-    yield from map(spec, candidates)
+    candidates = [with_rate(factor) for factor in LEARNING_RATES]
+    yield specs(candidates)
     if optimizer in PUBLISHED:
         return
-    best = _best("tiny", [spec(values) for values in candidates], done)
+    best = _best(specs(candidates), done)
     first = [
         {**best, "first_order_learning_rate": _rounded(best["learning_rate"] * ratio * f)} for f in FIRST_ORDER_RATES
     ]
-    yield from map(spec, first)
-    best = _best("tiny", [spec(values) for values in [best, *first]], done)
+    yield specs(first)
+    best = _best(specs([best, *first]), done)
     for name, values in KNOBS[optimizer]:
         more = [{**best, name: value} for value in values]
-        yield from map(spec, more)
-        best = _best("tiny", [spec(one) for one in [best, *more]], done)
+        yield specs(more)
+        best = _best(specs([best, *more]), done)
 
 
-def tuned(optimizer: str, done: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+def tuned(optimizer: str, done: Done) -> dict[str, Any]:
     """The values with the lowest validation loss of all runs of stage tiny."""
-    specs = list(tiny_walk(optimizer, done))
-    return _best("tiny", specs, done)
+    return _best([spec for group in tiny_groups(optimizer, done) for spec in group], done)
 
 
-def mini_walk(optimizer: str, done: dict[tuple[str, str], dict[str, Any]]) -> Iterator[Spec]:
-    """Three rates around the tuned one, then seeds; THOR and the best baseline have `SEEDS["headline"]`, and THOR shorter schedules."""
-    values, steps = tuned(optimizer, done), STEPS["mini"]
+def mini_grid(optimizer: str, done: Done) -> list[Spec]:
+    """Rates around the tuned one for THOR and the two best baselines, the tuned one for the others."""
+    values = tuned(optimizer, done)
     grid = []
     for factor in MINI_RATES if optimizer in (HEADLINE, *contenders(done)) else (1.0,):
         rates = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
-        grid.append({**values, **rates})
-    specs = [Spec("mini", optimizer, one, steps) for one in grid]
-    yield from specs
-    best = _best("mini", specs, done)
+        grid.append(Spec("mini", optimizer, {**values, **rates}, STEPS["mini"]))
+    return grid
+
+
+def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """The grid, then seeds with its best values, then shorter schedules of THOR."""
+    yield mini_grid(optimizer, done)
+    best, steps = chosen(optimizer, done), STEPS["mini"]
     group = "published" if optimizer in PUBLISHED else "other"
     group = "headline" if optimizer in (HEADLINE, best_baseline(done)) else group
-    for seed in range(1, SEEDS[group]):
-        yield Spec("mini", optimizer, best, steps, seed)
+    yield [Spec("mini", optimizer, best, steps, seed) for seed in range(1, SEEDS[group])]
     if optimizer == HEADLINE:
-        for share in HORIZONS:
-            for seed in range(SEEDS["horizon"]):
-                yield Spec("mini", optimizer, best, int(share * steps), seed)
+        shorter = [int(share * steps) for share in HORIZONS]
+        yield [Spec("mini", optimizer, best, short, seed) for seed in range(SEEDS["horizon"]) for short in shorter]
 
 
-def contenders(done: dict[tuple[str, str], dict[str, Any]]) -> tuple[str, ...]:
+def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """The same short run in every round; the presets of the published THOR are not compared by their seconds."""
+    if optimizer not in PUBLISHED:
+        best = chosen(optimizer, done)
+        yield [Spec("seconds", optimizer, best, STEPS["seconds"], turn) for turn in range(ROUNDS)]
+
+
+def chosen(optimizer: str, done: Done) -> dict[str, Any]:
+    """The values with the lowest validation loss of the grid of stage mini."""
+    return _best(mini_grid(optimizer, done), done)
+
+
+def contenders(done: Done) -> tuple[str, ...]:
     """The two baselines with the lowest validation losses of stage tiny."""
     losses = [
         (min((loss_of(r) for r in done.values() if _is_run_of(r, "tiny", name)), default=math.inf), name)
@@ -151,7 +176,7 @@ def _is_run_of(result: dict[str, Any], stage: str, optimizer: str) -> bool:
     return bool(spec["stage"] == stage and spec["optimizer"] == optimizer)
 
 
-def best_baseline(done: dict[tuple[str, str], dict[str, Any]]) -> str:
+def best_baseline(done: Done) -> str:
     """The baseline with the lowest validation loss of a run of stage mini with seed 0 ("" before there is one)."""
     runs = [
         (loss_of(result), result["spec"]["optimizer"])
@@ -167,10 +192,10 @@ def loss_of(result: dict[str, Any]) -> float:
     return loss if loss is not None and math.isfinite(loss) else math.inf
 
 
-def _best(stage: str, specs: Sequence[Spec], done: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+def _best(specs: Sequence[Spec], done: Done) -> dict[str, Any]:
     """The values of the spec with the lowest validation loss among those that are done."""
     finished = [
-        (loss_of(done[stage, spec.key]), index) for index, spec in enumerate(specs) if (stage, spec.key) in done
+        (loss_of(done[spec.stage, spec.key]), k) for k, spec in enumerate(specs) if (spec.stage, spec.key) in done
     ]
     return specs[min(finished)[1]].values if finished else specs[0].values
 

@@ -1,6 +1,7 @@
 """What the runs say: steps, samples and seconds to the target, with spread and significance; JSON and a picture.
 
 Target: the test accuracy that the best baseline reaches at the end of its budget, mean over its seeds.
+Seconds: the two steps with compilation, then the steps with and without a refresh at their medians of stage seconds.
 """
 
 from __future__ import annotations
@@ -11,93 +12,161 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from plan import BASELINES, HEADLINE, OPTIMIZERS, STEPS, best_baseline, loss_of, mini_walk, next_specs, tiny_walk
+from plan import (
+    BASELINES,
+    HEADLINE,
+    OPTIMIZERS,
+    STEPS,
+    Done,
+    best_baseline,
+    chosen,
+    groups,
+    loss_of,
+    next_specs,
+)
 from scipy.stats import ttest_ind
 
 from bert_thor.checkpoint import write_json
 
-QUIET = 0.5
-"""Load above the number of cores up to which the seconds of a run count: the run itself keeps every core busy, and no more."""
-
-Done = dict[tuple[str, str], dict[str, Any]]
+NOISE = 0.1
+"""Relative spread of a step's median between rounds from which on its seconds are not to be quoted."""
 
 
 def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write convergence.json and convergence.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
-    stage = "mini" if any(key[0] == "mini" for key in done) else "tiny"
+    times = step_times(done)
+    runs = [with_seconds(result, times) for result in results if result["spec"]["stage"] != "seconds"]
+    stage = "mini" if any(run["spec"]["stage"] == "mini" for run in runs) else "tiny"
     summary = {
         "status": {name: _status(name, results) for name in STEPS},
-        "headline": headline(done),
+        "headline": headline(done, times),
+        "step_times": times,
         "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
-        "runs": [
-            _short(result) for result in sorted(results, key=lambda result: (result["spec"]["stage"], loss_of(result)))
-        ],
+        "runs": [_short(run) for run in sorted(runs, key=lambda run: (run["spec"]["stage"], loss_of(run)))],
     }
     write_json(folder / "convergence.json", summary)
-    draw([result for result in results if result["spec"]["stage"] == stage], folder / "convergence.png")
+    draw([run for run in runs if run["spec"]["stage"] == stage], folder / "convergence.png")
 
 
-def headline(done: Done) -> Optional[dict[str, Any]]:
-    """THOR against the best baseline in stage mini; None until both have all their seeds."""
+def step_times(done: Done) -> dict[str, dict[str, Any]]:
+    """By optimizer the medians over the rounds of stage seconds and their spread; the mean step of its runs, also by AdamW's."""
+    times: dict[str, dict[str, Any]] = {}
+    for optimizer in OPTIMIZERS:
+        specs = [spec for group in groups("seconds", optimizer, done) for spec in group]
+        rounds = [done["seconds", spec.key]["step_seconds"] for spec in specs if ("seconds", spec.key) in done]
+        if not rounds:
+            continue
+        time = {name: float(np.median([entry[name] for entry in rounds])) for name in rounds[0]}
+        plain = [entry["plain"] for entry in rounds]
+        last = _seeds(optimizer, done)[0]["test"][-1]
+        share = last["refreshes"] / last["step"]
+        mean = (1 - share) * time["plain"] + share * time["refresh"]
+        spread = (max(plain) - min(plain)) / time["plain"]
+        times[optimizer] = {**time, "mean": mean, "rounds": len(rounds), "spread": spread}
+    for time in times.values() if "adamw" in times else ():
+        time["mean_by_adamw"] = time["mean"] / times["adamw"]["mean"]
+    return times
+
+
+def with_seconds(run: dict[str, Any], times: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A run of stage mini with the seconds up to each evaluation, once its optimizer's steps are timed."""
+    time = times.get(run["spec"]["optimizer"])
+    if time is None or run["spec"]["stage"] != "mini":
+        return run
+    test = [{**entry, "seconds": seconds(entry["step"], entry["refreshes"], time)} for entry in run["test"]]
+    return {**run, "test": test}
+
+
+def seconds(step: int, refreshes: int, time: dict[str, Any]) -> float:
+    """Of `step` steps, of which `refreshes` refreshed the inverses; the first two are those with compilation."""
+    late = max(0, refreshes - 1)  # the first step refreshes
+    return float(time["first_two"] + (step - 2 - late) * time["plain"] + late * time["refresh"])
+
+
+def headline(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, Any]]:
+    """THOR against the best baseline in stage mini; None until both have two seeds. Seconds are None until they are measured."""
     baseline = best_baseline(done)
-    groups = {name: _seeds(name, done) for name in (HEADLINE, *BASELINES)}
-    if not baseline or any(len(groups[name]) < 2 for name in (HEADLINE, baseline)):
+    found = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)}
+    if not baseline or any(len(found[name]) < 2 for name in (HEADLINE, baseline)):
         return None
-    target = float(np.mean([run["test"][-1]["masked_lm_accuracy"] for run in groups[baseline]]))
-    reached = {name: [cost(run, target) for run in runs] for name, runs in groups.items()}
+    target = float(np.mean([run["test"][-1]["masked_lm_accuracy"] for run in found[baseline]]))
+    reached = {name: [cost(run, target) for run in runs] for name, runs in found.items()}
     ours, theirs = (np.array([entry["steps"] for entry in reached[name]]) for name in (HEADLINE, baseline))
-    seconds = {name: np.mean([entry["seconds"] for entry in reached[name]]) for name in (HEADLINE, baseline)}
+    timed = HEADLINE in times and baseline in times
     return {
         "baseline": baseline,
         "target": target,
         "steps_ratio": float(ours.mean() / theirs.mean()),
-        "seconds_ratio": float(seconds[HEADLINE] / seconds[baseline]),
-        "seconds_count": all(quiet(run) for name in (HEADLINE, baseline) for run in groups[name]),
+        "seconds_ratio": _ratio(reached, "seconds", baseline) if timed else None,
+        "seconds_are_noisy": any(times[name]["spread"] > NOISE for name in (HEADLINE, baseline)) if timed else None,
         "seeds": min(len(ours), len(theirs)),
         "p_value": float(ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue),
-        "to_target": reached,
+        "to_target": {name: entries for name, entries in reached.items() if entries},
+        "spread": {name: _spread(entries) for name, entries in reached.items() if entries},
         "shorter_schedules": _shorter(done, target),
     }
 
 
-def cost(run: dict[str, Any], target: float) -> dict[str, float]:
-    """Steps, samples and seconds to `target`, linear between evaluations; those of the whole run where it stays below."""
-    before = {"step": 0, "samples": 0, "seconds": 0.0, "masked_lm_accuracy": 0.0}
-    share = 1.0
+def _ratio(reached: dict[str, list[dict[str, Any]]], key: str, baseline: str) -> float:
+    ours, theirs = (np.mean([entry[key] for entry in reached[name]]) for name in (HEADLINE, baseline))
+    return float(ours / theirs)
+
+
+def _spread(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds."""
+    names = [name for name in ("steps", "samples", "seconds") if all(entry[name] is not None for entry in entries)]
+    values = {name: np.array([entry[name] for entry in entries]) for name in names}
+    spread = {name: [float(v.mean()), float(v.std(ddof=1)) if len(v) > 1 else 0.0] for name, v in values.items()}
+    return {**spread, "reached": sum(entry["reached"] for entry in entries), "seeds": len(entries)}
+
+
+def cost(run: dict[str, Any], target: float) -> dict[str, Any]:
+    """Steps, samples and seconds to `target`, linear between evaluations; a run that stays below pays for all of its steps."""
+    names = {"steps": "step", "samples": "samples", "seconds": "seconds"}
+    if not run["test"]:  # it broke before its first checkpoint
+        return {
+            "seed": run["spec"]["seed"],
+            "steps": run["spec"]["steps"],
+            "samples": None,
+            "seconds": None,
+            "reached": False,
+        }
+    before: dict[str, Any] = {"masked_lm_accuracy": 0.0}
     for entry in run["test"]:
-        if entry["masked_lm_accuracy"] >= target:
-            share = (target - before["masked_lm_accuracy"]) / (
-                entry["masked_lm_accuracy"] - before["masked_lm_accuracy"]
-            )
+        low, high = before["masked_lm_accuracy"], entry["masked_lm_accuracy"]
+        if high >= target:
+            share = (target - low) / (high - low)
             break
         before = entry
     else:
-        entry, before = run["test"][-1], run["test"][-1]
-    names = {"steps": "step", "samples": "samples", "seconds": "seconds"}
-    values = {name: float(before[key] + share * (entry[key] - before[key])) for name, key in names.items()}
-    return {"seed": run["spec"]["seed"], **values, "reached": bool(run["test"][-1]["masked_lm_accuracy"] >= target)}
-
-
-def quiet(run: dict[str, Any]) -> bool:
-    """Whether the machine had nothing else to do, so that the seconds are the optimizer's."""
-    return max(run["load"]) <= run["cores"] + QUIET
+        entry = before
+        before, share = {}, run["spec"]["steps"] / entry["step"]
+    costs = {
+        name: before.get(key, 0) + share * (entry[key] - before.get(key, 0)) if key in entry else None
+        for name, key in names.items()
+    }
+    return {"seed": run["spec"]["seed"], **costs, "reached": entry["masked_lm_accuracy"] >= target}
 
 
 def _seeds(optimizer: str, done: Done) -> list[dict[str, Any]]:
     """The runs with the chosen values and the full budget, one per seed."""
-    specs = [spec for spec in mini_walk(optimizer, done) if spec.steps == STEPS["mini"]]
-    runs = [done["mini", spec.key] for spec in specs if ("mini", spec.key) in done]
-    if not runs:
-        return []
-    chosen = min((run for run in runs if run["spec"]["seed"] == 0), key=loss_of)["spec"]["values"]
-    return [run for run in runs if run["spec"]["values"] == chosen]
+    values = chosen(optimizer, done)
+    return [
+        run
+        for (stage, _), run in done.items()
+        if stage == "mini"
+        and run["spec"]["optimizer"] == optimizer
+        and run["spec"]["values"] == values
+        and run["spec"]["steps"] == STEPS["mini"]
+    ]
 
 
 def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
     """THOR's complete runs on shorter schedules: the mean accuracy at their ends."""
-    specs = [spec for spec in mini_walk(HEADLINE, done) if spec.steps < STEPS["mini"] and ("mini", spec.key) in done]
+    specs = [spec for group in groups("mini", HEADLINE, done) for spec in group]
+    specs = [spec for spec in specs if spec.steps < STEPS["mini"] and ("mini", spec.key) in done]
     found = []
     for steps in sorted({spec.steps for spec in specs}):
         ends = [done["mini", spec.key]["test"][-1]["masked_lm_accuracy"] for spec in specs if spec.steps == steps]
@@ -110,13 +179,19 @@ def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
 
 def _status(stage: str, results: Sequence[dict[str, Any]]) -> str:
     count = sum(result["spec"]["stage"] == stage for result in results)
-    if stage == "mini" and next_specs("tiny", results):
-        return f"not started: stage tiny comes first ({count} runs)"
+    before = [earlier for earlier in list(STEPS)[: list(STEPS).index(stage)] if next_specs(earlier, results)]
+    if before:
+        return f"not started: stage {before[0]} comes first ({count} runs)"
     return f"{'complete' if not next_specs(stage, results) else 'partial'}: {count} runs"
 
 
 def _tuned(optimizer: str, done: Done) -> dict[str, Any]:
-    runs = [done["tiny", spec.key] for spec in tiny_walk(optimizer, done) if ("tiny", spec.key) in done]
+    runs = [
+        done["tiny", spec.key]
+        for group in groups("tiny", optimizer, done)
+        for spec in group
+        if ("tiny", spec.key) in done
+    ]
     best = min(runs, key=loss_of, default=None)
     if best is None:
         return {"runs": 0}
@@ -128,19 +203,14 @@ def _tuned(optimizer: str, done: Done) -> dict[str, Any]:
     return {"runs": len(runs), "values": best["spec"]["values"], **ends}
 
 
-def _short(result: dict[str, Any]) -> dict[str, Any]:
-    curve = [
-        (e["step"], round(e["masked_lm_accuracy"], 4), _rounded(e["masked_lm_loss"])) for e in result["validation"]
-    ]
-    test = result["test"][-1] if result["test"] else {}
+def _short(run: dict[str, Any]) -> dict[str, Any]:
+    names = ("step", "masked_lm_accuracy", "masked_lm_loss")
+    last = run["validation"][-1] if run["validation"] else {}
     return {
-        **{key: result["spec"][key] for key in ("stage", "optimizer", "values", "steps", "seed")},
-        "validation": curve,
-        "test_accuracy": test.get("masked_lm_accuracy"),
-        "median_step_seconds": result["median_step_seconds"],
-        "median_refresh_seconds": result["median_refresh_seconds"],
-        "process_seconds_per_step": result["process_seconds_per_step"],
-        "quiet": quiet(result),
+        **{key: run["spec"][key] for key in ("stage", "optimizer", "values", "steps", "seed")},
+        "validation_loss": _rounded(last.get("masked_lm_loss")),
+        "validation_accuracy": _rounded(last.get("masked_lm_accuracy")),
+        "test": [[_rounded(entry[name]) for name in names] for entry in run["test"]],
     }
 
 
@@ -155,16 +225,17 @@ def draw(results: Sequence[dict[str, Any]], output: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4.5), sharey=True)
+    keys = ["step", "samples", *(["seconds"] if any("seconds" in e for run in results for e in run["test"]) else [])]
+    figure, panels = pyplot.subplots(1, len(keys), figsize=(1 + 4 * len(keys), 4.5), sharey=True)
     for optimizer in OPTIMIZERS:
         runs = [result for result in results if result["spec"]["optimizer"] == optimizer and result["test"]]
         if not runs:
             continue
-        best = min(runs, key=loss_of)
-        for panel, key in zip(panels, ("step", "samples", "seconds")):
-            accuracies = [entry["masked_lm_accuracy"] for entry in best["test"]]
-            panel.plot([entry[key] for entry in best["test"]], accuracies, marker=".", label=optimizer)
+        best = min(runs, key=loss_of)["test"]
+        for panel, key in zip(panels, keys):
             panel.set_xlabel(key + ("s" if key == "step" else ""))
+            if key in best[0]:
+                panel.plot([e[key] for e in best], [e["masked_lm_accuracy"] for e in best], marker=".", label=optimizer)
     panels[0].set_ylabel("test masked-LM accuracy")
     panels[0].legend(fontsize="small")
     figure.tight_layout()
