@@ -112,22 +112,26 @@ class PreconditionedRule(Rule):
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
-        direction, factors = self.before(gradient, scalars) if self.first else self.after(gradient, scalars)
-        if self.wanted_norm > 0.0:
-            factors = self.wanted_norm / (self.norms(direction) + TINY)
-        return self.apply(direction, factors, scalars)
+        direction = self.before(gradient, scalars) if self.first else self.after(gradient, scalars)
+        return self.apply(direction, self.final_factors(direction), scalars)
 
-    def before(self, gradient: Tensor, scalars: Scalars) -> Scaled:
+    def before(self, gradient: Tensor, scalars: Scalars) -> Tensor:
         """Momentum, then curvature."""
         factors = self.gradient_factors(gradient, scalars)
-        direction = self.nesterov(self.average, gradient, factors, self.weights)
-        return self.decayed(self.precondition(direction, scalars), self.unscaled)
+        direction = self.precondition(self.nesterov(self.average, gradient, factors, self.weights), scalars)
+        return direction + self.l2 * self.weight if self.l2 > 0.0 else direction
 
-    def after(self, gradient: Tensor, scalars: Scalars) -> Scaled:
+    def after(self, gradient: Tensor, scalars: Scalars) -> Tensor:
         """Curvature, then momentum."""
         direction = self.precondition(self.clipped_gradient(gradient, scalars), scalars)
         direction, factors = self.decayed(direction, self.unscaled)
-        return self.heavy_ball(self.average, direction, factors, self.momentum), self.unscaled
+        return self.heavy_ball(self.average, direction, factors, self.momentum)
+
+    def final_factors(self, direction: Tensor) -> Tensor:
+        """What the direction is scaled by in the end: to the wanted RMS, or clipped where momentum has come before."""
+        if self.wanted_norm > 0.0:
+            return self.wanted_norm / (self.norms(direction) + TINY)
+        return self.clipping(direction) if self.first and self.clip_direction else self.unscaled
 
 
 class AdamRule(Rule):
