@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Callable
 
-BLOCK_BYTES, REPEAT_BYTES, MAX_REPEATS = 32, 256, 255
-ITEM_BYTES = {"float16": 2, "float32": 4}
+from bert_thor.kernels.ascend_910 import ITEM_BYTES, MAX_REPEATS, REPEAT_BYTES
 
 
 def tik_module() -> Any:
@@ -71,9 +71,7 @@ def fill(t: Any, tensor: Any, value: float, elements: int | None = None) -> None
     """Set the first `elements` numbers of a UB tensor, all without it, to `value`. They are whole blocks of 32 bytes."""
     per_repeat = REPEAT_BYTES // ITEM_BYTES[tensor.dtype]
     if elements is None:
-        elements = 1
-        for extent in tensor.shape:
-            elements *= int(extent)
+        elements = prod(map(int, tensor.shape))
     whole, rest = divmod(elements, per_repeat)
     for first, number in repeats(whole):
         t.vector_dup(per_repeat, tensor[first * per_repeat], value, number, 1, 8)

@@ -26,10 +26,9 @@ from collections.abc import Iterator
 from itertools import cycle, zip_longest
 from typing import Any, Callable
 
+from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
 from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
 from bert_thor.kernels.cholesky_inverse.tiling import (
-    FRACTAL,
-    FRACTAL_ITEMS,
     GROUP,
     HALVES,
     ITEMS,

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
 from bert_thor.kernels.cholesky_inverse.tiling import (
-    FRACTAL,
-    FRACTAL_ITEMS,
     GROUP,
     HALVES,
     ITEMS,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FRACTAL = 16
+from bert_thor.kernels.ascend_910 import FRACTAL, L0_BYTES, UB_BYTES
+
 LANES = ITEMS = 8  # fp32 numbers of a 32-byte block: the edge of a tile of the vector sweep
 HALVES = 16  # 16-bit numbers of one
 REPEAT = 64  # fp32 numbers of one repeat
-FRACTAL_ITEMS = FRACTAL * FRACTAL
 EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA  # masks
-UB_BYTES, L1_BYTES, L0_BYTES, L0C_BYTES = 256 * 1024, 1024 * 1024, 64 * 1024, 256 * 1024
 MIN_EDGE, MAX_EDGE = 8, 128
 GROUP = 8  # blocks that the cube route factors together, one to an fp32 lane
 SLOTS = 2  # buffers of what moves through UB, and of operands in L0
@@ -128,21 +127,21 @@ class Tiling:
         return 4 * self.panel_items * (2 * self.group + SLOTS * self.fractals)
 
 
-def tile(blocks: int, edge: int, cores: int, cube: bool = True, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile(blocks: int, edge: int, cores: int, cube: bool = True) -> Tiling:
     """Cut c [blocks, edge, edge]; `cube` asks for the cube route, which edges that are not multiples of 16 cannot have.
 
     Raises:
-        ValueError: an edge outside 8 to 128, no blocks, or a UB (`ub_bytes`) too small.
+        ValueError: an edge outside 8 to 128, no blocks, or more of them than UB can note the failures of.
     """
     if not MIN_EDGE <= edge <= MAX_EDGE:
         raise ValueError(f"cholesky_inverse: the block edge is {edge}; the kernel takes {MIN_EDGE} to {MAX_EDGE}.")
     if blocks < 1:
         raise ValueError(f"cholesky_inverse: {blocks} blocks were given; the kernel takes 1 at least.")
     tiling = Tiling(blocks, edge, min(cores, blocks), cube and edge % FRACTAL == 0)
-    if tiling.ub_bytes() > ub_bytes:
+    if tiling.ub_bytes() > UB_BYTES:
         raise ValueError(
             f"cholesky_inverse: {blocks} blocks of {edge} on {tiling.cores} cores need {tiling.ub_bytes()} bytes of UB; the chip "
-            f"has {ub_bytes}; give the kernel fewer blocks or smaller ones."
+            f"has {UB_BYTES}; give the kernel fewer blocks or smaller ones."
         )
     return tiling
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bert_thor.kernels.ascend_910 import FRACTAL
 from bert_thor.kernels.cholesky_inverse.tiling import (
     EVEN_HALVES,
-    FRACTAL,
     HALVES,
     ITEMS,
     LANES,

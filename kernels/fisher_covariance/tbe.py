@@ -16,13 +16,13 @@ among cores their shares are added atomically, in any order: the last bit may di
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from bert_thor.kernels import tik_support
-from bert_thor.kernels.fisher_covariance.tiling import FRACTAL, Tiling, tile
+from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.fisher_covariance.tiling import Tiling, tile
 from bert_thor.kernels.tik_support import register
-
-FRACTAL_ITEMS = FRACTAL * FRACTAL
 
 
 @register(
@@ -40,10 +40,7 @@ def fisher_covariance(
     shape = x["ori_shape"] if fractal else x["shape"]
     if x["dtype"] != "float16":
         raise ValueError(f"fisher_covariance: x is {x['dtype']}; the cube of Ascend 910 takes float16.")
-    rows = 1
-    for extent in shape[:-1]:
-        rows *= extent
-    _Kernel(tile(rows, shape[-1], block, tik_support.core_count()), fractal).build(kernel_name)
+    _Kernel(tile(prod(shape[:-1]), shape[-1], block, tik_support.core_count()), fractal).build(kernel_name)
 
 
 class _Kernel:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FRACTAL = 16
+from bert_thor.kernels.ascend_910 import FRACTAL, L0_BYTES
+
 MAX_BLOCK = 256  # block^2 fp32 numbers are all of L0C then
-L0_BYTES = 64 * 1024
-UB_BYTES, L1_BYTES, L0C_BYTES = 256 * 1024, 1024 * 1024, 256 * 1024
 STRIP_ROWS, STRIP_COLUMNS = 64, 128
 BUFFERS = 2  # everything that is loaded is double-buffered
 
@@ -74,12 +73,11 @@ class Tiling:
         return 4 * self.block**2
 
 
-def tile(rows: int, features: int, block: int, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile(rows: int, features: int, block: int, cores: int) -> Tiling:
     """Cut x [rows, features].
 
     Raises:
-        ValueError: a block edge that is not a multiple of 16 up to 256, no rows, fewer than 16 features, or a UB
-            (`ub_bytes`) too small for the strips.
+        ValueError: a block edge that is not a multiple of 16 up to 256, no rows, or fewer than 16 features.
     """
     if block % FRACTAL or not FRACTAL <= block <= MAX_BLOCK:
         raise ValueError(
@@ -91,7 +89,7 @@ def tile(rows: int, features: int, block: int, cores: int, ub_bytes: int = UB_BY
         )
     fitting = L0_BYTES // BUFFERS // (2 * block) // FRACTAL * FRACTAL
     chunk_rows = min(fitting, _round_up(rows, FRACTAL))
-    tiling = Tiling(
+    return Tiling(
         rows=rows,
         features=features,
         block=block,
@@ -104,9 +102,6 @@ def tile(rows: int, features: int, block: int, cores: int, ub_bytes: int = UB_BY
         strip_rows=_largest_divisor(block // FRACTAL, STRIP_ROWS // FRACTAL) * FRACTAL,
         strip_columns=_largest_divisor(block // FRACTAL, STRIP_COLUMNS // FRACTAL) * FRACTAL,
     )
-    if tiling.ub_bytes() > ub_bytes:
-        raise ValueError(f"fisher_covariance: {tiling.ub_bytes()} bytes of UB are needed; the chip has {ub_bytes}.")
-    return tiling
 
 
 def _round_up(n: int, unit: int) -> int:

@@ -9,7 +9,8 @@ independent, and dgamma, where columns are; dbeta is a plain sum of columns.
 
 from typing import Any
 
-from bert_thor.kernels.layer_norm.tiling import BLOCK_BYTES, GROUP, ITEM_BYTES
+from bert_thor.kernels.ascend_910 import BLOCK_BYTES, ITEM_BYTES
+from bert_thor.kernels.layer_norm.tiling import GROUP
 
 tvm: "Any" = None  # AKG's own, put in before a function runs
 CORES = 32

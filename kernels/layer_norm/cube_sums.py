@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL, FRACTAL_ITEMS, L0_BYTES
 from bert_thor.kernels.layer_norm.row_batches import RowBatches
-from bert_thor.kernels.layer_norm.tiling import FP32_LANES, FRACTAL_ITEMS, fractals_per_row
+from bert_thor.kernels.layer_norm.tiling import fractals_per_row
 from bert_thor.kernels.tik_support import fill
 
-EDGE = 16
-OPERAND_ITEMS = 32 * 1024 // 2  # half of L0A or L0B: one operand is loaded while the other is multiplied
+OPERAND_ITEMS = L0_BYTES // 2 // 2  # half of L0A or L0B: one operand is loaded while the other is multiplied
 QUARTERS = FRACTAL_ITEMS // FP32_LANES
 # where the diagonal of 16 x 16 lies in each run of 64: row r of quarter q holds it in column 4 q + r
-DIAGONALS = [sum(1 << (EDGE * r + 4 * q + r) for r in range(4)) for q in range(QUARTERS)]
+DIAGONALS = [sum(1 << (FRACTAL * r + 4 * q + r) for r in range(4)) for q in range(QUARTERS)]
 # where it lies in each run of 128, as the two 64-bit words of a mask
 HALF_DIAGONALS = [[DIAGONALS[2 * h + 1], DIAGONALS[2 * h]] for h in range(2)]
 
@@ -35,7 +35,7 @@ class CubeSums:
         self.rows = batches.tiling.batch
         self.fractals = fractals_per_row(batches.tiling.features)
         self.pitch = self.fractals * FRACTAL_ITEMS
-        self.padding = self.pitch // EDGE - batches.row_blocks  # blocks of zeros after every row in L1
+        self.padding = self.pitch // FRACTAL - batches.row_blocks  # blocks of zeros after every row in L1
         self.chunk = max(1, min(self.rows, OPERAND_ITEMS // self.pitch))
         t, tik, size = self.t, self.tik, self.chunk * self.pitch
         self.left = [t.Tensor("float16", (size,), name=f"left_{i}", scope=tik.scope_ca) for i in (0, 1)]
@@ -49,10 +49,10 @@ class CubeSums:
         tensor = self.t.Tensor("float16", (self.rows * self.pitch,), name=name, scope=self.tik.scope_cbuf)
         if self.padding:
             with self.t.new_stmt_scope():
-                zeros = self.batches.local_tensor("zeros", (self.padding * EDGE,), "float16")
+                zeros = self.batches.local_tensor("zeros", (self.padding * FRACTAL,), "float16")
                 fill(self.t, zeros, 0.0)
                 for row in range(self.rows):
-                    target = tensor[(row + 1) * self.pitch - self.padding * EDGE]
+                    target = tensor[(row + 1) * self.pitch - self.padding * FRACTAL]
                     self.t.data_move(target, zeros, 0, 1, self.padding, 0, 0)
         return tensor
 
@@ -82,7 +82,7 @@ class CubeSums:
             local = self.batches.local_tensor(f"{name}_local", (FRACTAL_ITEMS,), "float16")
             draw(local)
             fractal = t.Tensor("float16", (FRACTAL_ITEMS,), name=f"{name}_fractal", scope=tik.scope_cbuf)
-            t.data_move(fractal, local, 0, 1, EDGE, 0, 0)
+            t.data_move(fractal, local, 0, 1, FRACTAL, 0, 0)
             t.load2dv1(constant, fractal, 0, copies, 0, 0, False)
         return constant
 
@@ -99,13 +99,13 @@ class CubeSums:
             self.t.load2dv1(self.right, right[first * self.pitch], 0, count * self.fractals, 1, 0, False)
             for row in range(count):
                 total, start = totals[(first + row) * FRACTAL_ITEMS], row * self.pitch
-                self.t.mmad(total, operand[start], self.right[start], EDGE, EDGE * self.fractals, EDGE, 0)
+                self.t.mmad(total, operand[start], self.right[start], FRACTAL, FRACTAL * self.fractals, FRACTAL, 0)
 
     def sum_rows(self, totals: Any, left: Any, ones: Any) -> None:
         """totals[r] has the trace sum(left[r])."""
         for first, count in self._chunks():
             operand, total = self._load_left(left, first, count), totals[first * FRACTAL_ITEMS]
-            self.t.mmad(total, operand, ones, EDGE * count, EDGE * self.fractals, EDGE, 0)
+            self.t.mmad(total, operand, ones, FRACTAL * count, FRACTAL * self.fractals, FRACTAL, 0)
 
     def column_totals(self, name: str) -> Any:
         """Zeros in L0C, for `add_columns`."""
@@ -124,7 +124,7 @@ class CubeSums:
             for k in range(self.fractals):
                 source = left[first * self.pitch + k * FRACTAL_ITEMS]
                 self.t.load2dv1(operand[k * count * FRACTAL_ITEMS], source, 0, count, self.fractals, 0, False)
-            self.t.mmad(totals, operand, identity, EDGE * self.fractals, EDGE * count, EDGE, 1)
+            self.t.mmad(totals, operand, identity, FRACTAL * self.fractals, FRACTAL * count, FRACTAL, 1)
 
     def _chunks(self) -> Iterator[tuple[int, int]]:
         for first in range(0, self.rows, self.chunk):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from bert_thor.kernels.ascend_910 import FP32_LANES
 from bert_thor.kernels.layer_norm.row_batches import PITCH, RowBatches, two_sources
-from bert_thor.kernels.layer_norm.tiling import FP32_LANES, SLOTS, Tiling
+from bert_thor.kernels.layer_norm.tiling import SLOTS, Tiling
 from bert_thor.kernels.tik_support import fill
 
 SINGLE = "float32"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
-from bert_thor.kernels.layer_norm.tiling import FP32_LANES, GROUP, SLOTS, Tiling
-from bert_thor.kernels.tik_support import ITEM_BYTES, fill, repeats, tik_module
+from bert_thor.kernels.ascend_910 import BLOCK_BYTES, FP32_LANES, ITEM_BYTES, REPEAT_BYTES
+from bert_thor.kernels.layer_norm.tiling import GROUP, SLOTS, Tiling
+from bert_thor.kernels.tik_support import fill, repeats, tik_module
 
 PITCH = 2 * FP32_LANES  # fp32 numbers from row to row of a sum: every row of it lies in the same half of the banks
 
@@ -46,8 +47,8 @@ class RowBatches:
         self.t = self.tik.Tik()
         self.tiling = tiling
         self.dtype = dtype
-        self.lanes = 256 // ITEM_BYTES[dtype]
-        self.per_block = 32 // ITEM_BYTES[dtype]
+        self.lanes = REPEAT_BYTES // ITEM_BYTES[dtype]
+        self.per_block = BLOCK_BYTES // ITEM_BYTES[dtype]
         self.row_blocks = tiling.features // self.per_block
 
     # Tensors ----------------------------------------------------------------------------------------------------------
@@ -199,8 +200,8 @@ class RowBatches:
     def elementwise(self, instruction: Any, target: Any, *sources: Any, value: float | None = None) -> None:
         """target = instruction(*sources[, value]) over whole batches; types may differ."""
         tensors = (target, *sources)
-        lanes = 256 // max(ITEM_BYTES[x.dtype] for x in tensors)
-        strides = [lanes * ITEM_BYTES[x.dtype] // 32 for x in tensors]
+        lanes = REPEAT_BYTES // max(ITEM_BYTES[x.dtype] for x in tensors)
+        strides = [lanes * ITEM_BYTES[x.dtype] // BLOCK_BYTES for x in tensors]
         scalar = [] if value is None else [value]
         ones = [1] * len(tensors)
         whole, rest = divmod(self.tiling.batch * self.tiling.features, lanes)
@@ -214,7 +215,7 @@ class RowBatches:
 
         Never in place: an instruction that reads what the one before it wrote waits for the vector pipe to drain.
         """
-        t, features, lanes = self.t, self.tiling.features, 256 // ITEM_BYTES[source.dtype]
+        t, features, lanes = self.t, self.tiling.features, REPEAT_BYTES // ITEM_BYTES[source.dtype]
         scalar = t.Scalar(source.dtype, "scalar")
         whole, rest = divmod(features, lanes)
         for row in range(self.tiling.batch):
@@ -229,8 +230,8 @@ class RowBatches:
     def per_column(self, instruction: Any, target: Any, source: Any, vector: Any) -> None:
         """target[:, j] = instruction(source[:, j], vector[j]), all of one type; not in place, as above."""
         item = ITEM_BYTES[source.dtype]
-        step = self.tiling.features * item // 32
-        for first, count in self.columns(256 // item):
+        step = self.tiling.features * item // BLOCK_BYTES
+        for first, count in self.columns(REPEAT_BYTES // item):
             operands = (target[first], source[first], vector[first])
             instruction(count, *operands, self.tiling.batch, 1, 1, 1, step, step, 0)
 

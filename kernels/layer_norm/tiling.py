@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UB_BYTES = 256 * 1024
+from bert_thor.kernels.ascend_910 import BLOCK_BYTES, FP32_LANES, FRACTAL_ITEMS, ITEM_BYTES, UB_BYTES
+
 GROUP = 8  # rows
-BLOCK_BYTES, FP32_LANES = 32, 64
 MAX_ROW_BLOCKS = 255  # repeat stride of a vector instruction
 MAX_BATCH = 24  # rows; more would delay the first instruction and the last store, and gain little
 SLOTS = 4  # sums in flight: one is added to while the others finish
-FRACTAL_ITEMS = 256
 TRACE_BYTES = (FRACTAL_ITEMS + FP32_LANES) * 4  # a fractal of sums, and its diagonal
 VALUE_BYTES = 200  # statistics per row, at most
-ITEM_BYTES = {"float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
@@ -42,31 +40,31 @@ def fractals_per_row(features: int) -> int:
     return -(-features // FRACTAL_ITEMS)
 
 
-def tile_forward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile_forward(rows: int, features: int, dtype: str, cores: int) -> Tiling:
     """The cut of `layer_norm`. Per row, fp16: x, x - m and y, each for two batches, and two fractals of sums;
     fp32: two copies of x, one to work in, and the sums and squares in flight. Both: the statistics."""
     if dtype == "float16":
         row = 6 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:
         row = 3 * features * 4 + SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
-    return cut("layer_norm", rows, features, dtype, cores, row, 8 * features + 4096, ub_bytes)
+    return cut("layer_norm", rows, features, dtype, cores, row, 8 * features + 4096)
 
 
-def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile_backward(rows: int, features: int, dtype: str, cores: int) -> Tiling:
     """The cut of `layer_norm_grad`. Per row, fp16: dy, x, g, xhat and dx, each for two batches, two more to work in, and
     two fractals of sums; fp32: dy, x, four to work in, and the sums in flight. Both: the statistics."""
     if dtype == "float16":
         row = 12 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:
         row = 6 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
-    return cut("layer_norm_grad", rows, features, dtype, cores, row, 16 * features + 4096, ub_bytes)
+    return cut("layer_norm_grad", rows, features, dtype, cores, row, 16 * features + 4096)
 
 
-def cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, fixed: int, ub_bytes: int) -> Tiling:
+def cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, fixed: int) -> Tiling:
     """The largest batch whose rows of `row` bytes fit beside `fixed` bytes.
 
     Raises:
-        ValueError: no rows; rows that do not fill 32-byte blocks, or too many of them; a UB too small for 8 rows.
+        ValueError: no rows; rows that do not fill 32-byte blocks, or too many of them; 8 rows too many for UB.
     """
     per_block = BLOCK_BYTES // ITEM_BYTES[dtype]
     if rows < 1:
@@ -76,10 +74,11 @@ def cut(name: str, rows: int, features: int, dtype: str, cores: int, row: int, f
         raise ValueError(f"{name}: features is {features}; it takes multiples of {per_block} up to {limit}.")
     groups = -(-rows // GROUP)
     used_cores = min(cores, groups)
-    fitting = (ub_bytes - fixed) // row // GROUP * GROUP
+    fitting = (UB_BYTES - fixed) // row // GROUP * GROUP
     if fitting < GROUP:
         raise ValueError(
-            f"{name}: {GROUP} rows of {features} need {GROUP * row + fixed} bytes of UB; there are {ub_bytes}."
+            f"{name}: {GROUP} rows of {features} {dtype} need {GROUP * row + fixed} bytes of UB; the chip has {UB_BYTES}; "
+            "give the kernel fewer features."
         )
     batch = min(fitting, MAX_BATCH, -(-groups // used_cores) * GROUP)
     return Tiling(rows, features, used_cores, batch, groups, batch * row + fixed)

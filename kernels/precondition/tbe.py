@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from bert_thor.kernels import tik_support
-from bert_thor.kernels.precondition.tiling import FP32_LANES, FRACTAL, STRIP_ROWS, Tiling, tile
+from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.precondition.tiling import STRIP_ROWS, Tiling, tile
 from bert_thor.kernels.tik_support import fill, register, repeats
 
-FRACTAL_ITEMS = FRACTAL * FRACTAL
 EXPONENT_BIAS, MANTISSA_BITS = 127, 23
 
 
@@ -78,12 +78,7 @@ class _Kernel:
         self.l1 = {n: t.Tensor("float16", (size,), name=f"{n}_l1", scope=tik.scope_cbuf) for n, size in sizes.items()}
         raw = (max(bg, ba) ** 2,)
         self.raw = [t.Tensor("float32", raw, name=f"raw_{i}", scope=tik.scope_ubuf) for i in (0, 1)]
-        names = (
-            "high_odd",
-            "high_even",
-            "low_odd",
-            "low_even",
-        )  # in this order each lies in the banks that it never meets
+        names = ("high_odd", "high_even", "low_odd", "low_even")  # each in banks of which it never meets another
         self.extremes = [t.Tensor("float32", (FP32_LANES,), name=n, scope=tik.scope_ubuf) for n in names]
         self.bits = t.Tensor("int32", (8,), name="bits", scope=tik.scope_ubuf)
 

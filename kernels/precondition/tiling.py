@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FRACTAL = 16
-UB_BYTES, L1_BYTES, L0_BYTES, L0C_BYTES = 256 * 1024, 1024 * 1024, 64 * 1024, 256 * 1024
+from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL
+
 MAX_BLOCK = 128
-FP32_LANES = 64
 STRIP_ROWS = 32  # of the result, stored at once
 
 
@@ -58,12 +57,11 @@ class Tiling:
         return 2 * 4 * self.bg * self.ba
 
 
-def tile(outputs: int, inputs: int, bg: int, ba: int, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile(outputs: int, inputs: int, bg: int, ba: int, cores: int) -> Tiling:
     """Cut dW [outputs, inputs].
 
     Raises:
-        ValueError: a block edge that is not a multiple of 16 up to 128, an empty dW, inputs that do not fill 32-byte blocks,
-            or a UB (`ub_bytes`) too small.
+        ValueError: a block edge that is not a multiple of 16 up to 128, an empty dW, or inputs that do not fill 32-byte blocks.
     """
     for name, edge in (("G^-1", bg), ("A^-1", ba)):
         if edge % FRACTAL or not FRACTAL <= edge <= MAX_BLOCK:
@@ -73,7 +71,4 @@ def tile(outputs: int, inputs: int, bg: int, ba: int, cores: int, ub_bytes: int 
     if outputs < 1 or inputs < 8 or inputs % 8:
         raise ValueError(f"precondition: dW is [{outputs}, {inputs}]; it takes 1 output and inputs in multiples of 8.")
     down, across = -(-outputs // bg), -(-inputs // ba)
-    tiling = Tiling(outputs, inputs, bg, ba, min(cores, down * across), down, across, outputs % bg, inputs % ba)
-    if tiling.ub_bytes() > ub_bytes:
-        raise ValueError(f"precondition: {tiling.ub_bytes()} bytes of UB are needed; the chip has {ub_bytes}.")
-    return tiling
+    return Tiling(outputs, inputs, bg, ba, min(cores, down * across), down, across, outputs % bg, inputs % ba)

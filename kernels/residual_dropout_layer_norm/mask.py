@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from bert_thor.kernels.ascend_910 import BLOCK_BYTES, FP32_LANES
 from bert_thor.kernels.layer_norm.row_batches import RowBatches
 from bert_thor.kernels.layer_norm.tiling import GROUP
 from bert_thor.kernels.residual_dropout_layer_norm.tiling import KEPT_ITEMS, MASK_BITS
-from bert_thor.kernels.tik_support import BLOCK_BYTES, fill
+from bert_thor.kernels.tik_support import fill
 
-LANES = 64  # fp32 numbers per repeat
 RUN_BYTES = MASK_BITS // 8
 
 
@@ -77,7 +77,7 @@ class Mask:
             kept, count = self.kept[turn % 2], min(KEPT_ITEMS, self.items - first)
             for part in range(0, count, MASK_BITS):
                 self._select(local, first + part, kept[part], self.ones, self.zeros)
-            self.t.vconv(LANES, "none", target[first], kept, count // LANES, 1, 1, 8, 4)
+            self.t.vconv(FP32_LANES, "none", target[first], kept, count // FP32_LANES, 1, 1, 8, 4)
 
     def _select(self, local: tuple[Any, Any], first: int, target: Any, yes: Any, no: Any) -> None:
         """128 numbers of fp16 by the bits of elements `first` and on."""

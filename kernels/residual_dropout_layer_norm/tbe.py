@@ -9,6 +9,8 @@ from and, or, and minus, to the same bits; it costs 313 cycles per 64 elements a
 `residual_layer_norm` and its gradient are for probability 0 and take no mask.
 
 Numbers: fp16 rounds after every element-wise step; sums and statistics are fp32.
+
+Limits: as for layer norm; up to 1440 features in fp16 and 1640 in fp32, for the gradient 1056 and 1024, which is BERT-Large's width.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bert_thor.kernels.layer_norm.tiling import FP32_LANES, SLOTS, TRACE_BYTES, UB_BYTES, VALUE_BYTES, Tiling, cut
+from bert_thor.kernels.ascend_910 import FP32_LANES
+from bert_thor.kernels.layer_norm.tiling import SLOTS, TRACE_BYTES, VALUE_BYTES, Tiling, cut
 
 MASK_BITS = 128  # of the register that a selection reads its mask from
 KEPT_ITEMS = 8 * MASK_BITS  # fp16 numbers 0 and 1 made of the mask at a time, for fp32
@@ -13,26 +14,18 @@ def mask_bytes(features: int) -> int:
     return -(-features // 8)
 
 
-def tile_forward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile_forward(rows: int, features: int, dtype: str, cores: int) -> Tiling:
     """Per row, fp16: x, residual and one to work in, then what layer norm holds; fp32: these three and their sum, and the
     sums in flight. Both: the mask and the statistics. Raises ValueError as `layer_norm.tiling.cut`."""
     if dtype == "float16":
         row = 9 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:
         row = 4 * features * 4 + SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES
-    return cut(
-        "residual_dropout_layer_norm",
-        rows,
-        features,
-        dtype,
-        cores,
-        row + mask_bytes(features),
-        12 * features + 12288,
-        ub_bytes,
-    )
+    fixed = 12 * features + 12288
+    return cut("residual_dropout_layer_norm", rows, features, dtype, cores, row + mask_bytes(features), fixed)
 
 
-def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: int = UB_BYTES) -> Tiling:
+def tile_backward(rows: int, features: int, dtype: str, cores: int) -> Tiling:
     """Per row what the gradient of layer norm holds, in fp16 dx too, and the mask, in fp16 of two batches."""
     if dtype == "float16":
         row = 13 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES + 2 * mask_bytes(features)
@@ -40,4 +33,4 @@ def tile_backward(rows: int, features: int, dtype: str, cores: int, ub_bytes: in
     else:
         row = 6 * features * 4 + 2 * SLOTS * 2 * FP32_LANES * 4 + VALUE_BYTES + mask_bytes(features)
         fixed = 20 * features + 9216
-    return cut("residual_dropout_layer_norm_grad", rows, features, dtype, cores, row, fixed, ub_bytes)
+    return cut("residual_dropout_layer_norm_grad", rows, features, dtype, cores, row, fixed)

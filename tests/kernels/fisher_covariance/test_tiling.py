@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.fisher_covariance.tiling import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES, Tiling, tile
+from bert_thor.kernels.ascend_910 import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
+from bert_thor.kernels.fisher_covariance.tiling import Tiling, tile
 
 BERT_FEATURES = (768, 2304, 3072, 1024, 4096, 30522)
 BERT_ROWS = (16 * 128, 48 * 128, 24 * 512, 160)
@@ -71,10 +72,3 @@ def test_refuses_block_edges_that_the_cube_has_not(block: int) -> None:
 def test_refuses_what_has_no_fractal(rows: int, features: int) -> None:
     with pytest.raises(ValueError, match=r"needs 1 row and 16 features"):
         tile(rows, features, 128, 32)
-
-
-def test_smaller_vector_buffers() -> None:
-    """192 KiB (Ascend 910B's vector cores) hold the same cut, 128 KiB do not."""
-    assert tile(6144, 1024, 128, 32, ub_bytes=192 * 1024).ub_bytes() <= 192 * 1024
-    with pytest.raises(ValueError, match="bytes of UB are needed; the chip has 131072"):
-        tile(6144, 1024, 128, 32, ub_bytes=128 * 1024)

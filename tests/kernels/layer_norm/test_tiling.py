@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.layer_norm.tiling import GROUP, UB_BYTES, Tiling, tile_backward, tile_forward
+from bert_thor.kernels.ascend_910 import UB_BYTES
+from bert_thor.kernels.layer_norm.tiling import GROUP, Tiling, tile_backward, tile_forward
 
 CUTS = [tile_forward, tile_backward]
 BERT_ROWS = (16 * 128, 48 * 128, 24 * 512, 16 * 20)
@@ -38,16 +39,21 @@ def test_few_rows_use_few_cores(cut, rows: int) -> None:  # type: ignore[no-unty
     assert tiling.cores == min(32, -(-rows // 8))
 
 
-@pytest.mark.parametrize("cut", CUTS)
-def test_smaller_vector_buffers_take_smaller_batches(cut) -> None:  # type: ignore[no-untyped-def]
-    whole, less = (cut(6144, 768, "float16", 32, ub_bytes=kib * 1024) for kib in (256, 192))
-    assert less.ub_bytes <= 192 * 1024
-    assert less.batch <= whole.batch
-
-
-def test_a_buffer_too_small_for_8_rows_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"8 rows of 1024 need [0-9]+ bytes of UB; there are 131072"):
-        tile_backward(6144, 1024, "float32", 32, ub_bytes=128 * 1024)
+@pytest.mark.parametrize(
+    ("cut", "dtype", "most", "step"),
+    [
+        (tile_forward, "float16", 2256, 16),
+        (tile_backward, "float16", 1120, 16),
+        (tile_backward, "float32", 1072, 8),
+    ],
+)
+def test_the_most_features_are_those_of_which_8_rows_fit(cut, dtype: str, most: int, step: int) -> None:  # type: ignore[no-untyped-def]
+    """As kernels/README.md has them."""
+    assert cut(6144, most, dtype, 32).batch == 8
+    with pytest.raises(
+        ValueError, match=rf"8 rows of {most + step} {dtype} need [0-9]+ bytes of UB; the chip has 262144"
+    ):
+        cut(6144, most + step, dtype, 32)
 
 
 @pytest.mark.parametrize("cut", CUTS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.precondition.tiling import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES, Tiling, tile
+from bert_thor.kernels.ascend_910 import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
+from bert_thor.kernels.precondition.tiling import Tiling, tile
 
 # (outputs, inputs) of BERT-Base and BERT-Large: attention, intermediate, output, pooler, vocabulary
 BERT_LAYERS = [
@@ -62,13 +63,3 @@ def test_refuses_edges_that_the_kernel_has_not(bg: int, ba: int, name: str) -> N
 def test_refuses_shapes_that_do_not_fill_blocks(outputs: int, inputs: int) -> None:
     with pytest.raises(ValueError, match="it takes 1 output and inputs in multiples of 8"):
         tile(outputs, inputs, 128, 128, 32)
-
-
-def test_smaller_vector_buffers() -> None:
-    """With 192 KiB blocks of 96 fit, with 128 KiB blocks of 64."""
-    with pytest.raises(ValueError, match="bytes of UB are needed; the chip has 196608"):
-        tile(1024, 1024, 128, 128, 32, ub_bytes=192 * 1024)
-    assert tile(1024, 1024, 96, 96, 32, ub_bytes=192 * 1024).ub_bytes() <= 192 * 1024
-    with pytest.raises(ValueError, match="bytes of UB are needed; the chip has 131072"):
-        tile(1024, 1024, 128, 128, 32, ub_bytes=128 * 1024)
-    assert tile(1024, 1024, 64, 64, 32, ub_bytes=128 * 1024).ub_bytes() <= 128 * 1024
