@@ -2,15 +2,19 @@
 
     python tests/mutants/run.py [operation ...]
 
-Works on a copy in build/mutants. Exits with 1 if a mutant survives, does not compile or does not
-apply.
+Works on copies in build/mutants, one per core. Exits with 1 if a mutant survives or does not compile, and before it
+builds anything if a mutant does not fit its source.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import multiprocessing
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,49 +22,89 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from kernel_tree import KernelTree  # noqa: E402
 
+WORK = ROOT / "build" / "mutants"
 TIMEOUT = 300.0  # seconds; a mutant that hangs is killed
-Mutant = tuple[str, str, str, str]  # file, original text, what replaces its first occurrence, what that breaks
+FEWEST = 10  # mutants per operation
+Mutant = tuple[str, str, str, str]  # file, original text, what replaces it, what that breaks
+Result = tuple[str, int, int]  # operation, mutants, killed
+tree: KernelTree  # of this process
 
 
-def verdict_of(tree: KernelTree, operation: str, mutant: Mutant) -> str:
+def operations() -> list[str]:
+    """Every folder of kernels/ with C++ code, whether or not anybody has seeded mistakes in it."""
+    return sorted(path.parent.name for path in ROOT.glob("kernels/*/bindings.cc") if path.parent.name != "common")
+
+
+def mutants_of(operation: str) -> list[Mutant]:
+    mutants: list[Mutant] = importlib.import_module(operation).MUTANTS
+    return mutants
+
+
+def misfits(operation: str) -> list[str]:
+    """Why the mutants of an operation cannot be trusted; empty if they can."""
+    try:
+        mutants = mutants_of(operation)
+    except ModuleNotFoundError:
+        return [f"{operation}: has no mutants; write tests/mutants/{operation}.py"]
+    found = [(ROOT / file).read_text().count(before) for file, before, _, _ in mutants]
+    complaints = [
+        f'{operation}: the text of "{mutant[3]}" is {count} times in {mutant[0]}; choose one that is there once'
+        for mutant, count in zip(mutants, found)
+        if count != 1
+    ]
+    if len(mutants) < FEWEST:
+        complaints.append(f"{operation}: has {len(mutants)} mutants; write at least {FEWEST}")
+    return complaints
+
+
+def verdict_of(operation: str, mutant: Mutant) -> str:
     """Build the mutant, test it, and put the original back."""
     file, before, after, _ = mutant
     path = tree.folder / file
     original = path.read_text()
-    if before not in original:
-        return "does not apply"
-    path.write_text(original.replace(before, after, 1))
+    write_for(operation, path, original.replace(before, after))
     try:
         if tree.build():
             return "does not compile"
         return "killed" if tree.test(tests_of(operation), timeout=TIMEOUT) else "SURVIVED"
     finally:
-        path.write_text(original)
+        write_for(operation, path, original)
+
+
+def write_for(operation: str, source: Path, text: str) -> None:
+    """Write a source that other operations may share, but let their object files stay those of the original.
+
+    A header of kernels/common would rebuild all kernels, of which the tests of `operation` look at one.
+    """
+    source.write_text(text)
+    for built in tree.folder.glob("build/CMakeFiles/*/kernels/*/*.o"):
+        if built.parent.name not in (operation, "common"):
+            built.touch()  # newer than the header: nothing to build
 
 
 def tests_of(operation: str) -> str:
     return str(ROOT / "tests" / "kernels" / operation)
 
 
-def operations() -> list[str]:
-    here = Path(__file__).parent
-    return sorted(path.stem for path in here.glob("*.py") if path.stem != "run")
+def create_tree() -> None:
+    """Give this process a copy of the kernels of its own."""
+    global tree
+    tree = KernelTree(Path(tempfile.mkdtemp(dir=WORK)), {"CMAKE_CXX_FLAGS_RELEASE": "-O1 -DNDEBUG"})
+    tree.create()
 
 
-def run(tree: KernelTree, operation: str) -> bool:
-    """Print the table of one operation; true if every mutant was killed."""
-    mutants: list[Mutant] = importlib.import_module(operation).MUTANTS
+def run(operation: str) -> Result:
+    """Print what becomes of each mutant of one operation."""
+    mutants, killed = mutants_of(operation), 0
     complaint = tree.build() or tree.test(tests_of(operation), timeout=TIMEOUT)
     if complaint:
         print(f"{operation}: the unchanged kernel does not build or pass its tests; mend it first.\n{complaint}")
-        return False
-    killed = 0
+        return operation, len(mutants), killed
     for mutant in mutants:
-        verdict = verdict_of(tree, operation, mutant)
+        verdict = verdict_of(operation, mutant)
         killed += verdict == "killed"
         print(f"{operation:28} {mutant[3]:60} {verdict}", flush=True)
-    print(f"{operation}: {killed} of {len(mutants)} killed", flush=True)
-    return killed == len(mutants)
+    return operation, len(mutants), killed
 
 
 def main() -> None:
@@ -69,10 +113,18 @@ def main() -> None:
     chosen = parser.parse_args().operation or operations()
     unknown = sorted(set(chosen) - set(operations()))
     if unknown:
-        parser.error(f"no mutants for {', '.join(unknown)}; there are some for {', '.join(operations())}")
-    tree = KernelTree(ROOT / "build" / "mutants", {"CMAKE_CXX_FLAGS_RELEASE": "-O1 -DNDEBUG"})
-    tree.create()
-    sys.exit(not all([run(tree, operation) for operation in chosen]))
+        parser.error(f"no kernel is called {', '.join(unknown)}; there are {', '.join(operations())}")
+    complaints = [complaint for operation in chosen for complaint in misfits(operation)]
+    if complaints:
+        sys.exit("\n".join(complaints))
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    with multiprocessing.Pool(min(len(chosen), os.cpu_count() or 1), create_tree) as pool:
+        results = pool.map(run, chosen, chunksize=1)
+    print(f"\n{'kernel':28} {'mutants':>8} {'killed':>8}")
+    for operation, total, killed in results:
+        print(f"{operation:28} {total:8} {killed:8}")
+    sys.exit(any(killed < total for _, total, killed in results))
 
 
 if __name__ == "__main__":
