@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ascend_cases import KERNELS, OPERATIONS, Case, cases
+from ascend_cases import KERNELS, Case, cases
 
+from bert_thor.kernels import davinci
 from bert_thor.kernels.davinci.machine import pessimistic_constants
 
 HERE = Path(__file__).resolve().parent
@@ -71,15 +73,13 @@ def main() -> None:
 
 
 def digest() -> str:
-    """Of everything that decides the cycles."""
-    folders = [KERNELS / name for name in ("davinci", *OPERATIONS)]
-    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
-    paths += [
-        KERNELS / "davinci" / "machine.json",
-        KERNELS / "tik_support.py",
-        HERE / "ascend_cases.py",
-        Path(__file__),
-    ]
+    """Of what decides the rows: the problems, the TIK kernels with all that they import, the simulator and its constants."""
+    kernels = sorted(KERNELS.glob("*/tbe.py"))
+    for kernel in kernels:
+        davinci.load(str(kernel))
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("bert_thor.kernels.")]
+    imported = [Path(str(module.__file__)) for module in modules if Path(str(module.__file__)) not in kernels]
+    paths = [*kernels, *imported, KERNELS / "davinci" / "machine.json", HERE / "ascend_cases.py", Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import numpy as np
 from bert_thor.kernels import davinci
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
-OPERATIONS = ("layer_norm", "residual_dropout_layer_norm", "fisher_covariance", "precondition", "cholesky_inverse")
-ROWS, EDGE, CORES = 6144, 128, 32
+ROWS, WIDTH, EDGE, CORES = 6144, 1024, 128, 32
 LARGE_BLOCKS = 3456  # of BERT-Large: 24 layers of 6 matrices, both factors
 F16, F32 = "float16", "float32"
 CHECKS = ("uninitialised", "poison", "bounds")  # which MindSpore's kernels do not pass
@@ -39,86 +39,104 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """Ours, then MindSpore's."""
-    yield from layer_norms()
-    yield from residual_layer_norms()
+    for dtype in (F16, F32):
+        yield from layer_norms(dtype)
+    for dtype in (F16, F32):
+        yield from residual_dropout_layer_norms(dtype)
+        yield from residual_layer_norms(dtype)
     for features in (1024, 4096):
         for layout in ("ND", "FRACTAL_NZ"):
             yield covariance(features, layout)
     for outputs, inputs in ((1024, 1024), (4096, 1024), (1024, 4096), (2048, 1024)):
         yield preconditioning(outputs, inputs)
-    yield from inverses()
+    for name in ("cholesky_inverse", "cholesky_inverse_vector"):
+        for count in (128, LARGE_BLOCKS):
+            yield inverses(name, count)
     yield from foreign()
 
 
-def kernel(operation: str, function: str) -> Any:
-    return getattr(davinci.load(str(KERNELS / operation / "tbe.py")), function)
+def traced(file: Path, function: str, *tensors: Any, **attributes: Any) -> Callable[[], davinci.Program]:
+    """What traces a kernel over tensors of these descriptions."""
+
+    def program() -> davinci.Program:
+        return davinci.trace(getattr(davinci.load(str(file)), function), *tensors, **attributes)
+
+    return program
+
+
+def ours(folder: str, function: str, *tensors: Any, **attributes: Any) -> Callable[[], davinci.Program]:
+    """`traced` for kernels/`folder`/tbe.py."""
+    return traced(KERNELS / folder / "tbe.py", function, *tensors, **attributes)
 
 
 def normal(seed: int, *shape: int, dtype: str = F32) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def layer_norms() -> Iterator[Case]:
-    width = 1024
-    vector, values = ((width,), F32), ((ROWS,), F32)
-    for dtype in (F16, F32):
-        x = ((ROWS, width), dtype)
-        size = ROWS * width * np.dtype(dtype).itemsize
-        ends = (vector, vector, x, values, values)
-
-        def forward(x: Any = x, ends: Any = ends) -> davinci.Program:
-            return davinci.trace(kernel("layer_norm", "layer_norm"), x, *ends, eps=1e-12)
-
-        def backward(x: Any = x) -> davinci.Program:
-            tensors = (x, x, vector, values, values, x, vector, vector)
-            return davinci.trace(kernel("layer_norm", "layer_norm_grad"), *tensors)
-
-        def given(dtype: str = dtype) -> list[np.ndarray]:
-            return [normal(0, ROWS, width, dtype=dtype), normal(1, width), normal(2, width)]
-
-        def given_back(dtype: str = dtype) -> list[np.ndarray]:
-            matrices = [normal(k, ROWS, width, dtype=dtype) for k in (0, 1)]
-            return [*matrices, normal(1, width), np.zeros(ROWS, F32), np.ones(ROWS, F32)]
-
-        yield Case("layer_norm", f"{ROWS}x{width} {dtype}", forward, given, size, 2.0 * size)
-        yield Case("layer_norm_grad", f"{ROWS}x{width} {dtype}", backward, given_back, 2.0 * size, 3.0 * size)
+VECTOR, VALUES, BITS = ((WIDTH,), F32), ((ROWS,), F32), ((ROWS * WIDTH // 8,), "uint8")
 
 
-def residual_layer_norms() -> Iterator[Case]:
-    width, folder = 1024, "residual_dropout_layer_norm"
-    vector, values, bits = ((width,), F32), ((ROWS,), F32), ((ROWS * width // 8,), "uint8")
-    for dtype in (F16, F32):
-        for dropout in (True, False):
-            x, mask = ((ROWS, width), dtype), [bits] if dropout else []
-            size = ROWS * width * (np.dtype(dtype).itemsize * 4 + (1 / 8 if dropout else 0))
-            name = folder if dropout else "residual_layer_norm"
-            probability = {"probability": 0.1} if dropout else {}
-            before = [x, vector, x, vector, vector, *mask, x, x, values, values]
-            gradients = [x, vector, x, vector, vector] if dropout else [x, vector, vector, vector]
-            after = [x, x, vector, values, values, *mask, *gradients]
-            back_size = size if dropout else size * 3 / 4
+def statistics() -> list[np.ndarray]:
+    """A mean and a reciprocal deviation per row."""
+    return [np.zeros(ROWS, F32), np.ones(ROWS, F32)]
 
-            def forward(name: str = name, tensors: Any = before, more: Any = probability) -> davinci.Program:
-                return davinci.trace(kernel(folder, name), *tensors, eps=1e-12, **more)
 
-            def backward(name: str = name, tensors: Any = after, more: Any = probability) -> davinci.Program:
-                return davinci.trace(kernel(folder, f"{name}_grad"), *tensors, **more)
+def layer_norms(dtype: str) -> Iterator[Case]:
+    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
+    shape, folder = f"{ROWS}x{WIDTH} {dtype}", "layer_norm"
 
-            def masks(dropout: bool = dropout) -> list[np.ndarray]:
-                return (
-                    [np.random.default_rng(3).integers(0, 256, ROWS * width // 8).astype(np.uint8)] if dropout else []
-                )
+    def given() -> list[np.ndarray]:
+        return [normal(0, ROWS, WIDTH, dtype=dtype), normal(1, WIDTH), normal(2, WIDTH)]
 
-            def given(dtype: str = dtype, masks: Any = masks) -> list[np.ndarray]:
-                x, v = normal(0, ROWS, width, dtype=dtype), normal(1, width)
-                return [x, v, x, v, v, *masks()]
+    def given_back() -> list[np.ndarray]:
+        return [*(normal(k, ROWS, WIDTH, dtype=dtype) for k in (0, 1)), normal(1, WIDTH), *statistics()]
 
-            def given_back(dtype: str = dtype, masks: Any = masks) -> list[np.ndarray]:
-                x = normal(0, ROWS, width, dtype=dtype)
-                return [x, x, normal(1, width), np.zeros(ROWS, F32), np.ones(ROWS, F32), *masks()]
+    program = ours(folder, "layer_norm", x, VECTOR, VECTOR, x, VALUES, VALUES, eps=1e-12)
+    yield Case("layer_norm", shape, program, given, size, 2 * size)
+    program = ours(folder, "layer_norm_grad", x, x, VECTOR, VALUES, VALUES, x, VECTOR, VECTOR)
+    yield Case("layer_norm_grad", shape, program, given_back, 2 * size, 3 * size)
 
-            yield Case(name, f"{ROWS}x{width} {dtype}", forward, given, size / 2, size)
-            yield Case(f"{name}_grad", f"{ROWS}x{width} {dtype}", backward, given_back, size / 2, back_size)
+
+def residual_dropout_layer_norms(dtype: str) -> Iterator[Case]:
+    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
+    shape, name, mask = f"{ROWS}x{WIDTH} {dtype}", "residual_dropout_layer_norm", ROWS * WIDTH / 8
+
+    def bits() -> np.ndarray:
+        return np.random.default_rng(3).integers(0, 256, ROWS * WIDTH // 8).astype(np.uint8)
+
+    def given() -> list[np.ndarray]:
+        return [*residual_inputs(dtype), bits()]
+
+    def given_back() -> list[np.ndarray]:
+        return [*residual_gradient_inputs(dtype), bits()]
+
+    before, after = (x, VECTOR, x, VECTOR, VECTOR, BITS), (x, x, VALUES, VALUES)
+    program = ours(name, name, *before, *after, eps=1e-12, probability=0.1)
+    yield Case(name, shape, program, given, 2 * size + mask, 4 * size + mask)
+    before, gradients = (x, x, VECTOR, VALUES, VALUES, BITS), (x, VECTOR, x, VECTOR, VECTOR)
+    program = ours(name, f"{name}_grad", *before, *gradients, probability=0.1)
+    yield Case(f"{name}_grad", shape, program, given_back, 2 * size + mask, 4 * size + mask)
+
+
+def residual_layer_norms(dtype: str) -> Iterator[Case]:
+    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
+    shape, name, folder = f"{ROWS}x{WIDTH} {dtype}", "residual_layer_norm", "residual_dropout_layer_norm"
+    program = ours(folder, name, x, VECTOR, x, VECTOR, VECTOR, x, x, VALUES, VALUES, eps=1e-12)
+    yield Case(name, shape, program, partial(residual_inputs, dtype), 2 * size, 4 * size)
+    program = ours(folder, f"{name}_grad", x, x, VECTOR, VALUES, VALUES, x, VECTOR, VECTOR, VECTOR)
+    yield Case(f"{name}_grad", shape, program, partial(residual_gradient_inputs, dtype), 2 * size, 3 * size)
+
+
+def residual_inputs(dtype: str) -> list[np.ndarray]:
+    """x, bias, residual, gamma, beta."""
+    x, vector = normal(0, ROWS, WIDTH, dtype=dtype), normal(1, WIDTH)
+    return [x, vector, x, vector, vector]
+
+
+def residual_gradient_inputs(dtype: str) -> list[np.ndarray]:
+    """dy, sum, gamma, mean, rstd."""
+    x = normal(0, ROWS, WIDTH, dtype=dtype)
+    return [x, x, normal(1, WIDTH), *statistics()]
 
 
 def covariance(features: int, layout: str) -> Case:
@@ -128,10 +146,8 @@ def covariance(features: int, layout: str) -> Case:
     if layout == "FRACTAL_NZ":
         whole = {"shape": fractals, "dtype": F16, "format": layout, "ori_shape": (ROWS, features), "ori_format": "ND"}
 
-    def program() -> davinci.Program:
-        return davinci.trace(
-            kernel("fisher_covariance", "fisher_covariance"), whole, ((blocks, EDGE, EDGE), F32), block=EDGE
-        )
+    packed = ((blocks, EDGE, EDGE), F32)
+    program = ours("fisher_covariance", "fisher_covariance", whole, packed, block=EDGE)
 
     def given() -> list[np.ndarray]:
         return [normal(0, *whole["shape"], dtype=F16)]
@@ -143,32 +159,26 @@ def covariance(features: int, layout: str) -> Case:
 
 def preconditioning(outputs: int, inputs: int) -> Case:
     shapes = [(outputs // EDGE, EDGE, EDGE), (outputs, inputs), (inputs // EDGE, EDGE, EDGE)]
+    tensors, sizes = [(shape, F32) for shape in shapes], [4.0 * np.prod(shape) for shape in shapes]
+    program = ours("precondition", "precondition", *tensors, tensors[1])
 
-    def program() -> davinci.Program:
-        tensors = [(shape, F32) for shape in shapes]
-        return davinci.trace(kernel("precondition", "precondition"), *tensors, tensors[1])
+    def given() -> list[np.ndarray]:
+        return [normal(k, *shape) for k, shape in enumerate(shapes)]
 
-    sizes = [float(np.prod(shape)) for shape in shapes]
-    reads, flop = 4 * sum(sizes), 4.0 * outputs * inputs * EDGE
-    given = lambda: [normal(k, *shape) for k, shape in enumerate(shapes)]  # noqa: E731
-    return Case("precondition", f"{outputs}x{inputs}", program, given, reads, reads + 4 * sizes[1], flop)
+    flop = 4.0 * outputs * inputs * EDGE
+    return Case("precondition", f"{outputs}x{inputs}", program, given, sum(sizes), sum(sizes) + sizes[1], flop)
 
 
-def inverses() -> Iterator[Case]:
-    for name, counts in (("cholesky_inverse", (128, LARGE_BLOCKS)), ("cholesky_inverse_vector", (128, LARGE_BLOCKS))):
-        for count in counts:
-            square, vector = ((count, EDGE, EDGE), F32), ((count,), F32)
+def inverses(name: str, count: int) -> Case:
+    square, bytes_ = ((count, EDGE, EDGE), F32), 4.0 * count * EDGE**2
+    program = ours("cholesky_inverse", name, square, ((count,), F32), square, ((count, 8), "int32"))
 
-            def program(name: str = name, square: Any = square, vector: Any = vector) -> davinci.Program:
-                tensors = (square, vector, square, ((vector[0][0], 8), "int32"))
-                return davinci.trace(kernel("cholesky_inverse", name), *tensors)
+    def given() -> list[np.ndarray]:
+        samples = normal(0, 8, 4 * EDGE, EDGE)
+        covariances = samples.transpose(0, 2, 1) @ samples / (4 * EDGE)
+        return [np.tile(covariances, (count // 8, 1, 1)), np.full(count, 0.01, F32)]
 
-            def given(count: int = count) -> list[np.ndarray]:
-                samples = normal(0, 8, 4 * EDGE, EDGE)
-                covariances = samples.transpose(0, 2, 1) @ samples / (4 * EDGE)
-                return [np.tile(covariances, (count // 8, 1, 1)), np.full(count, 0.01, F32)]
-
-            yield Case(name, f"{count} blocks of {EDGE}", program, given, 4.0 * count * EDGE**2, 8.0 * count * EDGE**2)
+    return Case(name, f"{count} blocks of {EDGE}", program, given, bytes_, 2 * bytes_)
 
 
 # MindSpore's own ----------------------------------------------------------------------------------------------------------
@@ -181,39 +191,34 @@ def foreign() -> Iterator[Case]:
         return
     folder = Path(spec.submodule_search_locations[0]) / "ops" / "_op_impl" / "_custom_op"
 
-    def load(file: str, function: str) -> Any:
-        return getattr(davinci.load(str(folder / f"{file}_impl.py")), function)
+    square, many = ((1, EDGE, EDGE), F32), ((CORES, EDGE, EDGE), F32)
+    program = traced(folder / "cholesky_trsm_impl.py", "cus_cholesky_trsm", ((EDGE, EDGE), F32), square)
+    eye = np.eye(EDGE, dtype=F32)
+    yield Case("mindspore cholesky_trsm", f"1 block of {EDGE}", program, lambda: [eye], ignore=CHECKS)
+    program = traced(folder / "batch_matmul_impl.py", "cus_batch_matmul", many, many, many)
 
-    def trsm() -> davinci.Program:
-        return davinci.trace(load("cholesky_trsm", "cus_cholesky_trsm"), ((EDGE, EDGE), F32), ((1, EDGE, EDGE), F32))
+    def pair() -> list[np.ndarray]:
+        return [normal(k, CORES, EDGE, EDGE) for k in (0, 1)]
 
-    def products() -> davinci.Program:
-        many = ((CORES, EDGE, EDGE), F32)
-        return davinci.trace(load("batch_matmul", "cus_batch_matmul"), many, many, many)
+    yield Case("mindspore batch_matmul", f"{CORES} blocks of {EDGE}", program, pair, ignore=CHECKS)
+    yield from foreign_products(folder)
 
+
+def foreign_products(folder: Path) -> Iterator[Case]:
+    """The two products of a preconditioning, G^-1 dW and that times A^-1, with dense factors in fractals of fp16."""
     m, n = 2048, 1024
-    left, right = ((m // 16, m // 16, 16, 16), F16), ((n // 16, n // 16, 16, 16), F16)
+    left, middle, right = ((m // 16, m // 16, 16, 16), (n // 16, m // 16, 16, 16), (n // 16, n // 16, 16, 16))
+    shape, name = f"{m}x{n}", "matmul_cube_fracz_left_cast"
+    a, b = {"shape": left, "dtype": F16, "ori_shape": (m, m)}, {"shape": middle, "dtype": F32, "ori_shape": (m, n)}
+    program = traced(folder / f"{name}_impl.py", "cus_matmul_cube_fraczleftcast", a, b, None, (middle, F16))
+    yield Case(
+        f"mindspore {name}", shape, program, lambda: [normal(0, *left, dtype=F16), normal(1, *middle)], ignore=CHECKS
+    )
+    name, one = "matmul_cube_fracz_right_mul", np.ones(1, F32)
+    function, tensors = "cus_matmul_cube_fraczrightmul", ((middle, F16), (right, F16), ((1,), F32), (middle, F32))
+    program = traced(folder / f"{name}_impl.py", function, *tensors)
 
-    def from_left() -> davinci.Program:
-        a, b = (
-            {"shape": left[0], "dtype": F16, "ori_shape": (m, m)},
-            {"shape": (n // 16, m // 16, 16, 16), "dtype": F32},
-        )
-        y = {"shape": (n // 16, m // 16, 16, 16), "dtype": F16}
-        return davinci.trace(
-            load("matmul_cube_fracz_left_cast", "cus_matmul_cube_fraczleftcast"), a, {**b, "ori_shape": (m, n)}, None, y
-        )
+    def given() -> list[np.ndarray]:
+        return [normal(0, *middle, dtype=F16), normal(1, *right, dtype=F16), one]
 
-    def from_right() -> davinci.Program:
-        a = ((n // 16, m // 16, 16, 16), F16)
-        function = load("matmul_cube_fracz_right_mul", "cus_matmul_cube_fraczrightmul")
-        return davinci.trace(function, a, right, ((1,), F32), (a[0], F32))
-
-    one = np.ones(1, F32)
-    pair = lambda: [normal(k, CORES, EDGE, EDGE) for k in (0, 1)]  # noqa: E731
-    yield Case("mindspore cholesky_trsm", f"1 block of {EDGE}", trsm, lambda: [np.eye(EDGE, dtype=F32)], ignore=CHECKS)
-    yield Case("mindspore batch_matmul", f"{CORES} blocks of {EDGE}", products, pair, ignore=CHECKS)
-    given = lambda: [normal(0, *left[0], dtype=F16), normal(1, n // 16, m // 16, 16, 16)]  # noqa: E731
-    yield Case("mindspore matmul_cube_fracz_left_cast", f"{m}x{n}", from_left, given, ignore=CHECKS)
-    given = lambda: [normal(0, n // 16, m // 16, 16, 16, dtype=F16), normal(1, *right[0], dtype=F16), one]  # noqa: E731
-    yield Case("mindspore matmul_cube_fracz_right_mul", f"{m}x{n}", from_right, given, ignore=CHECKS)
+    yield Case(f"mindspore {name}", shape, program, given, ignore=CHECKS)
