@@ -2,7 +2,7 @@
 
 `auto`, the default, takes the first that an operation offers and that can run here; where that is not its first, a warning
 says why, once. THOR_BACKEND chooses: one name for every operation that offers a choice, or `operation=name` for some,
-separated by commas (`THOR_BACKEND=akg`, `THOR_BACKEND=layer_norm=akg,precondition=aot`). A choice that cannot be met raises.
+separated by commas, the last that fits (`THOR_BACKEND=akg`, `THOR_BACKEND=aot,layer_norm=akg`). A choice that cannot be met raises.
 
 The device is that of MindSpore's context when the operator is made. `aot` runs on the host, also in a graph for a device.
 """
@@ -20,6 +20,7 @@ import mindspore as ms
 
 VARIABLE = "THOR_BACKEND"
 BACKENDS = ("tbe", "akg", "aot")
+OPERATIONS = ("cholesky_inverse", "fisher_covariance", "layer_norm", "precondition", "residual_dropout_layer_norm")
 NEWEST_ASCEND_910 = (2, 0)  # the last line of MindSpore that builds TBE and AKG kernels
 
 
@@ -45,12 +46,14 @@ def choose(operation: str, offered: Iterable[str]) -> str:
 
 
 def requested(operation: str) -> str:
-    """What THOR_BACKEND says about `operation`: a backend, or auto."""
+    """What THOR_BACKEND says about `operation`: a backend, or auto. Raises `BackendError` where it is not understood."""
     result = "auto"
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, backend = part.strip().rpartition("=")
         if backend not in (*BACKENDS, "auto"):
             raise BackendError(f"{VARIABLE}={part} names no backend: use {', '.join(BACKENDS)} or auto")
+        if name not in ("", *OPERATIONS):
+            raise BackendError(f"{VARIABLE}={part} names no operation with a choice: use {', '.join(OPERATIONS)}")
         if name in ("", operation):
             result = backend
     return result

@@ -6,7 +6,9 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import mindspore as ms
@@ -68,7 +70,13 @@ class TestChoice:
 
     @pytest.mark.parametrize(
         ("request_", "result"),
-        [("akg", "akg"), ("layer_norm=akg", "akg"), ("precondition=akg", "tbe"), ("akg,layer_norm=aot", "aot")],
+        [
+            ("akg", "akg"),
+            ("layer_norm=akg", "akg"),
+            ("precondition=akg", "tbe"),
+            ("akg,layer_norm=aot", "aot"),
+            ("layer_norm=aot,akg", "akg"),
+        ],
     )
     def test_requests(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch, request_: str, result: str) -> None:
         ask(monkeypatch, request_)
@@ -78,6 +86,10 @@ class TestChoice:
         ("request_", "sentence"),
         [
             ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, aot or auto"),
+            (
+                "layernorm=akg",
+                "THOR_BACKEND=layernorm=akg names no operation with a choice: use cholesky_inverse, fisher",
+            ),
             ("tbe", "layer_norm cannot use it: it needs an Ascend 910, and the device target is CPU"),
             ("layer_norm=akg", "layer_norm cannot use it: it needs an Ascend 910"),
         ],
@@ -93,6 +105,11 @@ class TestChoice:
         ask(monkeypatch, "akg")
         with pytest.raises(BackendError, match="asks for akg, but cholesky_inverse has only tbe and aot"):
             cholesky_inverse.cholesky_inverse()
+
+    def test_the_operations_with_a_choice_are_those_that_choose(self) -> None:
+        folder = Path(str(_backend.__file__)).parent
+        asking = {name for file in folder.glob("*.py") for name in re.findall(r'choose\("(\w+)"', file.read_text())}
+        assert asking == set(_backend.OPERATIONS)
 
     def test_missing_cann_is_the_reason(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_backend.shutil, "which", lambda name: None)
