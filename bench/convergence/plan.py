@@ -25,7 +25,7 @@ OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
 PUBLISHED = ("thor-2021", "thor-2020")
-STEPS = {"tiny": 800, "mini": 600, "seconds": 80}
+STEPS = {"tiny": 800, "mini": 800, "seconds": 80}
 SEEDS = {"headline": 5, "horizon": 3, "other": 3, "published": 1}
 HORIZONS = (0.35, 0.5, 0.7)
 """Shares of the budget that THOR gets as complete schedules in stage mini."""
