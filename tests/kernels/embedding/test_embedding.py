@@ -45,9 +45,9 @@ def test_same_bits_for_any_number_of_threads() -> None:
 
 
 def test_rows_are_added_in_their_order() -> None:
-    """1e8 + 1 - 1e8 is 0 in this order and 1 in others."""
-    dy = F32([[1e8], [1], [-1e8]])
-    assert native.embedding_grad(dy, np.int32([2, 2, 2]), 4).tolist() == [[0.0], [0.0], [0.0], [0.0]]
+    """1e8 - 1e8 + 1 is 1 in this order, and 0 wherever the 1 does not come last."""
+    dy = F32([[1e8], [-1e8], [1]])
+    assert native.embedding_grad(dy, np.int32([2, 2, 2]), 4).tolist() == [[0.0], [0.0], [1.0], [0.0]]
 
 
 def test_entry_points_of_the_framework() -> None:
