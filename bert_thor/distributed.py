@@ -61,16 +61,17 @@ def join_world(environment: Mapping[str, str] = os.environ) -> World:
     """Connect to the other processes and wait until all are there. Does not return in msrun's scheduler process.
 
     Call it after the device was chosen and before the first operator. A single process that no launcher started connects to nobody.
-    A process that has not found the others in time is ended with a sentence.
+    A worker that has not found the others in time is ended with a sentence; the scheduler gives up by MindSpore's own limit.
     """
     if "MS_ROLE" not in environment and launched_ranks(environment) == 1:
         return World()
     from mindspore.communication import get_group_size, get_rank, init
 
+    if environment.get("MS_ROLE") == "MS_SCHED":
+        init()  # returns early in MindSpore 2.0; in 2.10 it lasts as long as the training, so no limit may end it
+        raise SystemExit(0)
     with limited_wait(environment):
         init()
-    if environment.get("MS_ROLE") == "MS_SCHED":
-        raise SystemExit(0)
     return World(get_rank(), get_group_size())
 
 

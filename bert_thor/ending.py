@@ -15,9 +15,8 @@ def end_process(status: int) -> NoReturn:
 
 
 def end_before_mindspore(status: int) -> None:
-    """Where MindSpore 2.0 is loaded, exit before its libraries take themselves apart: now and then they crash then, after a good run."""
-    framework = sys.modules.get("mindspore")
-    if framework is None or not framework.__version__.startswith("2.0."):
+    """Where MindSpore is loaded, exit before its libraries take themselves apart: now and then they crash then, after a good run."""
+    if "mindspore" not in sys.modules:
         return
     atexit._run_exitfuncs()  # leaves the cluster, among others
     for stream in (sys.stdout, sys.stderr):

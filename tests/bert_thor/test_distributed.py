@@ -17,7 +17,6 @@ from ranks import PRETRAIN, Ranks
 
 from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 from bert_thor.collectives import buckets
-from bert_thor.compat import version
 from bert_thor.config import ConfigError
 from bert_thor.distributed import FINISHED, RankWatch, World, launched_ranks
 
@@ -46,12 +45,12 @@ def losses(run: Path) -> np.ndarray:
 
 
 def together(ranks: int, folder: Path, arguments: list[str]) -> list[str]:
-    """Run to the end; the logs. MindSpore 2.0 loses a message of its cluster now and then: then all start again."""
+    """Run to the end; the logs. MindSpore's cluster loses a message now and then while all connect: then all start again."""
     for _ in range(3):
         with Ranks(ranks, folder, arguments) as group:
             statuses = group.wait(LIMIT)
             logs = [group.log(rank) for rank in range(ranks)]
-        if version() >= (2, 10) or not any(sign in log for log in logs for sign in LOST):
+        if not any(sign in log for log in logs for sign in LOST):
             break
     assert statuses == [0] * ranks, "\n".join(logs)
     return logs
@@ -169,6 +168,25 @@ def test_weights_that_differ_stop_all(prepared: Path, tmp_path: Path) -> None:
             "after step 6 the weights of rank 1 differ from those of rank 0" in group.log(rank) for rank in (0, 1)
         )
     assert len(losses(tmp_path / "run")) == 6
+
+
+@pytest.mark.long
+def test_the_limit_to_connect_ends_no_training(tmp_path: Path) -> None:
+    limit = 60
+    program = (
+        "import sys, time; from bert_thor.compat import use_graph_mode; from bert_thor.distributed import join_world\n"
+        "from bert_thor.ending import end_process\n"
+        f"use_graph_mode('CPU'); join_world(); time.sleep({limit}); end_process(0)"
+    )
+    with Ranks(1, tmp_path, [sys.executable, "-c", program], connect_seconds=limit) as group:
+        assert group.wait(LIMIT) == [0], group.log(0)
+        assert group.scheduler.wait(LIMIT) == 0, (tmp_path / "scheduler.log").read_text()
+
+
+def test_a_worker_that_fails_is_not_waited_for(tmp_path: Path) -> None:
+    program = "import os, sys, time; sys.exit(3) if os.environ.get('MS_NODE_ID') == '1' else time.sleep(1000)"
+    with Ranks(2, tmp_path, [sys.executable, "-c", program]) as group:
+        assert group.wait(LIMIT, follow=0.5) == [-signal.SIGKILL, 3]
 
 
 @pytest.mark.long
