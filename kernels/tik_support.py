@@ -1,4 +1,4 @@
-"""What the TIK kernels share: CANN found by either of its names, what to register them as, fills.
+"""What the TIK kernels share: CANN found by either of its names, what to register them as, fills, results of the cube as rows.
 
 Nothing here imports CANN when the file is loaded, so a kernel file imports anywhere, as often as MindSpore likes.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Callable
 
-from bert_thor.kernels.ascend_910 import ITEM_BYTES, MAX_REPEATS, REPEAT_BYTES
+from bert_thor.kernels.ascend_910 import FRACTAL, ITEM_BYTES, MAX_REPEATS, REPEAT_BYTES
 
 
 def tik_module() -> Any:
@@ -77,3 +77,19 @@ def fill(t: Any, tensor: Any, value: float, elements: int | None = None) -> None
         t.vector_dup(per_repeat, tensor[first * per_repeat], value, number, 1, 8)
     if rest:
         t.vector_dup(rest, tensor[whole * per_repeat], value, 1, 1, 8)
+
+
+def fractals_to_rows(t: Any, source: Any, height: int, shape: tuple[int, int], factor: Any) -> Any:
+    """A new fp32 tensor [m, n] in UB: `factor` times a part of the cube's result, which L0C holds as columns of `height` fractals.
+
+    `source` is the part's first fractal. On the way its columns lie two blocks apart from a power of two in UB, so that what an
+    instruction reads of all of them falls into different banks.
+    """
+    tik, (m, n) = tik_module(), shape
+    pitch, m1, n1 = 2 * m + 2, m // FRACTAL, n // FRACTAL
+    columns = t.Tensor("float32", (n1, pitch, 8), name="columns", scope=tik.scope_ubuf)
+    rows = t.Tensor("float32", (m, n), name="rows", scope=tik.scope_ubuf)
+    t.data_move(columns, source, 0, n1, m1, height - m1, 2)
+    for half in range(2):
+        t.vmuls(8 * n1, rows[8 * half], columns[8 * half], factor, m, 2, pitch, 2 * n1, 2)
+    return rows

@@ -202,18 +202,13 @@ class _Kernel:
             t.set_atomic_add(0)
 
     def _store_strip(self, q: Any, total: Any, down: Any, right: Any) -> None:
-        """Fractals to rows on the way through UB; stripes two blocks apart from a power of two fall into different banks."""
-        t, tik, tiling = self.t, self.tik, self.tiling
-        m1, n1 = tiling.strip_rows // FRACTAL, tiling.strip_columns // FRACTAL
-        pitch = 2 * tiling.strip_rows + 2  # blocks of 8 numbers
-        stripes = t.Tensor("float32", (n1, pitch, 8), name="fractals", scope=tik.scope_ubuf)
-        rows = t.Tensor("float32", (tiling.strip_rows, tiling.strip_columns), name="strip", scope=tik.scope_ubuf)
-        height = tiling.block // FRACTAL
-        source = total[(right * n1 * height + down * m1) * FRACTAL_ITEMS]
-        t.data_move(stripes, source, 0, n1, m1, height - m1, 2)
-        for half in range(2):
-            mask, target = 8 * n1, rows[8 * half]
-            t.vmuls(mask, target, stripes[8 * half], 1.0 / tiling.rows, tiling.strip_rows, 2, pitch, 2 * n1, 2)
+        t, tiling = self.t, self.tiling
+        m1, n1, height = (n // FRACTAL for n in (tiling.strip_rows, tiling.strip_columns, tiling.block))
+        part, shape = (
+            total[(right * n1 * height + down * m1) * FRACTAL_ITEMS],
+            (tiling.strip_rows, tiling.strip_columns),
+        )
+        rows = tik_support.fractals_to_rows(t, part, height, shape, 1.0 / tiling.rows)
         first = (q * tiling.block + down * tiling.strip_rows) * tiling.block + right * tiling.strip_columns
         gap = (tiling.block - tiling.strip_columns) // 8
         t.data_move(self.packed[first], rows, 0, tiling.strip_rows, tiling.strip_columns // 8, 0, gap)

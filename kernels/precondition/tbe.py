@@ -15,7 +15,7 @@ from typing import Any
 from bert_thor.kernels import tik_support
 from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL, FRACTAL_ITEMS
 from bert_thor.kernels.precondition.tiling import STRIP_ROWS, Tiling, tile
-from bert_thor.kernels.tik_support import fill, register, repeats
+from bert_thor.kernels.tik_support import fill, fractals_to_rows, register, repeats
 
 EXPONENT_BIAS, MANTISSA_BITS = 127, 23
 
@@ -242,15 +242,9 @@ class _Kernel:
                 self._store_strip(start, q, total, index, strip, factor)
 
     def _store_strip(self, start: Any, q: Any, total: Any, index: Any, strip: int, factor: Any) -> None:
-        """Fractals to rows on the way through UB; stripes two blocks apart from a power of two fall into different banks."""
-        t, tik, tiling = self.t, self.tik, self.tiling
-        m1, n1 = strip // FRACTAL, tiling.ba // FRACTAL
-        pitch = 2 * strip + 2  # blocks of 8 numbers
-        stripes = t.Tensor("float32", (n1, pitch, 8), name="fractals", scope=tik.scope_ubuf)
-        rows = t.Tensor("float32", (strip, tiling.ba), name="strip", scope=tik.scope_ubuf)
-        t.data_move(stripes, total[index * m1 * FRACTAL_ITEMS], 0, n1, m1, tiling.bg // FRACTAL - m1, 2)
-        for half in range(2):
-            t.vmuls(8 * n1, rows[8 * half], stripes[8 * half], factor, strip, 2, pitch, 2 * n1, 2)
+        t, tiling = self.t, self.tiling
+        part = total[index * (strip // FRACTAL) * FRACTAL_ITEMS]
+        rows = fractals_to_rows(t, part, tiling.bg // FRACTAL, (strip, tiling.ba), factor)
         count = t.Scalar("int64", "count")
         t.scalar_min(count, tiling.outputs - start, strip)
         target = self.result[start * tiling.inputs + q * tiling.ba]
