@@ -13,7 +13,8 @@
 namespace thor {
 
 struct Dropout {
-  uint32_t key[2], step, site;
+  uint64_t keys[10][2];  // of each of Philox's rounds, as wide as a lane of its counters
+  uint32_t step, site;
   uint64_t first;      // index of this slice's first element
   uint32_t threshold;  // 0: nothing is dropped and no random number is drawn
   float scale;
@@ -23,12 +24,17 @@ struct Dropout {
 inline bool MakeDropout(float probability, const int32_t* seed, int32_t site, int64_t elements, Dropout* dropout) {
   if (!(probability >= 0 && probability < 1)) return false;
   const double p = probability;
-  *dropout = {{static_cast<uint32_t>(seed[0]), static_cast<uint32_t>(seed[1])},
-              static_cast<uint32_t>(seed[2]),
-              static_cast<uint32_t>(site),
-              static_cast<uint64_t>(static_cast<uint32_t>(seed[3])) * static_cast<uint64_t>(elements),
-              static_cast<uint32_t>(p * 4294967296.0),
-              static_cast<float>(1.0 / (1.0 - p))};
+  uint32_t key[2] = {static_cast<uint32_t>(seed[0]), static_cast<uint32_t>(seed[1])};
+  for (auto& round : dropout->keys) {
+    for (int k = 0; k < 2; ++k) round[k] = key[k];
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  dropout->step = static_cast<uint32_t>(seed[2]);
+  dropout->site = static_cast<uint32_t>(site);
+  dropout->first = static_cast<uint64_t>(static_cast<uint32_t>(seed[3])) * static_cast<uint64_t>(elements);
+  dropout->threshold = static_cast<uint32_t>(p * 4294967296.0);
+  dropout->scale = static_cast<float>(1.0 / (1.0 - p));
   return true;
 }
 

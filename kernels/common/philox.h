@@ -13,16 +13,13 @@ constexpr int kPhiloxWords = 32;  // words per call of PhiloxBlocks
 THOR_INLINE void PhiloxBlocks(const thor::Dropout& d, uint64_t block, Words* low, Words* high) {
   Counters c[4] = {CountFrom(block), High(CountFrom(block)), SetCounters(d.step), SetCounters(d.site)};
   const Counters m0 = SetCounters(0xD2511F53), m1 = SetCounters(0xCD9E8D57);
-  uint32_t k0 = d.key[0], k1 = d.key[1];
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (const auto& key : d.keys) {
     const Counters p0 = Multiply(m0, c[0]), p1 = Multiply(m1, c[2]);
-    c[0] = Xor(High(p1), c[1], SetCounters(k0));
-    c[2] = Xor(High(p0), c[3], SetCounters(k1));
+    c[0] = Xor(High(p1), c[1], SetCounters(key[0]));
+    c[2] = Xor(High(p0), c[3], SetCounters(key[1]));
     c[1] = p1;
     c[3] = p0;
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
   }
   Interleave(c, low, high);
 }

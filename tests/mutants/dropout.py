@@ -1,11 +1,12 @@
 """Seeded mistakes in dropout that its tests must notice: (file, original, mutant, what it breaks)."""
 
 PHILOX = "kernels/common/philox.h"
+DROPOUT = "kernels/common/dropout.h"
 
 MUTANTS = [
-    (PHILOX, "round < 10", "round < 9", "a round too few"),
+    (DROPOUT, "keys[10][2]", "keys[9][2]", "a round too few"),
     (PHILOX, "0xD2511F53", "0xD2511F57", "wrong multiplier"),
-    (PHILOX, "k0 += 0x9E3779B9;", "k0 += 0xBB67AE85;", "wrong key schedule"),
+    (DROPOUT, "key[0] += 0x9E3779B9;", "key[0] += 0xBB67AE85;", "wrong key schedule"),
     (PHILOX, "High(CountFrom(block))", "SetCounters(0)", "upper word of the counter lost"),
     (
         PHILOX,
@@ -23,10 +24,10 @@ MUTANTS = [
     (PHILOX, "first / 4 + i / 4", "first / 4", "the same words again"),
     (PHILOX, "d.first + first + begin,", "d.first + first,", "every segment the same mask"),
     (PHILOX, "d.first + first + begin,", "first + begin,", "every slice the same mask"),
-    ("kernels/common/dropout.h", "static_cast<uint64_t>(elements)", "1", "slices overlap"),
+    (DROPOUT, "static_cast<uint64_t>(elements)", "1", "slices overlap"),
     (PHILOX, "if (count > n - begin) count = n - begin;", "", "past the end"),
-    ("kernels/common/dropout.h", "1.0 / (1.0 - p)", "1.0", "kept elements not scaled"),
-    ("kernels/common/dropout.h", "probability < 1", "probability <= 1", "probability 1 accepted"),
+    (DROPOUT, "1.0 / (1.0 - p)", "1.0", "kept elements not scaled"),
+    (DROPOUT, "probability < 1", "probability <= 1", "probability 1 accepted"),
     (
         "kernels/common/dropout.h",
         "static_cast<uint32_t>(p * 4294967296.0)",
