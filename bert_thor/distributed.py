@@ -21,6 +21,7 @@ from types import TracebackType
 import numpy as np
 from mindspore import Parameter
 
+from bert_thor.compat import answer_last
 from bert_thor.config import ConfigError
 from bert_thor.errors import TrainingError
 
@@ -68,6 +69,7 @@ def join_world(environment: Mapping[str, str] = os.environ) -> World:
     from mindspore.communication import get_group_size, get_rank, init
 
     if environment.get("MS_ROLE") == "MS_SCHED":
+        answer_last()
         init()  # returns early in MindSpore 2.0; in 2.10 it lasts as long as the training, so no limit may end it
         raise SystemExit(0)
     with limited_wait(environment):
