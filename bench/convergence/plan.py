@@ -4,8 +4,9 @@ tiny     For each optimizer the same 12 runs, one knob after the other, each tim
          learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
          the published THOR are their numbers: they get the 5 learning rates only.
 mini     The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
-         loss), then seeds with the best, five for THOR and for the better baseline. Everything else: the tuned values. THOR also with
-         shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
+         loss), then seeds with the best, five for THOR and for the better baseline. The other baselines: the tuned rate and the one
+         below, as a larger network may not bear a rate. The published presets: the tuned values. THOR also with shorter complete
+         schedules, so that its advantage is not only read off a curve whose rate is still high.
 seconds  What a step costs with the values chosen on mini: short runs, the optimizers in turn, alone on the machine.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
@@ -35,7 +36,7 @@ LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
 """Multiples of the preset's, in the order in which they are tried."""
 FIRST_ORDER_RATES = (0.5, 2.0, 4.0)
 """Multiples of the preset's ratio of the first-order rate to the learning rate."""
-MINI_RATES = (0.6, 1.0, 1.6)
+MINI_RATES = {"contender": (0.6, 1.0, 1.6), "other": (1.0, 0.6), "published": (1.0,)}
 START = {
     **{"thor": 6e-3, "adamw": 1.4e-3, "muon": 8e-3, "lamb": 1.4e-2, "soap": 4e-3, "sgd": 0.3},
     **{"thor-2020": 3.1e-3, "thor-2021": 6.464e-3},
@@ -77,18 +78,27 @@ class Spec:
 
 
 def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
-    """The runs that can be made now, side by side if need be; empty when the stage is complete. The optimizers take turns."""
+    """The runs that can be made now, side by side if need be; empty when the stage is complete.
+
+    The optimizers take turns; what decides the values comes first, then the seeds of the headline pair.
+    """
     done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
     pending = []
     for place, optimizer in enumerate(OPTIMIZERS):
         made = 0
         for group in groups(stage, optimizer, done):
-            missing = [(made + k, place, spec) for k, spec in enumerate(group) if (stage, spec.key) not in done]
+            missing = [(k, spec) for k, spec in enumerate(group) if (stage, spec.key) not in done]
+            pending += [((_patience(spec, done), made + k, place), spec) for k, spec in missing]
             made += len(group)
             if missing:
-                pending += missing
                 break
-    return [spec for *_, spec in sorted(pending, key=lambda item: item[:2])]
+    return [spec for _, spec in sorted(pending, key=lambda item: item[0])]
+
+
+def _patience(spec: Spec, done: Done) -> int:
+    if spec.stage != "mini" or (spec.seed == 0 and spec.steps == STEPS["mini"] and spec.optimizer not in PUBLISHED):
+        return 0
+    return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) and spec.steps == STEPS["mini"] else 2
 
 
 def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
@@ -129,10 +139,12 @@ def tuned(optimizer: str, done: Done) -> dict[str, Any]:
 
 
 def mini_grid(optimizer: str, done: Done) -> list[Spec]:
-    """Rates around the tuned one for THOR and the two best baselines, the tuned one for the others."""
+    """Rates around the tuned one."""
     values = tuned(optimizer, done)
+    group = "published" if optimizer in PUBLISHED else "other"
+    group = "contender" if optimizer in (HEADLINE, *contenders(done)) else group
     grid = []
-    for factor in MINI_RATES if optimizer in (HEADLINE, *contenders(done)) else (1.0,):
+    for factor in MINI_RATES[group]:
         rates = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
         grid.append(Spec("mini", optimizer, {**values, **rates}, STEPS["mini"]))
     return grid
