@@ -43,8 +43,8 @@ def answer_last() -> None:
     """Let this process, the scheduler of MindSpore 2.0's cluster, run only on a core that nobody else wants.
 
     A worker of 2.0 sends a message, then clears the place for the answer, then waits: an answer that is faster than that is forgotten. The
-    worker asks again after 30 s, when the scheduler has given it up for dead. With two workers on two busy cores
-    six of eight starts failed so, and none of 14 where the scheduler is the last to run. 2.10 clears the place first.
+    worker asks again after 30 s, when the scheduler has given it up for dead. Of starts with two workers on two
+    busy cores six of 8 failed, and one of 15 where the scheduler is the last to run: rarer, not gone. 2.10 clears the place first.
     """
     if version() < (2, 10):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
