@@ -4,7 +4,8 @@ tiny     For each optimizer the same 12 runs, one knob after the other, each tim
          learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
          the published THOR are their numbers: they get the 5 learning rates only.
 mini     The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
-         loss), then seeds with the best, five for THOR and for the better baseline. The other baselines: the tuned rate and the one
+         loss) and with the best of them one more value of the knob that may depend on the width, then seeds with the best, five for
+         THOR and for the better baseline. The other baselines: the tuned rate and the one
          below, as a larger network may not bear a rate. The published presets: the tuned values. THOR also with shorter complete
          schedules, so that its advantage is not only read off a curve whose rate is still high.
 seconds  What a step costs with the values chosen on mini: short runs, the optimizers in turn, alone on the machine.
@@ -37,6 +38,12 @@ LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
 FIRST_ORDER_RATES = (0.5, 2.0, 4.0)
 """Multiples of the preset's ratio of the first-order rate to the learning rate."""
 MINI_RATES = {"contender": (0.6, 1.0, 1.6), "other": (1.0, 0.6), "published": (1.0,)}
+MINI_KNOB: dict[str, dict[str, Any]] = {
+    "thor": {"block": 256},
+    **{"muon": {"momentum": 0.9}, "soap": {"refresh_interval": 5}},
+    **{"adamw": {"beta2": 0.95}, "lamb": {"beta2": 0.95}, "sgd": {"momentum": 0.8}},
+}
+"""What a contender also tries on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
 START = {
     **{"thor": 6e-3, "adamw": 1.4e-3, "muon": 8e-3, "lamb": 1.4e-2, "soap": 4e-3, "sgd": 0.3},
     **{"thor-2020": 3.1e-3, "thor-2021": 6.464e-3},
@@ -139,20 +146,26 @@ def tuned(optimizer: str, done: Done) -> dict[str, Any]:
 
 
 def mini_grid(optimizer: str, done: Done) -> list[Spec]:
-    """Rates around the tuned one."""
+    """Runs that decide the values."""
+    return [spec for group in _mini_grid(optimizer, done) for spec in group]
+
+
+def _mini_grid(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     values = tuned(optimizer, done)
     group = "published" if optimizer in PUBLISHED else "other"
     group = "contender" if optimizer in (HEADLINE, *contenders(done)) else group
-    grid = []
+    rates = []
     for factor in MINI_RATES[group]:
-        rates = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
-        grid.append(Spec("mini", optimizer, {**values, **rates}, STEPS["mini"]))
-    return grid
+        both = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
+        rates.append(Spec("mini", optimizer, {**values, **both}, STEPS["mini"]))
+    yield rates
+    if group == "contender":
+        yield [Spec("mini", optimizer, {**_best(rates, done), **MINI_KNOB[optimizer]}, STEPS["mini"])]
 
 
 def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     """The grid, then seeds with its best values, then shorter schedules of THOR."""
-    yield mini_grid(optimizer, done)
+    yield from _mini_grid(optimizer, done)
     best, steps = chosen(optimizer, done), STEPS["mini"]
     group = "published" if optimizer in PUBLISHED else "other"
     group = "headline" if optimizer in (HEADLINE, best_baseline(done)) else group
