@@ -48,11 +48,9 @@ class Row:
     def percent(self, name: str) -> float:
         return 100 * self.work / self.seconds[name] / self.limit
 
-    def ratio(self) -> float:
-        """The best peer's time over ours; infinite without a peer."""
-        return (
-            min((s for name, s in self.seconds.items() if name != "ours"), default=float("inf")) / self.seconds["ours"]
-        )
+    def best_peer(self) -> float:
+        """Seconds; infinite without a peer."""
+        return min((s for name, s in self.seconds.items() if name != "ours"), default=float("inf"))
 
 
 def shapes() -> list[tuple[str, dict[str, str]]]:
@@ -95,7 +93,7 @@ def line_of(row: Row) -> str:
         f"{name} {seconds * 1e3:.3f} ms {row.work / seconds / 1e9:.0f} {row.unit} {row.percent(name):.0f} %"
         for name, seconds in row.seconds.items()
     ]
-    ratio = f"best peer / ours {row.ratio():.2f}" if len(row.seconds) > 1 else "no peer"
+    ratio = f"best peer / ours {row.best_peer() / row.seconds['ours']:.2f}" if len(row.seconds) > 1 else "no peer"
     return (
         f"{row.operation} {row.shape} T={row.threads}: {'; '.join(contenders)}; {ratio}{' NOISY' if row.noisy else ''}"
     )

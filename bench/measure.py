@@ -64,11 +64,11 @@ def interleave(
     order = list(names)
     while len(quiet) < rounds and len(quiet) + len(disturbed) < attempts * rounds:
         random.shuffle(order)
-        lowest = machine.probe("fp32", threads)
+        lowest = _probe(threads)
         seconds = {}
         for name in order:
             seconds[name] = sample(name)
-            lowest = min(lowest, machine.probe("fp32", threads))
+            lowest = min(lowest, _probe(threads))
         (quiet if lowest >= QUIET * peak else disturbed).append(seconds)
     chosen = (quiet + disturbed)[:rounds]
     medians, even, odd = (
@@ -94,9 +94,15 @@ def _seconds(call: Callable[[], object], repeats: int, threads: int) -> float:
     return (clock() - start) / repeats
 
 
+def _probe(threads: int) -> float:
+    """What the machine has left for others than the contender before: FLOP/s."""
+    _settle()
+    return machine.probe("fp32", threads)
+
+
 def _settle() -> None:
-    """Wait, a tenth of a second at most, until no thread of this process works: some libraries' workers spin after a call."""
-    for _ in range(50):
+    """Wait, half a second at most, until no thread of this process works: some libraries' workers spin after a call."""
+    for _ in range(250):
         before = time.process_time()
         time.sleep(0.002)
         if time.process_time() - before < 0.0002:
