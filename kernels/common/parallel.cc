@@ -37,6 +37,7 @@ class Pool {
  public:
   void Run(int64_t tasks, int workers, thor::RangeFunction function, void* context) {
     workers = std::min(workers, Grow(workers - 1) + 1);
+    LeaveCore(sched_getcpu());
     {
       std::lock_guard<std::mutex> guard(mutex_);
       tasks_ = tasks, workers_ = workers, function_ = function, context_ = context;
@@ -64,6 +65,19 @@ class Pool {
       }
     }
     return static_cast<int>(threads_.size());
+  }
+
+  // Keeps the helpers off the caller's core. Both spin and yield there without ever sleeping, so that the scheduler can
+  // leave them on one core for tens of milliseconds while another rests. Where it may run otherwise is not restricted.
+  void LeaveCore(int core) {
+    const int helpers = static_cast<int>(threads_.size());
+    if (core == left_core_ && helpers == left_helpers_) return;
+    left_core_ = core, left_helpers_ = helpers;
+    cpu_set_t others;
+    if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof(others), &others) != 0) return;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) == 0) return;
+    for (std::thread& helper : threads_) pthread_setaffinity_np(helper.native_handle(), sizeof(others), &others);
   }
 
   void Work(int worker, unsigned seen) {
@@ -95,6 +109,7 @@ class Pool {
   std::atomic<unsigned> generation_{0};
   std::atomic<int> pending_{0};
   std::vector<std::thread> threads_;
+  int left_core_ = -1, left_helpers_ = 0;
   int64_t tasks_ = 0;
   int workers_ = 1;
   thor::RangeFunction function_ = nullptr;
