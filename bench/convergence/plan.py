@@ -3,11 +3,10 @@
 tiny     For each optimizer the same 12 runs, one knob after the other, each time keeping the value with the lowest validation loss: 5
          learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
          the published THOR are their numbers: they get the 5 learning rates only.
-mini     The tuned values. THOR and the two baselines that tuned best on tiny: 3 learning rates around the tuned one (seed 0, validation
-         loss) and with the best of them one more value of the knob that may depend on the width, then seeds with the best, five for
-         THOR and for the better baseline. The other baselines: the tuned rate and the one
-         below, as a larger network may not bear a rate. The published presets: the tuned values. THOR also with shorter complete
-         schedules, so that its advantage is not only read off a curve whose rate is still high.
+mini     The tuned values: the learning rate tuned on tiny and two lower ones, as a larger network bears less (seed 0, validation
+         loss); for THOR and the two baselines that tuned best on tiny also one more value of a knob that may depend on the width.
+         Then seeds with the best values, five for THOR and for the best baseline. The published presets: the tuned values. THOR
+         also with shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
 seconds  What a step costs with the values chosen on mini: short runs, the optimizers in turn, alone on the machine.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
@@ -37,7 +36,7 @@ LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
 """Multiples of the preset's, in the order in which they are tried."""
 FIRST_ORDER_RATES = (0.5, 2.0, 4.0)
 """Multiples of the preset's ratio of the first-order rate to the learning rate."""
-MINI_RATES = {"contender": (0.6, 1.0, 1.6), "other": (1.0, 0.6), "published": (1.0,)}
+MINI_RATES = (1.0, 0.6, 0.36)
 MINI_KNOB: dict[str, dict[str, Any]] = {
     "thor": {"block": 256},
     **{"muon": {"momentum": 0.9}, "soap": {"refresh_interval": 5}},
@@ -152,14 +151,12 @@ def mini_grid(optimizer: str, done: Done) -> list[Spec]:
 
 def _mini_grid(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     values = tuned(optimizer, done)
-    group = "published" if optimizer in PUBLISHED else "other"
-    group = "contender" if optimizer in (HEADLINE, *contenders(done)) else group
     rates = []
-    for factor in MINI_RATES[group]:
+    for factor in MINI_RATES[:1] if optimizer in PUBLISHED else MINI_RATES:
         both = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
         rates.append(Spec("mini", optimizer, {**values, **both}, STEPS["mini"]))
     yield rates
-    if group == "contender":
+    if optimizer in (HEADLINE, *contenders(done)):
         yield [Spec("mini", optimizer, {**_best(rates, done), **MINI_KNOB[optimizer]}, STEPS["mini"])]
 
 
