@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 from bert_thor.kernels.cholesky_inverse import native as cholesky_inverse
 from bert_thor.kernels.fisher_covariance import native as fisher_covariance
@@ -50,6 +51,28 @@ def test_the_pool_is_as_large_as_the_largest_request() -> None:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True, check=True)
     assert 0 <= int(done.stdout) <= 2
+
+
+KEEP_OFF = """
+import os
+import numpy as np
+from bert_thor.kernels.fisher_covariance.native import fisher_covariance
+x = np.ones((50, 400), np.float32)
+cores, before = os.sched_getaffinity(0), set(os.listdir("/proc/self/task"))
+fisher_covariance(x, 16, threads=3)
+helpers = set(os.listdir("/proc/self/task")) - before
+assert len(helpers) == 2 and os.sched_getaffinity(0) == cores
+for helper in helpers:
+    missing = cores - os.sched_getaffinity(int(helper))
+    assert len(missing) == 1, missing
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: there is no other one")
+def test_helpers_keep_off_the_core_of_the_caller() -> None:
+    """Only that core is taken from them, and the caller itself is not pinned."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", KEEP_OFF], env=environment, check=True)
 
 
 FORK = """
