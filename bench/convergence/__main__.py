@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
-from plan import STEPS, Spec, next_specs
+from plan import STEPS, Spec, next_specs, stage_before
 from splits import prepare_splits
 from summary import summarise
 
@@ -35,14 +35,12 @@ def main() -> int:
     options = _options()
     end = time.monotonic() + 60 * options.budget_minutes if options.budget_minutes else float("inf")
     for stage in STEPS if options.stage == "all" else (options.stage,):
-        before = [
-            earlier
-            for earlier in list(STEPS)[: list(STEPS).index(stage)]
-            if next_specs(earlier, read_results(options.work))
-        ]
+        before = stage_before(stage, read_results(options.work))
+        if before and options.stage == "all":
+            break  # the time is up
         if before:
-            print(f"stage {stage} needs the results of stage {before[0]}, which is not complete", file=sys.stderr)
-            break
+            print(f"error: stage {stage} needs stage {before}, which is not complete: run that first", file=sys.stderr)
+            return 2
         run_stage(stage, options, end)
     summarise(read_results(options.work), RESULTS)
     return 0

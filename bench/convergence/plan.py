@@ -83,12 +83,23 @@ class Spec:
         return {**asdict(self), "key": self.key}
 
 
+def by_key(results: Sequence[dict[str, Any]]) -> Done:
+    """The results of finished runs, to be found by their specs."""
+    return {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
+
+
+def stage_before(stage: str, results: Sequence[dict[str, Any]]) -> str:
+    """The first of the stages before `stage` that is not complete: its results decide what `stage` runs. "" if all are."""
+    before = list(STEPS)[: list(STEPS).index(stage)]
+    return next((earlier for earlier in before if next_specs(earlier, results)), "")
+
+
 def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
     """The runs that can be made now, side by side if need be; empty when the stage is complete.
 
     The optimizers take turns; what decides the values comes first, then the seeds of the headline pair.
     """
-    done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
+    done = by_key(results)
     pending = []
     for place, optimizer in enumerate(OPTIMIZERS):
         made = 0

@@ -19,10 +19,12 @@ from plan import (
     STEPS,
     Done,
     best_baseline,
+    by_key,
     chosen,
     groups,
     loss_of,
     next_specs,
+    stage_before,
 )
 from scipy.stats import ttest_ind
 
@@ -35,7 +37,7 @@ NOISE = 0.1
 def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write convergence.json and convergence.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = {(result["spec"]["stage"], result["spec"]["key"]): result for result in results}
+    done = by_key(results)
     times = step_times(done)
     runs = [with_seconds(result, times) for result in results if result["spec"]["stage"] != "seconds"]
     stage = "mini" if any(run["spec"]["stage"] == "mini" for run in runs) else "tiny"
@@ -115,10 +117,10 @@ def _ratio(reached: dict[str, list[dict[str, Any]]], key: str, baseline: str) ->
 
 
 def _spread(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds."""
+    """Mean and standard deviation over the seeds; no deviation where there is one."""
     names = [name for name in ("steps", "samples", "seconds") if all(entry[name] is not None for entry in entries)]
     values = {name: np.array([entry[name] for entry in entries]) for name in names}
-    spread = {name: [float(v.mean()), float(v.std(ddof=1)) if len(v) > 1 else 0.0] for name, v in values.items()}
+    spread = {name: [float(v.mean()), float(v.std(ddof=1)) if len(v) > 1 else None] for name, v in values.items()}
     return {**spread, "reached": sum(entry["reached"] for entry in entries), "seeds": len(entries)}
 
 
@@ -179,9 +181,8 @@ def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
 
 def _status(stage: str, results: Sequence[dict[str, Any]]) -> str:
     count = sum(result["spec"]["stage"] == stage for result in results)
-    before = [earlier for earlier in list(STEPS)[: list(STEPS).index(stage)] if next_specs(earlier, results)]
-    if before:
-        return f"not started: stage {before[0]} comes first ({count} runs)"
+    if before := stage_before(stage, results):
+        return f"not started: stage {before} comes first ({count} runs)"
     return f"{'complete' if not next_specs(stage, results) else 'partial'}: {count} runs"
 
 

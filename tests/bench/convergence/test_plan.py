@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -42,10 +43,6 @@ def played(stage: str, results: list[dict[str, Any]], seed: int = 0) -> list[dic
     return results
 
 
-def by_key(results: list[dict[str, Any]]) -> plan.Done:
-    return {(entry["spec"]["stage"], entry["spec"]["key"]): entry for entry in results}
-
-
 def test_every_optimizer_has_the_same_number_of_tuning_runs() -> None:
     counts = Counter(entry["spec"]["optimizer"] for entry in played("tiny", []))
     assert set(counts) == set(PRESETS) == set(plan.OPTIMIZERS)
@@ -76,7 +73,7 @@ def test_values_are_chosen_by_validation_loss_alone() -> None:
         spec = specs[0]
         good = spec.values["learning_rate"] == plan._rounded(plan.START[spec.optimizer] * 2)
         results.append(result(spec, 1.0 if good else 2.0))
-    done = by_key(results)
+    done = plan.by_key(results)
     for optimizer in plan.OPTIMIZERS:
         assert plan.tuned(optimizer, done)["learning_rate"] == pytest.approx(2 * plan.START[optimizer], rel=5e-3)
 
@@ -103,7 +100,7 @@ def test_the_headline_pair_has_five_seeds_the_others_three_and_the_published_pre
         for entry in results
         if entry["spec"]["stage"] == "mini" and entry["spec"]["steps"] == plan.STEPS["mini"]
     ]
-    done = by_key(results)
+    done = plan.by_key(results)
     pair = {plan.HEADLINE, plan.best_baseline(done)}
     for optimizer in plan.OPTIMIZERS:
         seeds = {spec["seed"] for spec in full if spec["optimizer"] == optimizer}
@@ -119,7 +116,7 @@ def rehearsed(stages: tuple[str, ...]) -> plan.Done:
             end = {"thor": 0.4, "adamw": 0.2}.get(spec.optimizer, 0.1) + 0.001 * spec.seed
             loss = {"thor": 1.0, "adamw": 2.0}.get(spec.optimizer, 3.0)
             results.append(result(spec, loss, (end / 4, end / 2, 0.75 * end, end)))
-    return by_key(results)
+    return plan.by_key(results)
 
 
 def test_headline_numbers() -> None:
@@ -159,6 +156,16 @@ def test_cost_of_a_run_that_misses_the_target_is_its_whole_budget() -> None:
     broken = result(spec, 1.0, (0.1, 0.2))
     broken["test"] = broken["test"][:1]
     assert summary.cost(broken, 0.15)["steps"] == 4000
+    nothing = summary.cost({**broken, "test": []}, 0.15)
+    assert (nothing["steps"], nothing["seconds"], nothing["reached"]) == (4000, None, False)
+
+
+def test_a_stage_asks_for_the_one_before(tmp_path: Path) -> None:
+    """It would run what unfinished results decide."""
+    command = [sys.executable, str(Path(plan.__file__).parent), "--work", str(tmp_path / "work"), "--stage", "mini"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not list(tmp_path.iterdir())
+    assert done.stderr == "error: stage mini needs stage tiny, which is not complete: run that first\n"
 
 
 def test_partial_results_are_called_partial(tmp_path: Path) -> None:
