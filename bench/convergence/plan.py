@@ -3,11 +3,13 @@
 tiny     For each optimizer the same 12 runs, one knob after the other, each time keeping the value with the lowest validation loss: 5
          learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
          the published THOR are their numbers: they get the 5 learning rates only.
-mini     The tuned values: the learning rate tuned on tiny and two lower ones, as a larger network bears less (seed 0, validation
-         loss); for THOR and the two baselines that tuned best on tiny also one more value of a knob that may depend on the width.
-         Then seeds with the best values, five for THOR and for the best baseline. The published presets: the tuned values. THOR
-         also with shorter complete schedules, so that its advantage is not only read off a curve whose rate is still high.
-seconds  What a step costs with the values chosen on mini: short runs, the optimizers in turn, alone on the machine.
+mini     The larger network, seed 0: the learning rate tuned on tiny and two lower ones, as a larger network bears less; for THOR and
+         the two baselines that tuned best on tiny also one more value of a knob that may depend on the width. The published presets:
+         the tuned values only.
+claim    The larger network with the values that did best on mini, for half as many steps again: five seeds of THOR and of the best
+         baseline, three of the others. THOR also with shorter complete schedules, so that its advantage is not only read off a
+         curve whose rate is still high.
+seconds  What a step costs with these values: short runs, the optimizers in turn, alone on the machine.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
 """
@@ -26,10 +28,10 @@ OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
 PUBLISHED = ("thor-2021", "thor-2020")
-STEPS = {"tiny": 800, "mini": 800, "seconds": 80}
-SEEDS = {"headline": 5, "horizon": 3, "other": 3, "published": 1}
-HORIZONS = (0.35, 0.5, 0.7)
-"""Shares of the budget that THOR gets as complete schedules in stage mini."""
+STEPS = {"tiny": 800, "mini": 800, "claim": 1200, "seconds": 80}
+SEEDS = {"headline": 5, "horizon": 3, "other": 3}
+HORIZONS = (0.5, 0.7)
+"""Shares of the budget that THOR gets as complete schedules in stage claim."""
 ROUNDS = 3
 """Of stage seconds."""
 LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
@@ -113,14 +115,21 @@ def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
 
 
 def _patience(spec: Spec, done: Done) -> int:
-    if spec.stage != "mini" or (spec.seed == 0 and spec.steps == STEPS["mini"] and spec.optimizer not in PUBLISHED):
+    """In stage claim: the runs that decide which baseline is the best one, the headline pair's, THOR's shorter ones, the others."""
+    if spec.stage != "claim":
         return 0
-    return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) and spec.steps == STEPS["mini"] else 2
+    rivals = (HEADLINE, *contenders(done))
+    if spec.steps < STEPS["claim"]:
+        return 2
+    if spec.optimizer in rivals and spec.seed == 0:
+        return 0
+    return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) else 3
 
 
 def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
     """All runs of one optimizer in a stage. What a group holds depends on the results of those before it, never on its own."""
-    return {"tiny": tiny_groups, "mini": mini_groups, "seconds": seconds_groups}[stage](optimizer, done)
+    makers = {"tiny": tiny_groups, "mini": mini_groups, "claim": claim_groups, "seconds": seconds_groups}
+    return makers[stage](optimizer, done)
 
 
 def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
@@ -155,12 +164,8 @@ def tuned(optimizer: str, done: Done) -> dict[str, Any]:
     return _best([spec for group in tiny_groups(optimizer, done) for spec in group], done)
 
 
-def mini_grid(optimizer: str, done: Done) -> list[Spec]:
-    """Runs that decide the values."""
-    return [spec for group in _mini_grid(optimizer, done) for spec in group]
-
-
-def _mini_grid(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """Learning rates around the tuned one; a contender's other knob."""
     values = tuned(optimizer, done)
     rates = []
     for factor in MINI_RATES[:1] if optimizer in PUBLISHED else MINI_RATES:
@@ -171,16 +176,21 @@ def _mini_grid(optimizer: str, done: Done) -> Iterator[list[Spec]]:
         yield [Spec("mini", optimizer, {**_best(rates, done), **MINI_KNOB[optimizer]}, STEPS["mini"])]
 
 
-def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
-    """The grid, then seeds with its best values, then shorter schedules of THOR."""
-    yield from _mini_grid(optimizer, done)
-    best, steps = chosen(optimizer, done), STEPS["mini"]
-    group = "published" if optimizer in PUBLISHED else "other"
-    group = "headline" if optimizer in (HEADLINE, best_baseline(done)) else group
-    yield [Spec("mini", optimizer, best, steps, seed) for seed in range(1, SEEDS[group])]
+def chosen(optimizer: str, done: Done) -> dict[str, Any]:
+    """The values with the lowest validation loss of all runs of stage mini."""
+    return _best([spec for group in mini_groups(optimizer, done) for spec in group], done)
+
+
+def claim_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """Seeds with the values chosen on mini; shorter schedules of THOR."""
+    if optimizer in PUBLISHED:
+        return
+    values, steps = chosen(optimizer, done), STEPS["claim"]
+    seeds = SEEDS["headline" if optimizer in (HEADLINE, best_baseline(done)) else "other"]
+    yield [Spec("claim", optimizer, values, steps, seed) for seed in range(seeds)]
     if optimizer == HEADLINE:
         shorter = [int(share * steps) for share in HORIZONS]
-        yield [Spec("mini", optimizer, best, short, seed) for seed in range(SEEDS["horizon"]) for short in shorter]
+        yield [Spec("claim", optimizer, values, short, seed) for seed in range(SEEDS["horizon"]) for short in shorter]
 
 
 def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
@@ -188,11 +198,6 @@ def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     if optimizer not in PUBLISHED:
         best = chosen(optimizer, done)
         yield [Spec("seconds", optimizer, best, STEPS["seconds"], turn) for turn in range(ROUNDS)]
-
-
-def chosen(optimizer: str, done: Done) -> dict[str, Any]:
-    """The values with the lowest validation loss of the grid of stage mini."""
-    return _best(mini_grid(optimizer, done), done)
 
 
 def contenders(done: Done) -> tuple[str, ...]:
@@ -210,11 +215,11 @@ def _is_run_of(result: dict[str, Any], stage: str, optimizer: str) -> bool:
 
 
 def best_baseline(done: Done) -> str:
-    """The baseline with the lowest validation loss of a run of stage mini with seed 0 ("" before there is one)."""
+    """The baseline with the lowest validation loss of a run of stage claim with seed 0 ("" before there is one)."""
     runs = [
         (loss_of(result), result["spec"]["optimizer"])
         for (stage, _), result in done.items()
-        if stage == "mini" and result["spec"]["optimizer"] in BASELINES and result["spec"]["seed"] == 0
+        if stage == "claim" and result["spec"]["optimizer"] in BASELINES and result["spec"]["seed"] == 0
     ]
     return min(runs)[1] if runs else ""
 

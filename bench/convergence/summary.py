@@ -40,7 +40,7 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
     done = by_key(results)
     times = step_times(done)
     runs = [with_seconds(result, times) for result in results if result["spec"]["stage"] != "seconds"]
-    stage = "mini" if any(run["spec"]["stage"] == "mini" for run in runs) else "tiny"
+    stage = max((run["spec"]["stage"] for run in runs), key=list(STEPS).index)
     summary = {
         "status": {name: _status(name, results) for name in STEPS},
         "headline": headline(done, times),
@@ -73,9 +73,9 @@ def step_times(done: Done) -> dict[str, dict[str, Any]]:
 
 
 def with_seconds(run: dict[str, Any], times: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A run of stage mini with the seconds up to each evaluation, once its optimizer's steps are timed."""
+    """A run of stage claim with the seconds up to each evaluation, once its optimizer's steps are timed."""
     time = times.get(run["spec"]["optimizer"])
-    if time is None or run["spec"]["stage"] != "mini":
+    if time is None or run["spec"]["stage"] != "claim":
         return run
     test = [{**entry, "seconds": seconds(entry["step"], entry["refreshes"], time)} for entry in run["test"]]
     return {**run, "test": test}
@@ -88,7 +88,7 @@ def seconds(step: int, refreshes: int, time: dict[str, Any]) -> float:
 
 
 def headline(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, Any]]:
-    """THOR against the best baseline in stage mini; None until both have two seeds. Seconds are None until they are measured."""
+    """THOR against the best baseline in stage claim; None until both have two seeds. Seconds are None until they are measured."""
     baseline = best_baseline(done)
     found = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)}
     if not baseline or any(len(found[name]) < 2 for name in (HEADLINE, baseline)):
@@ -158,21 +158,21 @@ def _seeds(optimizer: str, done: Done) -> list[dict[str, Any]]:
     return [
         run
         for (stage, _), run in done.items()
-        if stage == "mini"
+        if stage == "claim"
         and run["spec"]["optimizer"] == optimizer
         and run["spec"]["values"] == values
-        and run["spec"]["steps"] == STEPS["mini"]
+        and run["spec"]["steps"] == STEPS["claim"]
     ]
 
 
 def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
     """THOR's complete runs on shorter schedules: the mean accuracy at their ends."""
-    specs = [spec for group in groups("mini", HEADLINE, done) for spec in group]
-    specs = [spec for spec in specs if spec.steps < STEPS["mini"] and ("mini", spec.key) in done]
+    specs = [spec for group in groups("claim", HEADLINE, done) for spec in group]
+    specs = [spec for spec in specs if spec.steps < STEPS["claim"] and ("claim", spec.key) in done]
     found = []
     for steps in sorted({spec.steps for spec in specs}):
-        ends = [done["mini", spec.key]["test"][-1]["masked_lm_accuracy"] for spec in specs if spec.steps == steps]
-        share = steps / STEPS["mini"]
+        ends = [done["claim", spec.key]["test"][-1]["masked_lm_accuracy"] for spec in specs if spec.steps == steps]
+        share = steps / STEPS["claim"]
         found.append(
             {"steps": steps, "share": share, "accuracies": ends, "reaches_target": float(np.mean(ends)) >= target}
         )

@@ -93,24 +93,21 @@ def test_knobs_are_fields_with_values_beside_the_preset() -> None:
         assert plan.RATIO.get(optimizer, 1.0) == pytest.approx(ratio, rel=1e-12)
 
 
-def test_the_headline_pair_has_five_seeds_the_others_three_and_the_published_presets_one() -> None:
-    results = played("mini", played("tiny", []))
-    full = [
-        entry["spec"]
-        for entry in results
-        if entry["spec"]["stage"] == "mini" and entry["spec"]["steps"] == plan.STEPS["mini"]
-    ]
+def test_the_headline_pair_has_five_seeds_and_the_others_three() -> None:
+    results = played("claim", played("mini", played("tiny", [])))
+    claims = [entry["spec"] for entry in results if entry["spec"]["stage"] == "claim"]
     done = plan.by_key(results)
-    pair = {plan.HEADLINE, plan.best_baseline(done)}
     for optimizer in plan.OPTIMIZERS:
-        seeds = {spec["seed"] for spec in full if spec["optimizer"] == optimizer}
-        assert len(seeds) == (5 if optimizer in pair else 1 if optimizer in plan.PUBLISHED else 3)
+        full = [spec for spec in claims if spec["optimizer"] == optimizer and spec["steps"] == plan.STEPS["claim"]]
+        pair = optimizer in (plan.HEADLINE, plan.best_baseline(done))
+        assert len({spec["seed"] for spec in full}) == (0 if optimizer in plan.PUBLISHED else 5 if pair else 3)
+        assert all(spec["values"] == plan.chosen(optimizer, done) for spec in full)
 
 
 def rehearsed(stages: tuple[str, ...]) -> plan.Done:
     """THOR is ahead of AdamW by a factor of two, and AdamW of all others."""
-    results = played("tiny", [])
-    for stage in stages:
+    results: list[dict[str, Any]] = []
+    for stage in ("tiny", *stages):
         while specs := plan.next_specs(stage, results):
             spec = specs[0]
             end = {"thor": 0.4, "adamw": 0.2}.get(spec.optimizer, 0.1) + 0.001 * spec.seed
@@ -119,36 +116,45 @@ def rehearsed(stages: tuple[str, ...]) -> plan.Done:
     return plan.by_key(results)
 
 
+def test_the_claim_begins_with_what_decides_the_best_baseline() -> None:
+    """Then the headline pair has its seeds, THOR its shorter schedules, and the others theirs."""
+    specs = [entry["spec"] for (stage, _), entry in rehearsed(("mini", "claim")).items() if stage == "claim"]
+    assert [(spec["optimizer"], spec["seed"]) for spec in specs[:3]] == [("thor", 0), ("adamw", 0), ("lamb", 0)]
+    assert {spec["optimizer"] for spec in specs[3:11]} == {"thor", "adamw"}
+    assert all(spec["steps"] < plan.STEPS["claim"] for spec in specs[11:17])
+    assert not {spec["optimizer"] for spec in specs[17:]} & {"thor", "adamw"}
+
+
 def test_headline_numbers() -> None:
     """THOR passes the baseline's end half-way through with every seed: a ratio of 1/2, and significance."""
-    done = rehearsed(("mini", "seconds"))
+    done = rehearsed(("mini", "claim", "seconds"))
     found = summary.headline(done, summary.step_times(done))
     assert found is not None and found["baseline"] == "adamw" and found["seeds"] == 5
     assert found["target"] == pytest.approx(0.202, rel=1e-9)
     assert found["steps_ratio"] == pytest.approx(0.5, abs=0.01)
     assert found["p_value"] < 1e-6 and found["seconds_are_noisy"] is False
-    assert [entry["reaches_target"] for entry in found["shorter_schedules"]] == [True, True, True]
-    steps = plan.STEPS["mini"]
+    assert [entry["reaches_target"] for entry in found["shorter_schedules"]] == [True, True]
+    steps = plan.STEPS["claim"]
     half, whole = (5.0 + 0.1 * (n - 2) + 0.2 * (n // 10 - 1) for n in (steps // 2, steps))
     assert found["seconds_ratio"] == pytest.approx(half / whole, abs=0.01)
 
 
 def test_no_seconds_before_they_are_measured() -> None:
-    done = rehearsed(("mini",))
+    done = rehearsed(("mini", "claim"))
     found = summary.headline(done, summary.step_times(done))
     assert found is not None and found["seconds_ratio"] is None
     assert all(entry["seconds"] is None for entries in found["to_target"].values() for entry in entries)
 
 
 def test_mean_step_counts_every_refresh() -> None:
-    times = summary.step_times(rehearsed(("mini", "seconds")))
+    times = summary.step_times(rehearsed(("mini", "claim", "seconds")))
     assert set(times) == set(plan.OPTIMIZERS) - set(plan.PUBLISHED)
     assert times["thor"]["mean"] == pytest.approx(0.12, rel=1e-9) and times["thor"]["rounds"] == plan.ROUNDS
     assert times["thor"]["mean_by_adamw"] == 1 and times["thor"]["spread"] == 0
 
 
 def test_cost_of_a_run_that_misses_the_target_is_its_whole_budget() -> None:
-    spec = plan.Spec("mini", "adamw", {}, 4000, 3)
+    spec = plan.Spec("claim", "adamw", {}, 4000, 3)
     missed = summary.cost(result(spec, 1.0, (0.1, 0.2)), 0.3)
     assert (missed["steps"], missed["reached"], missed["seed"]) == (4000, False, 3)
     reached = summary.cost(result(spec, 1.0, (0.1, 0.2)), 0.15)
