@@ -4,8 +4,8 @@ tiny     For each optimizer the same 12 runs, one knob after the other, each tim
          learning rates, 3 rates of the parameters without curvature relative to it, 2 values each of two more knobs. The presets of
          the published THOR are their numbers: they get the 5 learning rates only.
 mini     The larger network, seed 0: the learning rate tuned on tiny and two lower ones, as a larger network bears less; for THOR and
-         the two baselines that tuned best on tiny also one more value of a knob that may depend on the width. The published presets:
-         the tuned values only.
+         the baseline that tuned best on tiny also one more value of a knob that may depend on the width, with the two best rates. The
+         published presets: the tuned values only.
 claim    The larger network with the values that did best on mini, for half as many steps again: five seeds of THOR and of the best
          baseline, three of the others. THOR also with shorter complete schedules, so that its advantage is not only read off a
          curve whose rate is still high.
@@ -44,7 +44,7 @@ MINI_KNOB: dict[str, dict[str, Any]] = {
     **{"muon": {"momentum": 0.9}, "soap": {"refresh_interval": 5}},
     **{"adamw": {"beta2": 0.95}, "lamb": {"beta2": 0.95}, "sgd": {"momentum": 0.8}},
 }
-"""What a contender also tries on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
+"""What is also tried on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
 START = {
     **{"thor": 6e-3, "adamw": 1.4e-3, "muon": 8e-3, "lamb": 1.4e-2, "soap": 4e-3, "sgd": 0.3},
     **{"thor-2020": 3.1e-3, "thor-2021": 6.464e-3},
@@ -118,7 +118,7 @@ def _patience(spec: Spec, done: Done) -> int:
     """In stage claim: the runs that decide which baseline is the best one, the headline pair's, THOR's shorter ones, the others."""
     if spec.stage != "claim":
         return 0
-    rivals = (HEADLINE, *contenders(done))
+    rivals = (HEADLINE, *leaders("mini", 2, done))
     if spec.steps < STEPS["claim"]:
         return 2
     if spec.optimizer in rivals and spec.seed == 0:
@@ -172,8 +172,9 @@ def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
         both = {name: _rounded(values[name] * factor) for name in ("learning_rate", "first_order_learning_rate")}
         rates.append(Spec("mini", optimizer, {**values, **both}, STEPS["mini"]))
     yield rates
-    if optimizer in (HEADLINE, *contenders(done)):
-        yield [Spec("mini", optimizer, {**_best(rates, done), **MINI_KNOB[optimizer]}, STEPS["mini"])]
+    if optimizer in (HEADLINE, *leaders("tiny", 1, done)):
+        best = _by_loss(rates, done)[:2]
+        yield [Spec("mini", optimizer, {**spec.values, **MINI_KNOB[optimizer]}, STEPS["mini"]) for spec in best]
 
 
 def chosen(optimizer: str, done: Done) -> dict[str, Any]:
@@ -200,13 +201,13 @@ def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
         yield [Spec("seconds", optimizer, best, STEPS["seconds"], turn) for turn in range(ROUNDS)]
 
 
-def contenders(done: Done) -> tuple[str, ...]:
-    """The two baselines with the lowest validation losses of stage tiny."""
+def leaders(stage: str, count: int, done: Done) -> tuple[str, ...]:
+    """The baselines with the lowest validation losses of a stage, the best one first."""
     losses = [
-        (min((loss_of(r) for r in done.values() if _is_run_of(r, "tiny", name)), default=math.inf), name)
+        (min((loss_of(r) for r in done.values() if _is_run_of(r, stage, name)), default=math.inf), name)
         for name in BASELINES
     ]
-    return tuple(name for _, name in sorted(losses)[:2])
+    return tuple(name for _, name in sorted(losses)[:count])
 
 
 def _is_run_of(result: dict[str, Any], stage: str, optimizer: str) -> bool:
@@ -232,10 +233,13 @@ def loss_of(result: dict[str, Any]) -> float:
 
 def _best(specs: Sequence[Spec], done: Done) -> dict[str, Any]:
     """The values of the spec with the lowest validation loss among those that are done."""
-    finished = [
-        (loss_of(done[spec.stage, spec.key]), k) for k, spec in enumerate(specs) if (spec.stage, spec.key) in done
-    ]
-    return specs[min(finished)[1]].values if finished else specs[0].values
+    return _by_loss(specs, done)[0].values
+
+
+def _by_loss(specs: Sequence[Spec], done: Done) -> list[Spec]:
+    """The specs by their validation losses, those that are not done last."""
+    losses = {spec.key: loss_of(done[spec.stage, spec.key]) for spec in specs if (spec.stage, spec.key) in done}
+    return sorted(specs, key=lambda spec: losses.get(spec.key, math.inf))
 
 
 def _rounded(value: float) -> float:

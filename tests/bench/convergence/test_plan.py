@@ -125,6 +125,13 @@ def test_the_claim_begins_with_what_decides_the_best_baseline() -> None:
     assert not {spec["optimizer"] for spec in specs[17:]} & {"thor", "adamw"}
 
 
+def test_thor_and_the_baseline_ahead_try_as_many_values_on_mini() -> None:
+    results = rehearsed(("mini",))
+    counts = Counter(entry["spec"]["optimizer"] for (stage, _), entry in results.items() if stage == "mini")
+    assert counts["thor"] == counts["adamw"] == 5 and {counts[name] for name in plan.PUBLISHED} == {1}
+    assert {counts[name] for name in ("muon", "lamb", "soap", "sgd")} == {3}
+
+
 def test_headline_numbers() -> None:
     """THOR passes the baseline's end half-way through with every seed: a ratio of 1/2, and significance."""
     done = rehearsed(("mini", "claim", "seconds"))
