@@ -1,6 +1,6 @@
 """Does THOR learn in fewer steps and seconds than well-tuned baselines? One command, resumable:
 
-    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage tiny|mini|seconds] [--budget-minutes M] [--jobs N]
+    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage STAGE] [--budget-minutes M] [--jobs N]
 
 Every finished run is one JSON file in FOLDER/runs-STAGE; a run that has its file is never repeated. After each slice the results so far are
 summed up in bench/results/convergence.json and convergence.png. The protocol is in `plan.py`, the splits in `splits.py`.
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
-from plan import STEPS, Spec, next_specs, stage_before
+from plan import SMALL, STEPS, Spec, next_specs, stage_before
 from splits import prepare_splits
 from summary import summarise
 
@@ -48,7 +48,7 @@ def main() -> int:
 
 def run_stage(stage: str, options: argparse.Namespace, end: float) -> None:
     """All runs of a stage; those of stage seconds one after the other."""
-    splits = prepare_splits(options.work, "tiny" if stage == "tiny" else "mini", options.source)
+    splits = prepare_splits(options.work, "tiny" if stage in SMALL else "mini", options.source)
     jobs = 1 if stage == "seconds" else options.jobs
     with ThreadPoolExecutor(jobs) as pool:
         workers = [pool.submit(worker, stage, options.work, splits, end) for _ in range(jobs)]
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
         type=int,
         choices=range(1, 65),
         default=1,
-        help="runs side by side in the stages tiny and mini; set THOR_NUM_THREADS and OMP_NUM_THREADS to share the cores",
+        help="runs side by side, but for stage seconds; set THOR_NUM_THREADS and OMP_NUM_THREADS to share the cores",
     )
     options = parser.parse_args()
     options.work = options.work.resolve()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plan import SMALL
 
 from bert_thor.checkpoint import checkpoint_path, load_checkpoint, write_json
 from bert_thor.config import BERT_SIZES, BertConfig
@@ -24,15 +25,15 @@ from bert_thor.recipes import PretrainConfig
 from bert_thor.rows import open_rows
 from bert_thor.training import Trainer
 
-EVALUATIONS = {"tiny": 5, "mini": 10, "claim": 12, "seconds": 0}
+EVALUATIONS = {"tiny": 5, "mini": 10, "claim": 12, "seconds": 0, "variants": 5}
 """Points of a run at which the test set is evaluated, by stage; at the last one the validation set too."""
-ROWS = {"tiny": 2000, "mini": 1000, "claim": 1000}
+ROWS = {"tiny": 2000, "mini": 1000, "claim": 1000, "variants": 2000}
 """First rows of the validation and of the test set that are used."""
 
 
 def network(stage: str) -> BertConfig:
-    """Two layers of 128 (stage tiny), four of 256 (the other stages); no dropout: no run sees a row twice."""
-    size = ("bert-tiny", 4096, 64) if stage == "tiny" else ("bert-mini", 8192, 128)
+    """Two layers of 128 (the small stages), four of 256; no dropout: no run sees a row twice."""
+    size = ("bert-tiny", 4096, 64) if stage in SMALL else ("bert-mini", 8192, 128)
     return replace(
         BERT_SIZES[size[0]], vocab_size=size[1], max_position=size[2], hidden_dropout=0.0, attention_dropout=0.0
     )

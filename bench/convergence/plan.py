@@ -10,6 +10,7 @@ claim    The larger network with the values that did best on mini, for half as m
          baseline, three of the others. THOR also with shorter complete schedules, so that its advantage is not only read off a
          curve whose rate is still high.
 seconds  What a step costs with these values: short runs, the optimizers in turn, alone on the machine.
+variants What each part of THOR is worth: the values tuned on tiny with one of them changed, two seeds.
 
 Selection reads the validation documents only; accuracy on the test documents is what is reported.
 """
@@ -28,8 +29,12 @@ OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
 PUBLISHED = ("thor-2021", "thor-2020")
-STEPS = {"tiny": 800, "mini": 800, "claim": 1200, "seconds": 80}
-SEEDS = {"headline": 5, "horizon": 3, "other": 3}
+STEPS = {"tiny": 800, "mini": 800, "claim": 1200, "seconds": 80, "variants": 800}
+AFTER = {"tiny": "", "mini": "tiny", "claim": "mini", "seconds": "mini", "variants": "tiny"}
+"""The stage whose results decide what a stage runs."""
+SMALL = ("tiny", "variants")
+"""Stages of the small network."""
+SEEDS = {"headline": 5, "horizon": 3, "other": 3, "variants": 2}
 HORIZONS = (0.5, 0.7)
 """Shares of the budget that THOR gets as complete schedules in stage claim."""
 ROUNDS = 3
@@ -45,6 +50,15 @@ MINI_KNOB: dict[str, dict[str, Any]] = {
     **{"adamw": {"beta2": 0.95}, "lamb": {"beta2": 0.95}, "sgd": {"momentum": 0.8}},
 }
 """What is also tried on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {},
+    *({"factor_decay": 0.0}, {"factor_decay": 0.9}),
+    *({"damping": 0.01}, {"damping": 0.3}),
+    *({"block": 64}, {"block": 0}),
+    *({"refresh_interval": 50}, {"refresh_schedule": ["100:20", "300:50"]}, {"trace_recompute": 0.05}),
+    *({"momentum": 0.9}, {"momentum_order": "after"}),
+)
+"""Of stage variants, beside the tuned values: averaging, damping, block edge, age of the inverses, momentum."""
 START = {
     **{"thor": 6e-3, "adamw": 1.4e-3, "muon": 8e-3, "lamb": 1.4e-2, "soap": 4e-3, "sgd": 0.3},
     **{"thor-2020": 3.1e-3, "thor-2021": 6.464e-3},
@@ -77,7 +91,7 @@ class Spec:
     @property
     def key(self) -> str:
         """File name of the result."""
-        parts = [f"{name}={value:g}" for name, value in sorted(self.values.items())]
+        parts = [f"{name}={_text(value)}" for name, value in sorted(self.values.items())]
         return "_".join([self.optimizer, *parts, f"steps={self.steps}", f"seed={self.seed}"])
 
     def to_json(self) -> dict[str, Any]:
@@ -91,8 +105,10 @@ def by_key(results: Sequence[dict[str, Any]]) -> Done:
 
 
 def stage_before(stage: str, results: Sequence[dict[str, Any]]) -> str:
-    """The first of the stages before `stage` that is not complete: its results decide what `stage` runs. "" if all are."""
-    before = list(STEPS)[: list(STEPS).index(stage)]
+    """The first of the stages whose results decide what `stage` runs that is not complete. "" if all are."""
+    before: list[str] = []
+    while stage := AFTER[stage]:
+        before.insert(0, stage)
     return next((earlier for earlier in before if next_specs(earlier, results)), "")
 
 
@@ -129,7 +145,7 @@ def _patience(spec: Spec, done: Done) -> int:
 def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
     """All runs of one optimizer in a stage. What a group holds depends on the results of those before it, never on its own."""
     makers = {"tiny": tiny_groups, "mini": mini_groups, "claim": claim_groups, "seconds": seconds_groups}
-    return makers[stage](optimizer, done)
+    return {**makers, "variants": variants_groups}[stage](optimizer, done)
 
 
 def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
@@ -201,6 +217,17 @@ def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
         yield [Spec("seconds", optimizer, best, STEPS["seconds"], turn) for turn in range(ROUNDS)]
 
 
+def variants_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """THOR with one value changed."""
+    if optimizer == HEADLINE:
+        base, steps = tuned(optimizer, done), STEPS["variants"]
+        yield [
+            Spec("variants", optimizer, {**base, **changed}, steps, seed)
+            for seed in range(SEEDS["variants"])
+            for changed in VARIANTS
+        ]
+
+
 def leaders(stage: str, count: int, done: Done) -> tuple[str, ...]:
     """The baselines with the lowest validation losses of a stage, the best one first."""
     losses = [
@@ -240,6 +267,12 @@ def _by_loss(specs: Sequence[Spec], done: Done) -> list[Spec]:
     """The specs by their validation losses, those that are not done last."""
     losses = {spec.key: loss_of(done[spec.stage, spec.key]) for spec in specs if (spec.stage, spec.key) in done}
     return sorted(specs, key=lambda spec: losses.get(spec.key, math.inf))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(value).replace(":", "-")
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _rounded(value: float) -> float:

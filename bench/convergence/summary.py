@@ -17,6 +17,7 @@ from plan import (
     HEADLINE,
     OPTIMIZERS,
     STEPS,
+    VARIANTS,
     Done,
     best_baseline,
     by_key,
@@ -25,6 +26,7 @@ from plan import (
     loss_of,
     next_specs,
     stage_before,
+    tuned,
 )
 from scipy.stats import ttest_ind
 
@@ -40,12 +42,14 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
     done = by_key(results)
     times = step_times(done)
     runs = [with_seconds(result, times) for result in results if result["spec"]["stage"] != "seconds"]
-    stage = max((run["spec"]["stage"] for run in runs), key=list(STEPS).index)
+    made = {run["spec"]["stage"] for run in runs}
+    stage = next((name for name in ("claim", "mini") if name in made), "tiny")
     summary = {
         "status": {name: _status(name, results) for name in STEPS},
         "headline": headline(done, times),
         "step_times": times,
         "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
+        "variants": variants(done),
         "runs": [_short(run) for run in sorted(runs, key=lambda run: (run["spec"]["stage"], loss_of(run)))],
     }
     write_json(folder / "convergence.json", summary)
@@ -176,6 +180,22 @@ def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
         found.append(
             {"steps": steps, "share": share, "accuracies": ends, "reaches_target": float(np.mean(ends)) >= target}
         )
+    return found
+
+
+def variants(done: Done) -> list[dict[str, Any]]:
+    """THOR with one value changed, the unchanged one first: means over the seeds."""
+    base = tuned(HEADLINE, done)
+    specs = [spec for group in groups("variants", HEADLINE, done) for spec in group]
+    found = []
+    for changed in VARIANTS:
+        runs = [done.get(("variants", spec.key)) for spec in specs if spec.values == {**base, **changed}]
+        ends = [run for run in runs if run and run["test"]]
+        if ends:
+            losses = [loss_of(run) for run in ends]
+            accuracies = [run["test"][-1]["masked_lm_accuracy"] for run in ends]
+            entry = {"validation_loss": _rounded(float(np.mean(losses))), "test_accuracy": float(np.mean(accuracies))}
+            found.append({"changed": changed, "seeds": len(ends), **entry})
     return found
 
 

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,18 @@ def test_cost_of_a_run_that_misses_the_target_is_its_whole_budget() -> None:
     assert summary.cost(broken, 0.15)["steps"] == 4000
     nothing = summary.cost({**broken, "test": []}, 0.15)
     assert (nothing["steps"], nothing["seconds"], nothing["reached"]) == (4000, None, False)
+
+
+def test_variants_change_one_value_of_thor() -> None:
+    results = played("variants", played("tiny", []))
+    specs = [entry["spec"] for entry in results if entry["spec"]["stage"] == "variants"]
+    assert len(specs) == len({spec["key"] for spec in specs}) == plan.SEEDS["variants"] * len(plan.VARIANTS)
+    base = plan.tuned(plan.HEADLINE, plan.by_key(results))
+    for changed in plan.VARIANTS:
+        assert len(changed) <= 1 and (not changed or changed != {name: base.get(name) for name in changed})
+        replace(PRESETS[plan.HEADLINE], **{**base, **changed}).check()
+    found = summary.variants(plan.by_key(results))
+    assert [entry["changed"] for entry in found] == list(plan.VARIANTS) and {entry["seeds"] for entry in found} == {2}
 
 
 def test_a_stage_asks_for_the_one_before(tmp_path: Path) -> None:
