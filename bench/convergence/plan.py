@@ -131,15 +131,15 @@ def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
 
 
 def _patience(spec: Spec, done: Done) -> int:
-    """In stage claim: the runs that decide which baseline is the best one, the headline pair's, THOR's shorter ones, the others."""
+    """In stage claim: the runs that decide which baseline is the best one, the headline pair's, the others', THOR's shorter ones."""
     if spec.stage != "claim":
         return 0
     rivals = (HEADLINE, *leaders("mini", 2, done))
     if spec.steps < STEPS["claim"]:
-        return 2
+        return 3
     if spec.optimizer in rivals and spec.seed == 0:
         return 0
-    return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) else 3
+    return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) else 2
 
 
 def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:

@@ -118,12 +118,12 @@ def rehearsed(stages: tuple[str, ...]) -> plan.Done:
 
 
 def test_the_claim_begins_with_what_decides_the_best_baseline() -> None:
-    """Then the headline pair has its seeds, THOR its shorter schedules, and the others theirs."""
+    """Then the headline pair has its seeds, the others theirs, and THOR its shorter schedules."""
     specs = [entry["spec"] for (stage, _), entry in rehearsed(("mini", "claim")).items() if stage == "claim"]
     assert [(spec["optimizer"], spec["seed"]) for spec in specs[:3]] == [("thor", 0), ("adamw", 0), ("lamb", 0)]
     assert {spec["optimizer"] for spec in specs[3:11]} == {"thor", "adamw"}
-    assert all(spec["steps"] < plan.STEPS["claim"] for spec in specs[11:17])
-    assert not {spec["optimizer"] for spec in specs[17:]} & {"thor", "adamw"}
+    assert not {spec["optimizer"] for spec in specs[11:-6]} & {"thor", "adamw"}
+    assert all(spec["steps"] < plan.STEPS["claim"] for spec in specs[-6:])
 
 
 def test_thor_and_the_baseline_ahead_try_as_many_values_on_mini() -> None:
