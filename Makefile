@@ -118,10 +118,10 @@ bench-ascend: venv  ## the TIK kernels over BERT-Large's shapes in the simulator
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	$(BIN)/python bench/ascend.py
 
-convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: start no run after m minutes)
+convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: start no run after m minutes; CONTINUE=1: take the stored runs as done)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	@mkdir -p build
-	$(BIN)/python bench/convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES))
+	$(BIN)/python bench/convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py

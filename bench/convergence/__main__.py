@@ -1,9 +1,11 @@
 """Does THOR learn in fewer steps and seconds than well-tuned baselines? One command, resumable:
 
     python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage STAGE] [--budget-minutes M] [--jobs N]
+                                [--continue]
 
 Every finished run is one JSON file in FOLDER/runs-STAGE; a run that has its file is never repeated. After each slice the results so far are
-summed up in bench/results/convergence.json and convergence.png. The protocol is in `plan.py`, the splits in `splits.py`.
+summed up in bench/results/convergence.json and convergence.png; --continue takes the runs that are stored there as done, if they were
+made with the same texts. The protocol is in `plan.py`, the splits in `splits.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from plan import SMALL, STEPS, Spec, next_specs, stage_before
-from splits import prepare_splits
+from splits import checksums, prepare_splits
+from stored import restore
 from summary import summarise
 
 HERE = Path(__file__).parent
@@ -33,6 +36,8 @@ _FAILED = threading.Event()
 def main() -> int:
     """Run what fits into the budget, then sum up."""
     options = _options()
+    if options.continued:
+        print(f"{restore(RESULTS / 'convergence.json', options.work, options.source)} stored runs taken as done", flush=True)
     end = time.monotonic() + 60 * options.budget_minutes if options.budget_minutes else float("inf")
     for stage in STEPS if options.stage == "all" else (options.stage,):
         before = stage_before(stage, read_results(options.work))
@@ -42,7 +47,7 @@ def main() -> int:
             print(f"error: stage {stage} needs stage {before}, which is not complete: run that first", file=sys.stderr)
             return 2
         run_stage(stage, options, end)
-    summarise(read_results(options.work), RESULTS)
+    summarise(read_results(options.work), RESULTS, checksums(options.work))
     return 0
 
 
@@ -108,6 +113,9 @@ def _options() -> argparse.Namespace:
         choices=range(1, 65),
         default=1,
         help="runs side by side, but for stage seconds; set THOR_NUM_THREADS and OMP_NUM_THREADS to share the cores",
+    )
+    parser.add_argument(
+        "--continue", dest="continued", action="store_true", help="take the runs in bench/results/convergence.json as done"
     )
     options = parser.parse_args()
     options.work = options.work.resolve()

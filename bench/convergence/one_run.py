@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from plan import SMALL
+from plan import BATCH, SMALL
 
 from bert_thor.checkpoint import checkpoint_path, load_checkpoint, write_json
 from bert_thor.config import BERT_SIZES, BertConfig
@@ -46,7 +46,7 @@ def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
         data=splits / "main",
         run=folder,
         steps=spec["steps"],
-        batch_size=16,
+        batch_size=BATCH,
         seed=spec["seed"],
         checkpoint_interval=interval,
         keep_checkpoints=EVALUATIONS[spec["stage"]] + 2,

@@ -37,6 +37,8 @@ SMALL = ("tiny", "variants")
 SEEDS = {"headline": 5, "horizon": 3, "other": 3, "variants": 2}
 HORIZONS = (0.5, 0.7)
 """Shares of the budget that THOR gets as complete schedules in stage claim."""
+BATCH = 16
+"""Sequences per step of every run."""
 ROUNDS = 3
 """Of stage seconds."""
 LEARNING_RATES = (1.0, 2.0, 0.5, 4.0, 0.25)

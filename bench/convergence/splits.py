@@ -7,6 +7,7 @@ and held-out documents; the latter are the validation set, which tuning reads. T
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,17 @@ def prepare_splits(work: Path, stage: str, source: Sequence[str]) -> Path:
         settings = {"vocab_file": vocabulary, "held_out_fraction": 0.0}
         prepare(PrepareConfig(folder / "test", (str(texts / "test.txt"),), **settings, **shared))  # type: ignore[arg-type]
     return folder
+
+
+def checksums(work: Path) -> dict[str, str]:
+    """SHA-256 of the texts that the prepared data of each size were made from: training and validation, then test."""
+    found = {}
+    for stage in SIZES:
+        manifests = [work / f"data-{stage}" / part / "manifest.json" for part in ("main", "test")]
+        if all(path.is_file() for path in manifests):
+            texts = [json.loads(path.read_text(encoding="utf-8"))["text_sha256"] for path in manifests]
+            found[stage] = hashlib.sha256("".join(texts).encode()).hexdigest()
+    return found
 
 
 def _divide(texts: Path, source: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ NOISE = 0.1
 """Relative spread of a step's median between rounds from which on its seconds are not to be quoted."""
 
 
-def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
+def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, str]) -> None:
     """Write convergence.json and convergence.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     done = by_key(results)
@@ -46,6 +46,7 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path) -> None:
     stage = next((name for name in ("claim", "mini") if name in made), "tiny")
     summary = {
         "status": {name: _status(name, results) for name in STEPS},
+        "texts": texts,
         "headline": headline(done, times),
         "step_times": times,
         "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
@@ -217,7 +218,7 @@ def _tuned(optimizer: str, done: Done) -> dict[str, Any]:
     if best is None:
         return {"runs": 0}
     ends = {
-        f"{name}_{key}": best[name][-1][key]
+        f"{name}_{key}": _rounded(best[name][-1][key])
         for name in ("validation", "test")
         for key in ("masked_lm_accuracy", "masked_lm_loss")
     }
@@ -225,18 +226,18 @@ def _tuned(optimizer: str, done: Done) -> dict[str, Any]:
 
 
 def _short(run: dict[str, Any]) -> dict[str, Any]:
-    names = ("step", "masked_lm_accuracy", "masked_lm_loss")
+    names = ("step", "masked_lm_accuracy", "masked_lm_loss", "refreshes")
     last = run["validation"][-1] if run["validation"] else {}
     return {
         **{key: run["spec"][key] for key in ("stage", "optimizer", "values", "steps", "seed")},
         "validation_loss": _rounded(last.get("masked_lm_loss")),
         "validation_accuracy": _rounded(last.get("masked_lm_accuracy")),
-        "test": [[_rounded(entry[name]) for name in names] for entry in run["test"]],
+        "test": [[_rounded(entry.get(name)) for name in names] for entry in run["test"]],
     }
 
 
 def _rounded(value: Optional[float]) -> Optional[float]:
-    return None if value is None or not math.isfinite(value) else round(value, 4)
+    return None if value is None or not math.isfinite(value) else round(value, 6)
 
 
 def draw(results: Sequence[dict[str, Any]], output: Path) -> None:

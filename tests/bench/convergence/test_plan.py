@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "bench" / "convergence"))
 
 import plan
 import splits
+import stored
 import summary
 
 from bert_thor.optimizer.presets import PRESETS
@@ -196,10 +198,38 @@ def test_a_stage_asks_for_the_one_before(tmp_path: Path) -> None:
 def test_partial_results_are_called_partial(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     first = plan.next_specs("tiny", [])[0]
-    summary.summarise([result(first, 1.0)], tmp_path)
+    summary.summarise([result(first, 1.0)], tmp_path, {})
     text = (tmp_path / "convergence.json").read_text()
     assert '"tiny": "partial: 1 runs"' in text and '"mini": "not started' in text and '"headline": null' in text
     assert (tmp_path / "convergence.png").is_file()
+
+
+def test_stored_runs_are_taken_as_done_where_the_texts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine goes on where one stopped: what it sums up is what the first one did."""
+    pytest.importorskip("matplotlib")
+    for size in splits.SIZES:
+        monkeypatch.setitem(splits.SIZES, size, splits.Size(200, 32))
+    results = played("mini", played("tiny", []))[:-3]
+    source, work = tmp_path / "source.txt", tmp_path / "work"
+    source.write_text("\n\n".join(f"document {k} has words\nand sentence two of number {k}" for k in range(400)))
+    for size in splits.SIZES:
+        splits.prepare_splits(work, size, [str(source)])
+    summary.summarise(results, tmp_path, splits.checksums(work))
+    stored_file = tmp_path / "convergence.json"
+    before = json.loads(stored_file.read_text())
+    assert stored.restore(stored_file, work, [str(source)]) == len(results)
+    assert stored.restore(stored_file, work, [str(source)]) == 0
+    found = [json.loads(path.read_text()) for path in sorted(work.glob("runs-*/*.json"))]
+    assert [spec.key for spec in plan.next_specs("mini", found)] == [spec.key for spec in plan.next_specs("mini", results)]
+    summary.summarise(found, tmp_path, splits.checksums(work))
+    assert json.loads(stored_file.read_text()) == before
+    other = tmp_path / "other.txt"
+    other.write_text(source.read_text().replace("words", "others"))
+    with pytest.raises(SystemExit, match=r"convergence.json were made with other texts \(tiny, mini\)"):
+        stored.restore(stored_file, tmp_path / "elsewhere", [str(other)])
+    assert not list((tmp_path / "elsewhere").glob("runs-*"))
 
 
 def test_no_test_document_is_trained_or_tuned_on(tmp_path: Path) -> None:
