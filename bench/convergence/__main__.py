@@ -37,7 +37,10 @@ def main() -> int:
     """Run what fits into the budget, then sum up."""
     options = _options()
     if options.continued:
-        print(f"{restore(RESULTS / 'convergence.json', options.work, options.source)} stored runs taken as done", flush=True)
+        print(
+            f"{restore(RESULTS / 'convergence.json', options.work, options.source)} stored runs taken as done",
+            flush=True,
+        )
     end = time.monotonic() + 60 * options.budget_minutes if options.budget_minutes else float("inf")
     for stage in STEPS if options.stage == "all" else (options.stage,):
         before = stage_before(stage, read_results(options.work))
@@ -115,7 +118,10 @@ def _options() -> argparse.Namespace:
         help="runs side by side, but for stage seconds; set THOR_NUM_THREADS and OMP_NUM_THREADS to share the cores",
     )
     parser.add_argument(
-        "--continue", dest="continued", action="store_true", help="take the runs in bench/results/convergence.json as done"
+        "--continue",
+        dest="continued",
+        action="store_true",
+        help="take the runs in bench/results/convergence.json as done",
     )
     options = parser.parse_args()
     options.work = options.work.resolve()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from curvature_cost import curvature_seconds
 from plan import BATCH, SMALL
 
 from bert_thor.checkpoint import checkpoint_path, load_checkpoint, write_json
@@ -99,11 +100,12 @@ def main() -> None:
     evaluations = evaluate(trainer, splits, ROWS[spec["stage"]]) if EVALUATIONS[spec["stage"]] else {}
     for entry in (entry for entries in evaluations.values() for entry in entries):
         entry["refreshes"] = sum(bool(line["refreshed"]) for line in metrics if line["step"] <= entry["step"])
+    curvature = curvature_seconds(trainer) if spec["stage"] == "seconds" else {}
     result = {
         "spec": spec,
         **evaluations,
         "training_loss": float(np.mean([line["loss"] or np.nan for line in metrics[-50:]])),
-        "step_seconds": step_seconds(metrics),
+        "step_seconds": {**step_seconds(metrics), **curvature},
         "skipped_steps": metrics[-1]["skipped_steps"],
         "finished": time.time(),
     }

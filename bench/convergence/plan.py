@@ -217,7 +217,11 @@ def claim_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     yield [Spec("claim", optimizer, values, steps, seed) for seed in range(1, seeds + 1)]
     if optimizer == HEADLINE:
         shorter = [int(share * steps) for share in HORIZONS]
-        yield [Spec("claim", optimizer, values, short, seed) for seed in range(1, SEEDS["horizon"] + 1) for short in shorter]
+        yield [
+            Spec("claim", optimizer, values, short, seed)
+            for seed in range(1, SEEDS["horizon"] + 1)
+            for short in shorter
+        ]
 
 
 def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:

@@ -11,8 +11,10 @@ from plan import BATCH, Spec
 from splits import SIZES, checksums, prepare_splits
 
 from bert_thor.checkpoint import write_json
+
+
 def restore(stored: Path, work: Path, source: Sequence[str]) -> int:
-    """Write every stored run that `work` lacks as a result file; returns how many. Stops when the texts are not those of the stored runs."""
+    """Write every stored run that `work` lacks as a result file; returns how many. Other texts than those of the stored runs end it."""
     summary = json.loads(stored.read_text(encoding="utf-8"))
     for size in SIZES:
         prepare_splits(work, size, source)

@@ -58,7 +58,10 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, 
 
 
 def step_times(done: Done) -> dict[str, dict[str, Any]]:
-    """By optimizer the medians over the rounds of stage seconds and their spread; the mean step of its runs, also by AdamW's."""
+    """By optimizer the medians over the rounds of stage seconds and their spread; the mean step of its runs, also by AdamW's.
+
+    Of the mean step, `second_order_share` is what preconditioning, covariances and inversions take.
+    """
     times: dict[str, dict[str, Any]] = {}
     for optimizer in OPTIMIZERS:
         specs = [spec for group in groups("seconds", optimizer, done) for spec in group]
@@ -72,6 +75,9 @@ def step_times(done: Done) -> dict[str, dict[str, Any]]:
         mean = (1 - share) * time["plain"] + share * time["refresh"]
         spread = (max(plain) - min(plain)) / time["plain"]
         times[optimizer] = {**time, "mean": mean, "rounds": len(rounds), "spread": spread}
+        if "precondition" in time:
+            curvature = time["precondition"] + share * (time["covariance"] + time["inversion"])
+            times[optimizer]["second_order_share"] = curvature / mean
     for time in times.values() if "adamw" in times else ():
         time["mean_by_adamw"] = time["mean"] / times["adamw"]["mean"]
     return times

@@ -26,6 +26,8 @@ from bert_thor.optimizer.presets import PRESETS
 def result(spec: plan.Spec, loss: float, accuracies: tuple[float, ...] = (0.1, 0.2)) -> dict[str, Any]:
     """Of a run whose steps take 0.1 s, 0.3 s with a refresh, every tenth refreshes, and the first two compile for 5 s."""
     times = {"first_two": 5.0, "plain": 0.1, "refresh": 0.3}
+    if spec.stage == "seconds" and spec.optimizer == "thor":
+        times.update(precondition=0.005, covariance=0.03, inversion=0.04)
     if spec.stage == "seconds":
         return {"spec": spec.to_json(), "step_seconds": times}
     steps = [spec.steps * (k + 1) // len(accuracies) for k in range(len(accuracies))]
@@ -161,6 +163,8 @@ def test_mean_step_counts_every_refresh() -> None:
     times = summary.step_times(rehearsed(("mini", "claim", "seconds")))
     assert set(times) == set(plan.OPTIMIZERS) - set(plan.PUBLISHED)
     assert times["thor"]["mean"] == pytest.approx(0.12, rel=1e-9) and times["thor"]["rounds"] == plan.ROUNDS
+    assert times["thor"]["second_order_share"] == pytest.approx((0.005 + 0.1 * (0.03 + 0.04)) / 0.12, rel=1e-9)
+    assert "second_order_share" not in times["adamw"]
     assert times["thor"]["mean_by_adamw"] == 1 and times["thor"]["spread"] == 0
 
 
@@ -224,7 +228,9 @@ def test_stored_runs_are_taken_as_done_where_the_texts_are_the_same(
     assert stored.restore(stored_file, work, [str(source)]) == len(results)
     assert stored.restore(stored_file, work, [str(source)]) == 0
     found = [json.loads(path.read_text()) for path in sorted(work.glob("runs-*/*.json"))]
-    assert [spec.key for spec in plan.next_specs("mini", found)] == [spec.key for spec in plan.next_specs("mini", results)]
+    assert [spec.key for spec in plan.next_specs("mini", found)] == [
+        spec.key for spec in plan.next_specs("mini", results)
+    ]
     summary.summarise(found, tmp_path, splits.checksums(work))
     assert json.loads(stored_file.read_text()) == before
     other = tmp_path / "other.txt"
