@@ -53,6 +53,7 @@ MINI_KNOB: dict[str, dict[str, Any]] = {
 }
 """What is also tried on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
 MINI_WARMUP = 0.2
+"""Share of the horizon that a contender warms up for in its last run on mini."""
 VARIANTS: tuple[dict[str, Any], ...] = (
     {},
     *({"factor_decay": 0.0}, {"factor_decay": 0.9}),
