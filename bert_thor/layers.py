@@ -101,10 +101,11 @@ class TableLookup(nn.Cell):
         self.rows = rows
         self.covariance_g = fisher_covariance(edge_g)
         self.sum_by_id = ops.UnsortedSegmentSum()
+        self.embedding, self.embedding_grad = embedding(), embedding_grad()
 
     def construct(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor) -> Tensor:
         """Return the rows [N, H]."""
-        return embedding(table_VH, ids_N)
+        return self.embedding(table_VH, ids_N)
 
     def bprop(
         self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, out: Tensor, dout: Tensor
@@ -112,7 +113,7 @@ class TableLookup(nn.Cell):
         """Return one gradient per input; those of the probes are the factors."""
         ones = ops.ones_like(dout[:, :1])
         return (
-            embedding_grad(dout, ids_N, table_VH),
+            self.embedding_grad(dout, ids_N, table_VH),
             ops.zeros_like(ids_N),
             self.sum_by_id(ones, ids_N, self.rows).reshape(self.rows, 1, 1),
             self.covariance_g(dout),
@@ -157,13 +158,12 @@ class Dropout(nn.Cell):
     def __init__(self, probability: float, site: int) -> None:
         super().__init__()
         self.active = probability > 0.0
-        self.probability = Tensor(np.array([probability], np.float32))
-        self.site = Tensor(np.array([site], np.int32))
+        self.dropout = dropout(probability, site)
 
     def construct(self, x: Tensor, seed: Tensor) -> Tensor:
         """Return x with elements dropped while training, x itself otherwise."""
         if self.training and self.active:
-            return dropout(x, self.probability, seed, self.site)
+            return self.dropout(x, seed)
         return x
 
 

@@ -53,15 +53,14 @@ class SelfAttention(nn.Cell):
     def __init__(self, config: BertConfig, block: int, site: int) -> None:
         super().__init__()
         self.qkv = FactoredLinear(config.hidden_size, 3 * config.hidden_size, block, groups=3)
-        self.attention = attention(config.num_heads)
-        self.training_probability = Tensor(np.array([config.attention_dropout], np.float32))
-        self.probability = Tensor(np.array([0.0], np.float32))
-        self.site = Tensor(np.array([site], np.int32))
+        self.training_attention = attention(config.num_heads, config.attention_dropout, site)
+        self.attention = attention(config.num_heads, 0.0, site)
 
     def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the mixed values [N, H], before the output projection; `mask_BS` is added to the scores."""
-        probability = self.training_probability if self.training else self.probability
-        return self.attention(self.qkv(x_NH), self.qkv.bias, mask_BS, probability, seed, self.site)[0]
+        if self.training:
+            return self.training_attention(self.qkv(x_NH), self.qkv.bias, mask_BS, seed)
+        return self.attention(self.qkv(x_NH), self.qkv.bias, mask_BS, seed)
 
 
 class EncoderLayer(nn.Cell):
@@ -74,6 +73,7 @@ class EncoderLayer(nn.Cell):
         self.attention_output = FactoredLinear(hidden, hidden, block)
         self.attention_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 2)
         self.intermediate = FactoredLinear(hidden, config.intermediate_size, block)
+        self.gelu = bias_gelu()
         self.output = FactoredLinear(config.intermediate_size, hidden, block)
         self.output_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 3)
 
@@ -81,7 +81,7 @@ class EncoderLayer(nn.Cell):
         """Return the layer's output rows [N, H]."""
         mixed = self.attention(x_NH, mask_BS, seed)
         x_NH = self.attention_norm(self.attention_output(mixed), self.attention_output.bias, x_NH, seed)
-        inner = bias_gelu(self.intermediate(x_NH), self.intermediate.bias)
+        inner = self.gelu(self.intermediate(x_NH), self.intermediate.bias)
         return self.output_norm(self.output(inner), self.output.bias, x_NH, seed)
 
 
@@ -118,11 +118,13 @@ class BertForPreTraining(nn.Cell):
         self.config = config
         self.bert = Bert(config, block)
         self.transform = FactoredLinear(hidden, hidden, block)
+        self.transform_gelu = bias_gelu()
         self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
         self.decoder_bias = _zeros(config.vocab_size)
         self.pooler = FactoredLinear(hidden, hidden, block)
         self.next_sentence = FactoredLinear(hidden, 2, block)
         self.decode = ops.MatMul(transpose_b=True)
+        self.cross_entropy = softmax_cross_entropy()
         name_parameters(self)
         initialise(self, config.initializer_range, seed)
 
@@ -134,7 +136,7 @@ class BertForPreTraining(nn.Cell):
         x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
         masked = ops.gather(x_NH, (positions_BP + starts).reshape(-1), 0)
-        masked = self.transform_norm(bias_gelu(self.transform(masked), self.transform.bias))
+        masked = self.transform_norm(self.transform_gelu(self.transform(masked), self.transform.bias))
         first = ops.gather(x_NH, starts.reshape(-1), 0)
         pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
         scores = self.decode(masked, self.bert.embedding.token_table)
@@ -164,7 +166,7 @@ class BertForPreTraining(nn.Cell):
         """
         scores, sentence = self.heads(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
         weights = masked_lm_weights.reshape(-1)
-        masked_lm_loss = softmax_cross_entropy(scores, self.decoder_bias, masked_lm_ids.reshape(-1), weights)[0][0]
+        masked_lm_loss = self.cross_entropy(scores, self.decoder_bias, masked_lm_ids.reshape(-1), weights)[0][0]
         if self.sum_over_ranks is not None:
             own = weights.sum().reshape(1)
             masked_lm_loss = masked_lm_loss * ((own + 1e-5) / (self.sum_over_ranks(own) + 1e-5))[0]

@@ -1,10 +1,13 @@
-"""Which implementation an operator uses: a kernel for Ascend 910 in TIK (`tbe`) or AKG (`akg`), or the compiled one (`aot`).
+"""Which implementation an operator uses: a kernel for Ascend 910 in TIK (`tbe`) or AKG (`akg`), MindSpore's own operators
+(`mindspore`), or the compiled kernel (`aot`).
 
-`auto`, the default, takes the first that an operation offers and that can run here; where that is not its first, a warning
-says why, once. THOR_BACKEND chooses: one name for every operation that offers a choice, or `operation=name` for some,
-separated by commas, the last that fits (`THOR_BACKEND=akg`, `THOR_BACKEND=aot,layer_norm=akg`). A choice that cannot be met raises.
+`auto`, the default: on the CPU `aot`; on a device the first that an operation offers and that can run there, and where that is
+not its first, a warning says why, once. THOR_BACKEND chooses: a name, for every operation that offers it, or `operation=name`,
+separated by commas, the last that fits (`THOR_BACKEND=akg`, `THOR_BACKEND=mindspore,layer_norm=aot`). A choice that cannot be met
+raises.
 
-The device is that of MindSpore's context when the operator is made. `aot` runs on the host, also in a graph for a device.
+The device is that of MindSpore's context when the operator is made. `mindspore` runs wherever the graph does. `aot` runs on the
+host: in a graph for a device its tensors cross the bus twice.
 """
 
 from __future__ import annotations
@@ -19,8 +22,23 @@ from functools import cache
 import mindspore as ms
 
 VARIABLE = "THOR_BACKEND"
-BACKENDS = ("tbe", "akg", "aot")
-OPERATIONS = ("cholesky_inverse", "fisher_covariance", "layer_norm", "precondition", "residual_dropout_layer_norm")
+BACKENDS = ("tbe", "akg", "mindspore", "aot")
+OPERATIONS = (
+    "adam",
+    "attention",
+    "bias_gelu",
+    "cholesky_inverse",
+    "dropout",
+    "embedding",
+    "fisher_covariance",
+    "l2_norm",
+    "layer_norm",
+    "momentum",
+    "precondition",
+    "residual_dropout_layer_norm",
+    "softmax_cross_entropy",
+    "weight_update",
+)
 NEWEST_ASCEND_910 = (2, 0)  # the last line of MindSpore that builds TBE and AKG kernels
 
 
@@ -34,7 +52,8 @@ def choose(operation: str, offered: Iterable[str]) -> str:
     Raises:
         BackendError: THOR_BACKEND is not understood, or asks for a backend that cannot be used; the sentence says why.
     """
-    offered, request = tuple(offered), requested(operation)
+    offered = tuple(offered)
+    request = requested(operation, offered)
     if request == "auto":
         return _first_usable(operation, offered)
     if request not in offered:
@@ -45,7 +64,7 @@ def choose(operation: str, offered: Iterable[str]) -> str:
     return request
 
 
-def requested(operation: str) -> str:
+def requested(operation: str, offered: tuple[str, ...]) -> str:
     """What THOR_BACKEND says about `operation`: a backend, or auto. Raises `BackendError` where it is not understood."""
     result = "auto"
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
@@ -54,14 +73,14 @@ def requested(operation: str) -> str:
             raise BackendError(f"{VARIABLE}={part} names no backend: use {', '.join(BACKENDS)} or auto")
         if name not in ("", *OPERATIONS):
             raise BackendError(f"{VARIABLE}={part} names no operation with a choice: use {', '.join(OPERATIONS)}")
-        if name in ("", operation):
+        if name == operation or (not name and backend in (*offered, "auto")):
             result = backend
     return result
 
 
 def obstacle(backend: str) -> str | None:
     """Why `backend` cannot run on the device of MindSpore's context, in words; None where it can."""
-    if backend == "aot":
+    if backend in ("mindspore", "aot"):
         return None
     target = ms.get_context("device_target")
     if target != "Ascend":

@@ -30,7 +30,8 @@ def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
 def aot_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
     """As `aot`, for an entry point that changes the parameters among its inputs.
 
-    Marked as a side effect on memory: without that a graph drops it when its result is unused, and merges two equal calls.
+    Marked as a side effect on memory: without that a graph drops it when its result is unused, merges two equal calls, and
+    in a graph for a device does not copy the host's changes back.
     """
     operator = aot(name, out_shape, out_dtype)
     operator.add_prim_attr("side_effect_mem", True)

@@ -5,11 +5,28 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+from bert_thor.ops.dropout import Composed as ComposedDropout
 
-Attention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor]"]
+Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def attention(heads: int, probability: float, site: int) -> Attention:
+    """The operator (qkv, bias, mask, seed) -> dropout(softmax(q k^T / sqrt(head size) + mask)) v for `heads` heads.
+
+    q, k and v are the thirds of qkv + bias. qkv [batch * length, 3 * hidden], bias [3 * hidden], mask [batch, length] (added
+    to the scores), all float32; the result [batch * length, hidden]. seed [4] int32 = (key low, key high, step, slice),
+    probability and `site` as for `dropout`. Gradients flow to qkv and bias. Graph mode and PyNative.
+
+    With MindSpore's own operators the scores are stored, and the masks come from the device's generator.
+    """
+    backends: dict[str, Callable[[int, float, int], Attention]] = {"mindspore": Composed, "aot": Compiled}
+    return backends[choose("attention", backends)](heads, probability, site)
+
 
 _gradient = aot(
     "attention_grad",
@@ -24,20 +41,46 @@ def _backward(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site:
     return dqkv, dbias, zeros(mask), zeros(probability), zeros(seed), zeros(site)
 
 
-def attention(heads: int) -> Attention:
-    """The operator (qkv, bias, mask, probability, seed, site) -> (out, log_sum_exp) for `heads` heads.
+class Compiled(nn.Cell):
+    """The kernel for CPUs: the scores never reach memory."""
 
-    out = dropout(softmax(q k^T / sqrt(head size) + mask)) v; q, k and v are the thirds of qkv + bias.
-    qkv [batch * length, 3 * hidden], bias [3 * hidden], mask [batch, length] (added to the scores), probability [1]
-    float32; seed [4] int32 = (key low, key high, step, slice), site [1] int32: as for `dropout`. out [batch * length,
-    hidden], log_sum_exp [batch, heads, length] float32. Gradients flow to qkv and bias, through out alone. Graph mode and
-    PyNative.
-    """
+    def __init__(self, heads: int, probability: float, site: int) -> None:
+        super().__init__()
+        self.probability = Tensor(np.array([probability], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
 
-    def shapes(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site: Any) -> Any:
-        return [qkv[0], qkv[1] // 3], [mask[0], heads, mask[1]]
+        def shapes(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site: Any) -> Any:
+            return [qkv[0], qkv[1] // 3], [mask[0], heads, mask[1]]
 
-    operator = aot("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
-    operator.add_prim_attr("heads", heads)  # MindSpore takes operators with equal attributes for one and the same
-    typed: Attention = operator
-    return typed
+        self.operator = aot("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
+        # MindSpore takes operators with equal attributes for one and the same.
+        self.operator.add_prim_attr("heads", heads)
+
+    def construct(self, qkv: Tensor, bias: Tensor, mask: Tensor, seed: Tensor) -> Tensor:
+        """Return the mixed values."""
+        return self.operator(qkv, bias, mask, self.probability, seed, self.site)[0]
+
+
+@ops.constexpr
+def _scale(size: int) -> float:
+    return size**-0.5
+
+
+class Composed(nn.Cell):
+    """MindSpore's own operators."""
+
+    def __init__(self, heads: int, probability: float, site: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scores, self.mix = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
+        self.softmax = ops.Softmax(-1)
+        self.dropout = ComposedDropout(probability, site)
+
+    def construct(self, qkv: Tensor, bias: Tensor, mask: Tensor, seed: Tensor) -> Tensor:
+        """Return the mixed values."""
+        batch, length = mask.shape
+        size = qkv.shape[1] // (3 * self.heads)
+        split = (qkv + bias).reshape(batch, length, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
+        scores = self.scores(split[0], split[1]) * _scale(size) + mask.reshape(batch, 1, 1, length)
+        weights = self.dropout(self.softmax(scores), seed)
+        return self.mix(weights, split[2]).transpose(0, 2, 1, 3).reshape(batch * length, -1)

@@ -1,13 +1,31 @@
-"""Dropout as a MindSpore operator: the mask is recomputed in the gradient, never stored."""
+"""Dropout as a MindSpore operator."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+
+Dropout = Callable[[Tensor, Tensor], Tensor]
+
+
+def dropout(probability: float, site: int) -> Dropout:
+    """The operator (x, seed) -> x * keep / (1 - probability).
+
+    Which elements are kept follows from their index, `seed` and `site`, the number of this dropout in the network, alone:
+    the mask is recomputed in the gradient, never stored. x [...] float32; probability in [0, 1), 0 copies x; seed [4] int32
+    = (key low, key high, step, slice): change the step to get another mask; x is number `slice` of equal slices of the
+    global rows, so that all slices together drop what one process would. Gradients flow to x. Graph mode and PyNative.
+
+    With MindSpore's own operator the masks come from the device's generator and not from `seed`.
+    """
+    backends: dict[str, Callable[[float, int], Dropout]] = {"mindspore": Composed, "aot": Compiled}
+    return backends[choose("dropout", backends)](probability, site)
 
 
 def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: Any) -> Any:
@@ -19,12 +37,27 @@ _dropout_of_gradient = aot("dropout", lambda x, probability, seed, site: x, ms.f
 _dropout = aot("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
 
 
-def dropout(x: Tensor, probability: Tensor, seed: Tensor, site: Tensor) -> Tensor:
-    """x * keep / (1 - probability); which elements are kept follows from their index, `seed` and `site` alone.
+class Compiled(nn.Cell):
+    """The kernel for CPUs."""
 
-    x [...] float32; probability [1] float32 in [0, 1), 0 copies x; seed [4] int32 = (key low, key high, step, slice):
-    change the step to get another mask; x is number `slice` of equal slices of the global rows, so that all slices
-    together drop what one process would. site [1] int32: which dropout of the network. Gradients flow to x. Graph mode
-    and PyNative.
-    """
-    return _dropout(x, probability, seed, site)
+    def __init__(self, probability: float, site: int) -> None:
+        super().__init__()
+        self.probability = Tensor(np.array([probability], np.float32))
+        self.site = Tensor(np.array([site], np.int32))
+
+    def construct(self, x: Tensor, seed: Tensor) -> Tensor:
+        """Return x with elements dropped."""
+        return _dropout(x, self.probability, seed, self.site)
+
+
+class Composed(nn.Cell):
+    """MindSpore's own operator: it keeps the mask for its gradient."""
+
+    def __init__(self, probability: float, site: int) -> None:
+        super().__init__()
+        self.drops = probability > 0.0
+        self.operator = ops.Dropout(1.0 - probability, 0, site + 1)
+
+    def construct(self, x: Tensor, seed: Tensor) -> Tensor:
+        """Return x with elements dropped."""
+        return self.operator(x)[0] if self.drops else x

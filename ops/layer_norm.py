@@ -25,7 +25,10 @@ def layer_norm(eps: float) -> LayerNorm:
     beta [features], all float32; mean and rstd [rows], flat over the rows of x. Gradients flow to x, gamma and beta,
     through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
     """
-    backends: dict[str, Callable[[float], LayerNorm]] = {"tbe": _in_tik, "akg": _in_akg, "aot": Compiled}
+    backends: dict[str, Callable[[float], LayerNorm]] = {
+        **{"tbe": _in_tik, "akg": _in_akg},
+        **{"mindspore": Composed, "aot": Compiled},
+    }
     return backends[choose("layer_norm", backends)](eps)
 
 
@@ -53,6 +56,23 @@ class Compiled(nn.Cell):
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
         return _layer_norm(x, gamma, beta, self.eps)
+
+
+# MindSpore's own --------------------------------------------------------------------------------------------------------
+
+
+class Composed(nn.Cell):
+    """MindSpore's own operator, which knows its gradient."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps, self.operator = eps, ops.LayerNorm(-1, -1, eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        y, mean, variance = self.operator(x, gamma, beta)
+        rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
+        return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------

@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from typing import Any, Callable
+
 import mindspore as ms
-from mindspore import ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._parts import scaled_parts
+
+Momentum = Callable[[Any, Tensor, Tensor], Tensor]
 
 
-def nesterov_momentum() -> ops.Custom:
-    """The operator (average, x, factors, settings) -> direction; average becomes decay average + fresh f x.
+def nesterov_momentum(decay: float) -> Momentum:
+    """The operator (average, x, factors) -> direction; average becomes decay average + (1 - decay) f x.
 
-    direction = decay (the new average) + fresh f x. `average` is a parameter of x's shape, factors [parts] has an f for
-    each of that many equal parts of x, settings [2] = (decay, fresh); all float32. It has no gradient. Graph mode and
-    PyNative.
+    direction = decay (the new average) + (1 - decay) f x. `average` is a parameter of x's shape, factors [parts] has an f
+    for each of that many equal parts of x; all float32. It has no gradient. Graph mode and PyNative.
     """
-    return aot_in_place("nesterov_momentum", lambda average, x, factors, settings: x, ms.float32)
+    return _make("nesterov_momentum", decay, 1.0 - decay)
 
 
-def heavy_ball() -> ops.Custom:
-    """The operator (average, x, factors, decay) -> direction; average becomes decay average + f x, and so is direction.
+def heavy_ball(decay: float) -> Momentum:
+    """The operator (average, x, factors) -> direction; average becomes decay average + f x, and so is direction.
 
-    decay [1]; otherwise as `nesterov_momentum`.
+    Otherwise as `nesterov_momentum`.
     """
-    return aot_in_place("heavy_ball", lambda average, x, factors, decay: x, ms.float32)
+    return _make("heavy_ball", decay)
+
+
+def _make(rule: str, *settings: float) -> Momentum:
+    backends: dict[str, Callable[..., Momentum]] = {"mindspore": Composed, "aot": Compiled}
+    return backends[choose("momentum", backends)](rule, *settings)
+
+
+class Compiled(nn.Cell):
+    """The kernel for CPUs, which takes the numbers as a tensor."""
+
+    def __init__(self, rule: str, *settings: float) -> None:
+        super().__init__()
+        self.settings = Tensor(np.array(settings, np.float32))
+        self.operator = aot_in_place(rule, lambda average, x, factors, settings: x, ms.float32)
+
+    def construct(self, average: Any, x: Tensor, factors: Tensor) -> Tensor:
+        """Return the direction."""
+        return self.operator(average, x, factors, self.settings)
+
+
+class Composed(nn.Cell):
+    """MindSpore's own operators."""
+
+    def __init__(self, rule: str, decay: float, fresh: float = 1.0) -> None:
+        super().__init__()
+        self.nesterov, self.decay, self.fresh = rule == "nesterov_momentum", decay, fresh
+
+    def construct(self, average: Any, x: Tensor, factors: Tensor) -> Tensor:
+        """Return the direction."""
+        added = scaled_parts(x, factors) * self.fresh
+        following = average * self.decay + added
+        ops.assign(average, following)
+        return following * self.decay + added if self.nesterov else following

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import ops
+from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
 from bert_thor.ops._registration import tbe
+
+Precondition = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _shape(g_inverse: Any, gradient: Any, a_inverse: Any) -> Any:
     return gradient
 
 
-def precondition() -> ops.Custom:
+def precondition() -> Precondition:
     """The operator (g_inverse, gradient, a_inverse) -> G^-1 dW A^-1 with packed block-diagonal inverses.
 
     gradient and result [outputs, inputs], g_inverse [ceil(outputs / bg), bg, bg] and a_inverse
@@ -24,5 +26,39 @@ def precondition() -> ops.Custom:
     It has no gradient. Graph mode and PyNative. On Ascend 910 (tbe) the factors are rounded to float16, each block scaled
     by a power of two.
     """
-    backends: dict[str, Callable[..., ops.Custom]] = {"tbe": tbe, "aot": aot}
-    return backends[choose("precondition", backends)]("precondition", _shape, ms.float32)
+    backends: dict[str, Callable[[], Precondition]] = {
+        "tbe": lambda: tbe("precondition", _shape, ms.float32),
+        "mindspore": Composed,
+        "aot": lambda: aot("precondition", _shape, ms.float32),
+    }
+    return backends[choose("precondition", backends)]()
+
+
+class Composed(nn.Cell):
+    """MindSpore's own products, one side after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product, self.product_t = ops.BatchMatMul(), ops.BatchMatMul(transpose_a=True)
+        self.zeros = ops.Zeros()
+        self.below, self.beside = ops.Concat(0), ops.Concat(1)
+
+    def construct(self, g_inverse: Tensor, gradient: Tensor, a_inverse: Tensor) -> Tensor:
+        """Return the preconditioned gradient."""
+        outputs, inputs = gradient.shape
+        rows, columns = g_inverse.shape[0] * g_inverse.shape[1], a_inverse.shape[0] * a_inverse.shape[1]
+        x = gradient
+        if rows > outputs:
+            x = self.below((x, self.zeros((rows - outputs, inputs), ms.float32)))
+        if columns > inputs:
+            x = self.beside((x, self.zeros((rows, columns - inputs), ms.float32)))
+        x = self.from_left(self.product, g_inverse, x)
+        x = self.from_left(self.product_t, a_inverse, x.transpose(1, 0)).transpose(1, 0)
+        return x[:outputs, :inputs]
+
+    def from_left(self, product: Any, blocks: Tensor, x: Tensor) -> Tensor:
+        """The block-diagonal matrix (transposed, if `product` says so) times x; blocks of edge 1 are a diagonal."""
+        count, edge = blocks.shape[0], blocks.shape[1]
+        if edge == 1:
+            return blocks.reshape(count, 1) * x
+        return product(blocks, x.reshape(count, edge, -1)).reshape(count * edge, -1)

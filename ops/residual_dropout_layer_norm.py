@@ -12,6 +12,8 @@ from mindspore import Tensor, nn, ops
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
 from bert_thor.ops._registration import tbe
+from bert_thor.ops.dropout import Composed as ComposedDropout
+from bert_thor.ops.layer_norm import Composed as ComposedLayerNorm
 
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
@@ -49,6 +51,23 @@ class Compiled(nn.Cell):
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
         return _forward(x, bias, residual, gamma, beta, self.scalars, seed, self.site)
+
+
+# MindSpore's own --------------------------------------------------------------------------------------------------------
+
+
+class Composed(nn.Cell):
+    """MindSpore's own operators."""
+
+    def __init__(self, eps: float, probability: float, site: int) -> None:
+        super().__init__()
+        self.dropout, self.layer_norm = ComposedDropout(probability, site), ComposedLayerNorm(eps)
+
+    def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
+        """Return (y, sum, mean, rstd)."""
+        total = residual + self.dropout(x + bias, seed)
+        y, mean, rstd = self.layer_norm(total, gamma, beta)
+        return y, ops.stop_gradient(total), mean, rstd
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
@@ -119,8 +138,10 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
     sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], bias,
     gamma and beta [features], all float32; seed [4] int32 = (key low, key high, step, slice), `site`: which dropout of the
     network, both as for `dropout`. mean and rstd [rows]. Probability 0 gives sum = residual + (x + bias) exactly. Gradients
-    flow to x, bias, residual, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe, whose masks come
-    from the device's generator and not from `seed`.
+    flow to x, bias, residual, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe. Its masks and those
+    of MindSpore's own operators come from the device's generator and not from `seed`.
     """
-    backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {"tbe": OnAscend, "aot": Compiled}
+    backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
+        **{"tbe": OnAscend, "mindspore": Composed, "aot": Compiled},
+    }
     return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)

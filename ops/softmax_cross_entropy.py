@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
+
+WEIGHT_FLOOR = 1e-5
+SoftmaxCrossEntropy = Callable[[Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
+
+
+def softmax_cross_entropy() -> SoftmaxCrossEntropy:
+    """The operator (logits, bias, labels, weights) -> (loss [1], correct [1], log_sum_exp [rows]) of z = logits + bias.
+
+    loss = sum w nll / (sum w + 1e-5) with nll = log sum exp z - z[label]; correct = sum of the weights of the rows whose
+    label is the first largest element of z. logits [rows, classes], bias [classes], weights [rows] float32; labels
+    [rows] int32 in [0, classes). Gradients flow to logits and bias, through the loss alone. Graph mode and PyNative.
+    """
+    backends: dict[str, Callable[[], SoftmaxCrossEntropy]] = {"mindspore": Composed, "aot": lambda: _forward}
+    return backends[choose("softmax_cross_entropy", backends)]()
 
 
 def _backward(logits: Any, bias: Any, labels: Any, weights: Any, out: Any, dout: Any) -> Any:
@@ -28,13 +44,31 @@ _forward = aot(
 )
 
 
-def softmax_cross_entropy(
-    logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(loss [1], correct [1], log_sum_exp [rows]) of z = logits + bias.
+class Composed(nn.Cell):
+    """MindSpore's own operators."""
 
-    loss = sum w nll / (sum w + 1e-5) with nll = log sum exp z - z[label]; correct = sum of the weights of the rows whose
-    label is the first largest element of z. logits [rows, classes], bias [classes], weights [rows] float32; labels
-    [rows] int32 in [0, classes). Gradients flow to logits and bias, through the loss alone. Graph mode and PyNative.
-    """
-    return _forward(logits, bias, labels, weights)
+    def __init__(self) -> None:
+        super().__init__()
+        self.one_hot, self.largest = ops.OneHot(), ops.Argmax(-1, ms.int32)
+        self.on, self.off = Tensor(np.float32(1.0)), Tensor(np.float32(0.0))
+
+    def one_hot_of(self, labels: Tensor, logits: Tensor) -> Tensor:
+        """The labels as rows of a unit matrix."""
+        return self.one_hot(labels, logits.shape[1], self.on, self.off)
+
+    def construct(self, logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor) -> Any:
+        """Return loss, correct, log_sum_exp."""
+        z = logits + bias
+        top = z.max(1, keepdims=True)
+        log_sum_exp = ops.log(ops.exp(z - top).sum(1)) + top.reshape(-1)
+        nll = log_sum_exp - (z * self.one_hot_of(labels, logits)).sum(1)
+        loss = (nll * weights).sum() / (weights.sum() + WEIGHT_FLOOR)
+        hits = ops.equal(self.largest(z), labels).astype(ms.float32)
+        return loss.reshape(1), (hits * weights).sum().reshape(1), log_sum_exp
+
+    def bprop(self, logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor, out: Any, dout: Any) -> Any:
+        """Return one gradient per input."""
+        scale = dout[0] / (weights.sum() + WEIGHT_FLOOR) * weights
+        softmax = ops.exp(logits + bias - out[2].reshape(-1, 1))
+        dlogits = (softmax - self.one_hot_of(labels, logits)) * scale.reshape(-1, 1)
+        return dlogits, dlogits.sum(0), ops.zeros_like(labels), ops.zeros_like(weights)

@@ -83,13 +83,12 @@ class MomentumRule(Rule):
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
         self.average = state("momentum", entry)
-        self.momentum = constants(config.momentum)
-        self.heavy_ball = heavy_ball()
+        self.heavy_ball = heavy_ball(config.momentum)
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """Update from the gradient."""
         gradient, factors = self.decayed(gradient, self.gradient_factors(gradient, scalars))
-        direction = self.heavy_ball(self.average, gradient, factors, self.momentum)
+        direction = self.heavy_ball(self.average, gradient, factors)
         return self.apply(direction, self.unscaled, scalars)
 
 
@@ -105,9 +104,7 @@ class PreconditionedRule(Rule):
         self.first = config.momentum_order == "before"
         self.wanted_norm = update_rms * (float(np.prod(entry.parameter.shape)) / entry.groups) ** 0.5
         self.average = state("momentum", entry)
-        self.momentum = constants(config.momentum)
-        self.weights = constants(config.momentum, 1.0 - config.momentum)
-        self.nesterov, self.heavy_ball = nesterov_momentum(), heavy_ball()
+        self.nesterov, self.heavy_ball = nesterov_momentum(config.momentum), heavy_ball(config.momentum)
         self.precondition = precondition
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
@@ -118,14 +115,14 @@ class PreconditionedRule(Rule):
     def before(self, gradient: Tensor, scalars: Scalars) -> Tensor:
         """Momentum, then curvature."""
         factors = self.gradient_factors(gradient, scalars)
-        direction = self.precondition(self.nesterov(self.average, gradient, factors, self.weights), scalars)
+        direction = self.precondition(self.nesterov(self.average, gradient, factors), scalars)
         return direction + self.l2 * self.weight if self.l2 > 0.0 else direction
 
     def after(self, gradient: Tensor, scalars: Scalars) -> Tensor:
         """Curvature, then momentum."""
         direction = self.precondition(self.clipped_gradient(gradient, scalars), scalars)
         direction, factors = self.decayed(direction, self.unscaled)
-        return self.heavy_ball(self.average, direction, factors, self.momentum)
+        return self.heavy_ball(self.average, direction, factors)
 
     def final_factors(self, direction: Tensor) -> Tensor:
         """What the direction is scaled by in the end: to the wanted RMS, or clipped where momentum has come before."""
@@ -141,15 +138,14 @@ class AdamRule(Rule):
         super().__init__(entry, config)
         self.first_moment = state("first_moment", entry)
         self.second_moment = state("second_moment", entry)
-        self.betas = constants(config.beta1, 1.0 - config.beta1, config.beta2, 1.0 - config.beta2)
         self.epsilon = constants(config.epsilon)
-        self.adam_update = adam_update()
+        self.adam_update = adam_update(config.beta1, config.beta2)
 
     def construct(self, gradient: Tensor, scalars: Scalars) -> Any:
         """w ← w(1 − rate·decay) − rate·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + ε)."""
         gradient, factors = self.decayed(gradient, self.gradient_factors(gradient, scalars))
         tensors = (self.weight, self.first_moment, self.second_moment, gradient, factors)
-        numbers = (self.betas, scalars[3], self.epsilon, scalars[self.rate_index], self.decay)
+        numbers = (scalars[3], self.epsilon, scalars[self.rate_index], self.decay)
         return self.adam_update(*tensors, *numbers)
 
 
@@ -161,7 +157,7 @@ class LambRule(AdamRule):
 
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
-        self.adam = adam()
+        self.adam = adam(config.beta1, config.beta2)
         self.adapted = entry.decayed
         self.decay = constants(0.0)
 
@@ -170,7 +166,7 @@ class LambRule(AdamRule):
         epsilon = self.epsilon * scalars[4]  # beside √v instead of √v̂
         factors = self.gradient_factors(gradient, scalars)
         moments = (self.first_moment, self.second_moment)
-        direction = self.adam(*moments, gradient, factors, self.betas, scalars[3], epsilon)
+        direction = self.adam(*moments, gradient, factors, scalars[3], epsilon)
         if not self.adapted:
             return self.apply(direction, self.unscaled, scalars)
         direction = direction + (self.shrink + self.l2) * self.weight

@@ -5,11 +5,20 @@ from pathlib import Path
 import mindspore as ms
 import pytest
 
+from bert_thor.ops import _backend
+
 
 @pytest.fixture(autouse=True)
 def scratch_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MindSpore leaves files in the working directory."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(params=["aot", "mindspore"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs the test with the compiled kernel and with MindSpore's own operators."""
+    monkeypatch.setenv(_backend.VARIABLE, request.param)
+    return str(request.param)
 
 
 @pytest.fixture(params=[ms.PYNATIVE_MODE, ms.GRAPH_MODE], ids=["pynative", "graph"])

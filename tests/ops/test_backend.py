@@ -29,7 +29,7 @@ from bert_thor.ops import (
 )
 from bert_thor.ops._backend import BackendError, choose
 
-ALL = ("tbe", "akg", "aot")
+ALL = ("tbe", "akg", "mindspore", "aot")
 KERNELS = [name for name, value in vars(thor_tbe_kernels).items() if hasattr(value, "registration")]
 
 
@@ -63,10 +63,12 @@ class TestChoice:
             assert [choose("layer_norm", ALL) for _ in range(3)] == ["akg"] * 3
         assert len(seen) == 1
 
-    def test_a_newer_mindspore_runs_on_the_host(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_newer_mindspore_uses_its_own_operators(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_backend.ms, "__version__", "2.10.0")
-        with pytest.warns(RuntimeWarning, match=r"uses aot instead of tbe: MindSpore 2\.10\.0 cannot build"):
-            assert choose("layer_norm", ALL) == "aot"
+        with pytest.warns(RuntimeWarning, match=r"uses mindspore instead of tbe: MindSpore 2\.10\.0 cannot build"):
+            assert choose("layer_norm", ALL) == "mindspore"
+        with pytest.warns(RuntimeWarning, match="cholesky_inverse uses aot instead of tbe"):
+            assert choose("cholesky_inverse", ("tbe", "aot")) == "aot"
 
     @pytest.mark.parametrize(
         ("request_", "result"),
@@ -85,10 +87,10 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("request_", "sentence"),
         [
-            ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, aot or auto"),
+            ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, mindspore, aot or auto"),
             (
                 "layernorm=akg",
-                "THOR_BACKEND=layernorm=akg names no operation with a choice: use cholesky_inverse, fisher",
+                "THOR_BACKEND=layernorm=akg names no operation with a choice: use adam, attention, bias_gelu, cholesky_inverse",
             ),
             ("tbe", "layer_norm cannot use it: it needs an Ascend 910, and the device target is CPU"),
             ("layer_norm=akg", "layer_norm cannot use it: it needs an Ascend 910"),
@@ -102,9 +104,14 @@ class TestChoice:
             layer_norm.layer_norm(1e-12)
 
     def test_a_kernel_that_does_not_exist_raises(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        ask(monkeypatch, "akg")
+        ask(monkeypatch, "cholesky_inverse=akg")
         with pytest.raises(BackendError, match="asks for akg, but cholesky_inverse has only tbe and aot"):
             cholesky_inverse.cholesky_inverse()
+
+    def test_a_bare_name_is_for_those_that_have_it(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        ask(monkeypatch, "akg")
+        assert choose("cholesky_inverse", ("tbe", "aot")) == "tbe"
+        assert choose("adam", ("mindspore", "aot")) == "mindspore"
 
     def test_the_operations_with_a_choice_are_those_that_choose(self) -> None:
         folder = Path(str(_backend.__file__)).parent
@@ -194,13 +201,27 @@ class TestAroundTheKernels:
     """What the operators do before and after a kernel, with the framework in the kernel's place."""
 
     @pytest.mark.parametrize(("rows", "features", "block"), [(32, 64, 32), (33, 100, 48), (9000, 40, 32)])
-    def test_shares_of_the_covariance(self, mode: int, rows: int, features: int, block: int) -> None:
-        x = np.random.default_rng(rows).standard_normal((rows, features)).astype(np.float16)
+    @pytest.mark.parametrize("scale", [1.0, 2.0**-30, 2.0**20])
+    def test_shares_of_the_covariance(self, mode: int, rows: int, features: int, block: int, scale: float) -> None:
+        """fp16 numbers times a power of two: nothing is rounded, however far that is from the range of fp16."""
+        x = np.random.default_rng(rows).standard_normal((rows, features)).astype(np.float16).astype(
+            np.float32
+        ) * np.float32(scale)
         cell = fisher_covariance.OnCubeInShares(block)
         cell.operator = Product()
-        packed = cell(Tensor(x.astype(np.float32))).asnumpy()
+        packed = cell(Tensor(x)).asnumpy()
         bound = 2.0**-24 * (rows + 8) * reference.fisher_covariance(np.abs(x), block)
         assert (np.abs(packed - reference.fisher_covariance(x, block)) <= bound).all()
+
+    def test_the_cube_gets_numbers_near_one(self, mode: int) -> None:
+        x = np.random.default_rng(0).standard_normal((32, 16)).astype(np.float16).astype(np.float32) * np.float32(
+            2.0**-30
+        )
+        narrow, square = fisher_covariance.Narrow()(Tensor(x))
+        assert narrow.dtype == ms.float16 and 1 <= np.abs(narrow.asnumpy()).max() < 2
+        assert (narrow.asnumpy().astype(np.float64) ** 2 * float(square.asnumpy()) == x.astype(np.float64) ** 2).all()
+        nothing, square = fisher_covariance.Narrow()(Tensor(np.zeros((4, 8), np.float32)))
+        assert (nothing.asnumpy() == 0).all() and np.isfinite(square.asnumpy())
 
     def test_layer_norm_and_its_gradient(self, mode: int) -> None:
         def forward(x: Any, gamma: Any, beta: Any) -> Any:

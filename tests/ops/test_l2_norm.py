@@ -19,7 +19,7 @@ class Norms(nn.Cell):
 
 
 @pytest.mark.parametrize(("shape", "parts"), [((9,), 1), ((6, 7), 3), ((2, 3, 4), 2), ((), 1)])
-def test_value(mode: int, shape: tuple[int, ...], parts: int) -> None:
+def test_value(mode: int, backend: str, shape: tuple[int, ...], parts: int) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     norms = Norms(parts)(Tensor(x)).asnumpy()
     exact = np.linalg.norm(x.astype(np.float64).reshape(parts, -1), axis=1)

@@ -32,13 +32,13 @@ def theirs(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(7, 33), (2, 5, 64), (50,), (2, 2, 3, 16)])
-def test_value_and_gradient(mode: int, shape: tuple[int, ...]) -> None:
+def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal(size) for size in (shape, shape[-1:], shape[-1:])]
     assert_same(Ours(), theirs, inputs, shape, 64)
 
 
-def test_statistics_are_flat_over_rows(mode: int) -> None:
+def test_statistics_are_flat_over_rows(mode: int, backend: str) -> None:
     x = Tensor(np.ones((2, 3, 4), np.float32))
     vector = Tensor(np.ones(4, np.float32))
     _, mean, rstd = layer_norm(1.0)(x, vector, vector)

@@ -6,8 +6,9 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from bert_thor.kernels.precondition import native
+from bert_thor.kernels.precondition import native, reference
 from bert_thor.kernels.status import KernelError
+from bert_thor.ops import _backend
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.ops.precondition import precondition
 
@@ -24,6 +25,15 @@ def test_the_kernels_bits(mode: int, shape: tuple[int, int, int, int]) -> None:
     out = precondition()(*map(ms.Tensor, inputs))
     assert out.dtype == ms.float32
     assert (out.asnumpy() == native.precondition(*inputs)).all()
+
+
+@pytest.mark.parametrize("shape", [(64, 48, 16, 16), (70, 50, 32, 50), (1, 9, 4, 3), (9, 12, 1, 5), (9, 12, 4, 1)])
+def test_the_frameworks_own(mode: int, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int, int]) -> None:
+    monkeypatch.setenv(_backend.VARIABLE, "mindspore")
+    inputs = arrays(*shape)
+    out = precondition()(*map(ms.Tensor, inputs)).asnumpy()
+    terms = reference.precondition(*map(np.abs, inputs))
+    assert (np.abs(out - reference.precondition(*inputs)) <= (sum(shape[2:]) + 2) * 2.0**-24 * terms).all()
 
 
 def test_blocks_that_do_not_fit_get_a_sentence(mode: int) -> None:

@@ -24,9 +24,11 @@ class Ours(nn.Cell):
         return self.operator(x, bias, residual, gamma, beta, seed)[0]
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize(
+    ("backend", "probability"), [("aot", 0.0), ("aot", 0.1), ("aot", 0.6), ("mindspore", 0.0)], indirect=["backend"]
+)
 @pytest.mark.parametrize("shape", [(9, 33), (2, 3, 64)])
-def test_value_and_gradient(mode: int, shape: tuple[int, ...], probability: float) -> None:
+def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...], probability: float) -> None:
     scale = Tensor(dropout_scale(shape, probability, SEED, SITE).astype(np.float64))
 
     def theirs(x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

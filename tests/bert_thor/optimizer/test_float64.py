@@ -13,6 +13,7 @@ import pytest
 from float64_bert import Float64Bert
 from tiny_training import BLOCK, EPSILON, LENGTH, MASKED, SEQUENCES, SIZES, TinyTraining, batch, edge
 
+from bert_thor.ops import _backend, softmax_cross_entropy
 from bert_thor.optimizer import step as step_module
 from bert_thor.optimizer.presets import preset
 from bert_thor.optimizer.step import Optimizer
@@ -115,6 +116,15 @@ def test_thor_2020_in_blocks_that_divide_nothing() -> None:
 )
 def test_other_rules(name: str, changes: dict[str, Any]) -> None:
     assert TinyTraining(config(name, **changes), layers=1).largest_error(4, 2) <= 1
+
+
+@pytest.mark.parametrize("name", ["thor", "thor-2020", "adamw", "lamb"])
+def test_the_frameworks_own_operators(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network and optimizer as they run on a device: of our kernels only the inverse."""
+    monkeypatch.setenv(_backend.VARIABLE, "mindspore")
+    training = TinyTraining(config(name), layers=1)
+    assert isinstance(training.model.cross_entropy, softmax_cross_entropy.Composed)
+    assert training.largest_error(4, 2) <= 1
 
 
 def test_whole_blocks_without_averaging_are_k_fac() -> None:
