@@ -14,17 +14,21 @@ from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
 from bert_thor.ops._registration import akg, tbe
 
+TINY = 1e-30
+"""Keeps the division by the largest element of zeros finite."""
+
 
 def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
 
     x [..., d] float32, N being the product of its leading axes; the result is [ceil(d / block), block, block] float32,
     exactly symmetric, its rows and columns past d zero. It has no gradient. Graph mode and PyNative; `ValueError` for
-    block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type; sums are float32 everywhere.
+    block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled so that its largest element is near 1:
+    the gradients of a mean over many tokens would be lost in float16 otherwise. Sums are float32 everywhere.
     """
     if block < 1:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
-    backends = {"tbe": OnCube, "akg": OnCubeInShares, "aot": _compiled}
+    backends = {"tbe": OnCube, "akg": OnCubeInShares, "mindspore": Composed, "aot": _compiled}
     return backends[choose("fisher_covariance", backends)](block)
 
 
@@ -35,17 +39,28 @@ def _compiled(block: int) -> Any:
     return operator
 
 
+class Narrow(nn.Cell):
+    """x in float16, scaled by a power of two to a largest element in [1, 2), and what undoes that in x^T x."""
+
+    def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (scaled x, 1 / scale^2)."""
+        exponent = ops.floor(ops.log2(ops.abs(x).max() + TINY))
+        root = ops.pow(2.0, exponent)
+        return ops.cast(x / root, ms.float16), root * root
+
+
 class OnCube(nn.Cell):
     """The TIK kernel."""
 
     def __init__(self, block: int) -> None:
         super().__init__()
-        self.cast = ops.Cast()
+        self.narrow = Narrow()
         self.operator = tbe("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32, block=block)
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
-        return self.operator(self.cast(x, ms.float16))
+        narrow, square = self.narrow(x)
+        return self.operator(narrow) * square
 
 
 @ops.constexpr
@@ -58,7 +73,7 @@ class OnCubeInShares(nn.Cell):
 
     def __init__(self, block: int) -> None:
         super().__init__()
-        self.block, self.cast = block, ops.Cast()
+        self.block, self.narrow = block, Narrow()
         self.zeros, self.mean, self.transpose = ops.Zeros(), ops.ReduceMean(), ops.Transpose()
         self.below, self.beside = ops.Concat(0), ops.Concat(1)
         formats = [["F16_Default", "F16_Default", "F32_Default"]]
@@ -73,7 +88,7 @@ class OnCubeInShares(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
         block, features = self.block, x.shape[-1]
-        x = self.cast(x, ms.float16).reshape((-1, features))
+        x, square = self.narrow(x.reshape((-1, features)))
         rows = x.shape[0]
         share_rows = _share_rows(rows, block)
         shares, blocks = -(-rows // share_rows), -(-features // block)
@@ -85,4 +100,24 @@ class OnCubeInShares(nn.Cell):
         x = x.reshape((shares, chunks, 16, blocks, stripes, 16))
         x = self.transpose(x, (3, 0, 4, 1, 2, 5)).reshape((blocks * shares, stripes, chunks, 16, 16))
         packed = self.operator(x, x).reshape((blocks, shares, block, block))
-        return self.mean(packed, 1) * (shares * share_rows / rows)
+        return self.mean(packed, 1) * (shares * share_rows / rows) * square
+
+
+class Composed(nn.Cell):
+    """MindSpore's own product of the blocks' columns."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__()
+        self.block, self.zeros, self.beside = block, ops.Zeros(), ops.Concat(1)
+        self.gram = ops.BatchMatMul(transpose_a=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return the packed blocks."""
+        block, features = self.block, x.shape[-1]
+        x = x.reshape((-1, features))
+        rows, blocks = x.shape[0], -(-features // block)
+        if blocks * block > features:
+            x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))
+        x = x.reshape((rows, blocks, block)).transpose(1, 0, 2)
+        packed = self.gram(x, x) * (0.5 / rows)
+        return packed + packed.transpose(0, 2, 1)

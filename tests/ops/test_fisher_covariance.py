@@ -6,8 +6,9 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from bert_thor.kernels.fisher_covariance import native
+from bert_thor.kernels.fisher_covariance import native, reference
 from bert_thor.kernels.status import KernelError
+from bert_thor.ops import _backend
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.ops.fisher_covariance import fisher_covariance
 
@@ -21,7 +22,18 @@ def test_the_kernels_bits(mode: int, shape: tuple[int, ...], block: int) -> None
     assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
 
 
-def test_the_last_block_is_padded(mode: int) -> None:
+@pytest.mark.parametrize("shape", [(60, 40), (2, 3, 10, 40)])
+@pytest.mark.parametrize("block", [8, 16, 48])
+def test_the_frameworks_own(mode: int, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], block: int) -> None:
+    monkeypatch.setenv(_backend.VARIABLE, "mindspore")
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    out = fisher_covariance(block)(ms.Tensor(x)).asnumpy()
+    terms = reference.fisher_covariance(np.abs(x), block)
+    assert (np.abs(out - reference.fisher_covariance(x, block)) <= 64 * 2.0**-24 * terms).all()
+    assert (out == out.transpose(0, 2, 1)).all()
+
+
+def test_the_last_block_is_padded(mode: int, backend: str) -> None:
     out = fisher_covariance(16)(ms.Tensor(np.ones((4, 21), np.float32))).asnumpy()
     assert out.shape == (2, 16, 16)
     assert (out[1, :5, :5] == 1).all() and out[1].sum() == 25
