@@ -9,6 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.ascend_910 import FRACTAL
 from bert_thor.kernels.fisher_covariance import akg as akg_kernel
+from bert_thor.kernels.fisher_covariance.tiling import MAX_BLOCK
 from bert_thor.kernels.tik_support import Registration
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
@@ -28,7 +29,12 @@ def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """
     if block < 1:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
-    backends = {"tbe": OnCube, "akg": OnCubeInShares, "mindspore": Composed, "aot": _compiled}
+    backends: dict[str, Any] = {}
+    if block % FRACTAL == 0 and block <= MAX_BLOCK:
+        backends["tbe"] = OnCube
+    if block % FRACTAL == 0 and akg_kernel.MIN_AKG_BLOCK <= block <= akg_kernel.MAX_AKG_BLOCK:
+        backends["akg"] = OnCubeInShares
+    backends.update({"mindspore": Composed, "aot": _compiled})
     return backends[choose("fisher_covariance", backends)](block)
 
 

@@ -7,6 +7,8 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.precondition.tiling import MAX_BLOCK
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
 from bert_thor.ops._registration import tbe
@@ -24,14 +26,29 @@ def precondition() -> Precondition:
     gradient and result [outputs, inputs], g_inverse [ceil(outputs / bg), bg, bg] and a_inverse
     [ceil(inputs / ba), ba, ba], all float32; of a last block that reaches past its side only the leading part is used.
     It has no gradient. Graph mode and PyNative. On Ascend 910 (tbe) the factors are rounded to float16, each block scaled
-    by a power of two.
+    by a power of two; where the cube cannot take a block's edge (multiples of 16 up to 128), MindSpore's own products do.
     """
     backends: dict[str, Callable[[], Precondition]] = {
-        "tbe": lambda: tbe("precondition", _shape, ms.float32),
+        "tbe": OnCube,
         "mindspore": Composed,
         "aot": lambda: aot("precondition", _shape, ms.float32),
     }
     return backends[choose("precondition", backends)]()
+
+
+class OnCube(nn.Cell):
+    """The TIK kernel, for the blocks that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operator, self.composed = tbe("precondition", _shape, ms.float32), Composed()
+
+    def construct(self, g_inverse: Tensor, gradient: Tensor, a_inverse: Tensor) -> Tensor:
+        """Return the preconditioned gradient."""
+        bg, ba = g_inverse.shape[1], a_inverse.shape[1]
+        if bg % FRACTAL != 0 or ba % FRACTAL != 0 or bg > MAX_BLOCK or ba > MAX_BLOCK or gradient.shape[1] % 8 != 0:
+            return self.composed(g_inverse, gradient, a_inverse)
+        return self.operator(g_inverse, gradient, a_inverse)
 
 
 class Composed(nn.Cell):

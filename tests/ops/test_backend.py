@@ -113,6 +113,13 @@ class TestChoice:
         assert choose("cholesky_inverse", ("tbe", "aot")) == "tbe"
         assert choose("adam", ("mindspore", "aot")) == "mindspore"
 
+    @pytest.mark.parametrize(
+        ("block", "kind"),
+        [(16, "OnCube"), (256, "OnCube"), (128, "OnCube"), (2, "Composed"), (24, "Composed"), (272, "Composed")],
+    )
+    def test_blocks_that_the_cube_does_not_take(self, on_ascend: None, block: int, kind: str) -> None:
+        assert type(fisher_covariance.fisher_covariance(block)).__name__ == kind
+
     def test_the_operations_with_a_choice_are_those_that_choose(self) -> None:
         folder = Path(str(_backend.__file__)).parent
         asking = {name for file in folder.glob("*.py") for name in re.findall(r'choose\("(\w+)"', file.read_text())}

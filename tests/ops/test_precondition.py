@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bert_thor.kernels.precondition import native, reference
+from bert_thor.kernels.precondition.tiling import tile
 from bert_thor.kernels.status import KernelError
 from bert_thor.ops import _backend
 from bert_thor.ops._custom import kernel_errors
-from bert_thor.ops.precondition import precondition
+from bert_thor.ops.precondition import OnCube, precondition
 
 
 def arrays(outputs: int, inputs: int, bg: int, ba: int) -> list[np.ndarray]:
@@ -32,6 +33,39 @@ def test_the_frameworks_own(mode: int, monkeypatch: pytest.MonkeyPatch, shape: t
     monkeypatch.setenv(_backend.VARIABLE, "mindspore")
     inputs = arrays(*shape)
     out = precondition()(*map(ms.Tensor, inputs)).asnumpy()
+    terms = reference.precondition(*map(np.abs, inputs))
+    assert (np.abs(out - reference.precondition(*inputs)) <= (sum(shape[2:]) + 2) * 2.0**-24 * terms).all()
+
+
+class Marked(ms.nn.Cell):
+    """In the place of the kernel for Ascend."""
+
+    def construct(self, g_inverse: ms.Tensor, gradient: ms.Tensor, a_inverse: ms.Tensor) -> ms.Tensor:
+        return gradient * 0.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "takes"),
+    [
+        ((64, 48, 16, 32), True),
+        ((300, 256, 128, 128), True),
+        ((2, 48, 2, 16), False),
+        ((90, 48, 1, 16), False),
+        ((64, 48, 16, 24), False),
+        ((300, 48, 256, 16), False),
+        ((64, 44, 16, 16), False),
+    ],
+)
+def test_the_kernel_for_ascend_gets_what_it_takes(mode: int, shape: tuple[int, int, int, int], takes: bool) -> None:
+    cell, inputs = OnCube(), arrays(*shape)
+    cell.operator = Marked()
+    out = cell(*map(ms.Tensor, inputs)).asnumpy()
+    if takes:
+        assert (out == 0).all()
+        tile(*shape, 32)  # raises where the kernel would
+        return
+    with pytest.raises(ValueError, match=r"^precondition: "):
+        tile(*shape, 32)
     terms = reference.precondition(*map(np.abs, inputs))
     assert (np.abs(out - reference.precondition(*inputs)) <= (sum(shape[2:]) + 2) * 2.0**-24 * terms).all()
 
