@@ -7,8 +7,7 @@ mini     The larger network, seed 0: the learning rate tuned on tiny and two low
          the baseline that tuned best on tiny also one more value of a knob that may depend on the width, with the two best rates, and
          then a longer warm-up with the best values. The published presets: the tuned values only.
 claim    The larger network with the values that did best on mini, and seeds that nothing was chosen with: five of THOR and of the best
-         baseline, three of the others. THOR also with shorter complete schedules, so that its advantage is not only read off a
-         curve whose rate is still high.
+         baseline, three of the others.
 seconds  What a step costs with these values: short runs, the optimizers in turn, alone on the machine.
 variants What each part of THOR is worth: the values tuned on tiny with one of them changed, two seeds.
 
@@ -34,9 +33,7 @@ AFTER = {"tiny": "", "mini": "tiny", "claim": "mini", "seconds": "mini", "varian
 """The stage whose results decide what a stage runs."""
 SMALL = ("tiny", "variants")
 """Stages of the small network."""
-SEEDS = {"headline": 5, "horizon": 3, "other": 3, "variants": 2}
-HORIZONS = (0.5, 0.7)
-"""Shares of the budget that THOR gets as complete schedules in stage claim."""
+SEEDS = {"headline": 5, "other": 3, "variants": 2}
 BATCH = 16
 """Sequences per step of every run."""
 ROUNDS = 3
@@ -136,15 +133,13 @@ def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
 
 def _patience(spec: Spec, done: Done) -> int:
     """How late a run's turn is. In stage mini THOR and the two baselines ahead on tiny come first; in stage claim the runs that decide
-    which baseline is the best one, then the headline pair's, the others', THOR's shorter ones.
+    which baseline is the best one, then the headline pair's, then the others'.
     """
     if spec.stage == "mini":
         return int(spec.optimizer not in (HEADLINE, *leaders("tiny", 2, done)))
     if spec.stage != "claim":
         return 0
     rivals = (HEADLINE, *leaders("mini", 2, done))
-    if spec.steps < STEPS["claim"]:
-        return 3
     if spec.optimizer in rivals and spec.seed == 1:
         return 0
     return 1 if spec.optimizer in (HEADLINE, best_baseline(done)) else 2
@@ -210,19 +205,11 @@ def chosen(optimizer: str, done: Done) -> dict[str, Any]:
 
 
 def claim_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
-    """Seeds with the values chosen on mini; shorter schedules of THOR."""
-    if optimizer in PUBLISHED:
-        return
-    values, steps = chosen(optimizer, done), STEPS["claim"]
-    seeds = SEEDS["headline" if optimizer in (HEADLINE, best_baseline(done)) else "other"]
-    yield [Spec("claim", optimizer, values, steps, seed) for seed in range(1, seeds + 1)]
-    if optimizer == HEADLINE:
-        shorter = [int(share * steps) for share in HORIZONS]
-        yield [
-            Spec("claim", optimizer, values, short, seed)
-            for seed in range(1, SEEDS["horizon"] + 1)
-            for short in shorter
-        ]
+    """Seeds with the values chosen on mini."""
+    if optimizer not in PUBLISHED:
+        values = chosen(optimizer, done)
+        seeds = SEEDS["headline" if optimizer in (HEADLINE, best_baseline(done)) else "other"]
+        yield [Spec("claim", optimizer, values, STEPS["claim"], seed) for seed in range(1, seeds + 1)]
 
 
 def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:

@@ -1,6 +1,6 @@
 """What the runs say: steps, samples and seconds to the target, with spread and significance; JSON and a picture.
 
-Target: the test accuracy that the best baseline reaches at the end of its budget, mean over its seeds.
+Target: the test accuracy that a baseline reaches at the end of its budget, mean over its seeds; in the headline that of the best one.
 Seconds: the two steps with compilation, then the steps with and without a refresh at their medians of stage seconds.
 """
 
@@ -48,6 +48,8 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, 
         "status": {name: _status(name, results) for name in STEPS},
         "texts": texts,
         "headline": headline(done, times),
+        "thor_against": {name: against(name, done, times) for name in BASELINES},
+        "ends": ends(done),
         "step_times": times,
         "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
         "variants": variants(done),
@@ -99,26 +101,46 @@ def seconds(step: int, refreshes: int, time: dict[str, Any]) -> float:
 
 
 def headline(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, Any]]:
-    """THOR against the best baseline in stage claim; None until both have two seeds. Seconds are None until they are measured."""
+    """THOR against the best baseline in stage claim, and what the others need for the same target."""
     baseline = best_baseline(done)
-    found = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)}
-    if not baseline or any(len(found[name]) < 2 for name in (HEADLINE, baseline)):
+    pair = against(baseline, done, times) if baseline else None
+    if pair is None:
+        return None
+    runs = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)}
+    reached = {name: [cost(run, pair["target"]) for run in found] for name, found in runs.items() if found}
+    spread = {name: _spread(entries) for name, entries in reached.items()}
+    return {"baseline": baseline, **pair, "to_target": reached, "spread": spread}
+
+
+def against(baseline: str, done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, Any]]:
+    """What THOR needs for the accuracy at a baseline's end; None until both have two seeds. Seconds are None until they are measured."""
+    found = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, baseline)}
+    if any(len(runs) < 2 for runs in found.values()):
         return None
     target = float(np.mean([run["test"][-1]["masked_lm_accuracy"] for run in found[baseline]]))
     reached = {name: [cost(run, target) for run in runs] for name, runs in found.items()}
     ours, theirs = (np.array([entry["steps"] for entry in reached[name]]) for name in (HEADLINE, baseline))
     timed = HEADLINE in times and baseline in times
     return {
-        "baseline": baseline,
         "target": target,
+        "reached_by_thor": sum(entry["reached"] for entry in reached[HEADLINE]),
         "steps_ratio": float(ours.mean() / theirs.mean()),
         "seconds_ratio": _ratio(reached, "seconds", baseline) if timed else None,
         "seconds_are_noisy": any(times[name]["spread"] > NOISE for name in (HEADLINE, baseline)) if timed else None,
         "seeds": min(len(ours), len(theirs)),
         "p_value": float(ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue),
-        "to_target": {name: entries for name, entries in reached.items() if entries},
-        "spread": {name: _spread(entries) for name, entries in reached.items() if entries},
-        "shorter_schedules": _shorter(done, target),
+    }
+
+
+def ends(done: Done) -> dict[str, dict[str, Any]]:
+    """Test accuracy at the end of stage claim by optimizer: mean and standard deviation over the seeds."""
+    found = {
+        name: [run["test"][-1]["masked_lm_accuracy"] for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)
+    }
+    return {
+        name: {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "seeds": len(values)}
+        for name, values in found.items()
+        if len(values) > 1
     }
 
 
@@ -174,20 +196,6 @@ def _seeds(optimizer: str, done: Done) -> list[dict[str, Any]]:
         and run["spec"]["values"] == values
         and run["spec"]["steps"] == STEPS["claim"]
     ]
-
-
-def _shorter(done: Done, target: float) -> list[dict[str, Any]]:
-    """THOR's complete runs on shorter schedules: the mean accuracy at their ends."""
-    specs = [spec for group in groups("claim", HEADLINE, done) for spec in group]
-    specs = [spec for spec in specs if spec.steps < STEPS["claim"] and ("claim", spec.key) in done]
-    found = []
-    for steps in sorted({spec.steps for spec in specs}):
-        ends = [done["claim", spec.key]["test"][-1]["masked_lm_accuracy"] for spec in specs if spec.steps == steps]
-        share = steps / STEPS["claim"]
-        found.append(
-            {"steps": steps, "share": share, "accuracies": ends, "reaches_target": float(np.mean(ends)) >= target}
-        )
-    return found
 
 
 def variants(done: Done) -> list[dict[str, Any]]:
