@@ -145,7 +145,11 @@ def test_headline_numbers() -> None:
     assert found["target"] == pytest.approx(0.203, rel=1e-9)
     assert found["steps_ratio"] == pytest.approx(0.5, abs=0.01)
     assert found["p_value"] < 1e-6 and found["seconds_are_noisy"] is False
-    assert found["reached_by_thor"] == 5 and found["spread"]["muon"]["reached"] == 0
+    assert (
+        found["reached_by_thor"] == 5
+        and not found["ratios_are_lower_bounds"]
+        and found["spread"]["muon"]["reached"] == 0
+    )
     steps = plan.STEPS["claim"]
     half, whole = (5.0 + 0.1 * (n - 2) + 0.2 * (n // 10 - 1) for n in (steps // 2, steps))
     assert found["seconds_ratio"] == pytest.approx(half / whole, abs=0.01)
@@ -164,6 +168,11 @@ def test_thor_against_every_baseline() -> None:
         0.00158, rel=0.01
     )
     assert ends["sgd"]["seeds"] == 3
+    for (stage, _), entry in done.items():
+        if stage == "claim" and entry["spec"]["optimizer"] == "thor" and entry["spec"]["seed"] == 2:
+            entry["test"] = entry["test"][:1]  # this run broke at a quarter, just below
+    missed = summary.against("muon", done, {})
+    assert missed is not None and missed["reached_by_thor"] == 4 and missed["ratios_are_lower_bounds"]
 
 
 def test_no_seconds_before_they_are_measured() -> None:
