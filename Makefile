@@ -59,7 +59,7 @@ test-akg: venv  ## AKG kernels lowered for Ascend 910, their code checked and ru
 	$(BIN)/python tests/akg/fetch.py build/akg
 	$(BIN)/python -m pytest tests/akg -m "akg or not akg"
 
-test-ascend:  ## every operator on an Ascend 910 against its reference, timed; without a device it says what is missing
+test-ascend:  ## every kernel on an Ascend 910 against its reference, timed; without a device it says what is missing
 	@"$(PYTHON)" tests/ascend/prerequisites.py
 	@"$(PYTHON39)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' || { echo "error: $(PYTHON39) is not Python 3.9: pass PYTHON39=/path/to/python3.9" >&2; exit 1; }
 	$(MAKE) VENV=.venv39 PYTHON="$(PYTHON39)" venv

@@ -26,8 +26,10 @@ def layer_norm(eps: float) -> LayerNorm:
     through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
-        **{"tbe": _in_tik, "akg": _in_akg},
-        **{"mindspore": Composed, "aot": Compiled},
+        "tbe": _in_tik,
+        "akg": _in_akg,
+        "mindspore": Composed,
+        "aot": Compiled,
     }
     return backends[choose("layer_norm", backends)](eps)
 

@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot_in_place
-from bert_thor.ops._parts import scaled_parts
+from bert_thor.ops.scaled_parts import scaled_parts
 
 Momentum = Callable[[Any, Tensor, Tensor], Tensor]
 

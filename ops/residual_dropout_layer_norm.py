@@ -142,6 +142,8 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
     of MindSpore's own operators come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
-        **{"tbe": OnAscend, "mindspore": Composed, "aot": Compiled},
+        "tbe": OnAscend,
+        "mindspore": Composed,
+        "aot": Compiled,
     }
     return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)

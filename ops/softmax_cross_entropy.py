@@ -8,10 +8,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.softmax_cross_entropy.reference import WEIGHT_FLOOR
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import aot
 
-WEIGHT_FLOOR = 1e-5
 SoftmaxCrossEntropy = Callable[[Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
 
 

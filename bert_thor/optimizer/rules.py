@@ -15,6 +15,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from bert_thor.ops.adam import adam, adam_update
 from bert_thor.ops.l2_norm import l2_norm
 from bert_thor.ops.momentum import heavy_ball, nesterov_momentum
+from bert_thor.ops.scaled_parts import scaled_parts
 from bert_thor.ops.weight_update import weight_update
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Diagonal, Kronecker, Orthogonal
@@ -34,8 +35,6 @@ class Rule(nn.Cell):
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(auto_prefix=False)
         self.weight = entry.parameter
-        self.shape = entry.parameter.shape
-        self.groups = entry.groups
         self.rate_index = 1 if entry.matrix else 2
         decay = config.weight_decay if entry.decayed else 0.0
         self.shrink = decay if config.decay == "decoupled" else 0.0
@@ -45,12 +44,8 @@ class Rule(nn.Cell):
         self.clip_direction = config.clip == "direction" and config.clip_norm > 0
         self.unscaled = constants(1.0)
         self.decay = constants(self.shrink)
-        self.norms = l2_norm(self.groups)
+        self.norms = l2_norm(entry.groups)
         self.update = weight_update()
-
-    def scaled(self, x: Tensor, factors: Tensor) -> Tensor:
-        """x with its factors multiplied in."""
-        return (x.reshape(self.groups, -1) * factors.reshape(-1, 1)).reshape(self.shape)
 
     def clipping(self, x: Tensor) -> Tensor:
         """Factors that bring each group's norm to at most `clip_norm`."""
@@ -62,12 +57,12 @@ class Rule(nn.Cell):
 
     def clipped_gradient(self, gradient: Tensor, scalars: Scalars) -> Tensor:
         """The gradient with that factor multiplied in; where the direction is clipped instead it is 1."""
-        return gradient if self.clip_direction else self.scaled(gradient, self.gradient_factors(gradient, scalars))
+        return gradient if self.clip_direction else scaled_parts(gradient, self.gradient_factors(gradient, scalars))
 
     def decayed(self, direction: Tensor, factors: Tensor) -> Scaled:
         """The direction with L2 decay, then clipped, as configured."""
         if self.l2 > 0.0:
-            direction, factors = self.scaled(direction, factors) + self.l2 * self.weight, self.unscaled
+            direction, factors = scaled_parts(direction, factors) + self.l2 * self.weight, self.unscaled
         if self.clip_direction:
             factors = self.clipping(direction)
         return direction, factors
@@ -190,7 +185,7 @@ class SoapRule(Rule):
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
         self.beta1, self.beta2, self.epsilon = config.beta1, config.beta2, config.epsilon
-        outputs, inputs = entry.parameter.shape
+        outputs, inputs = self.shape = entry.parameter.shape
         self.stacked = (entry.groups, outputs // entry.groups, inputs)
         self.first_moment = state("first_moment", entry)
         self.second_moment = state("second_moment", entry)

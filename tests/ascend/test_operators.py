@@ -1,4 +1,4 @@
-"""Every operator on an Ascend 910, with each of its backends, against the reference; its time beside the simulated one.
+"""Every operator with kernels for Ascend 910, with each of them, against the reference; its time beside the simulated one.
 
 A line per case: the median time of a call less that of a graph that only adds one, and what the interpreter predicts for
 the TIK kernel at 1 GHz. Calls are timed from the host, so what takes less than some 50 us is lost in their scatter.
