@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import finalize
 
 from rich.progress import track
 
@@ -46,6 +47,7 @@ class RecordFile:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DataError(f"cannot open the TFRecord file {path}: {error.strerror}.") from None
+        self._closed = finalize(self, os.close, self._descriptor)
         try:
             self._ends, self.damage = record_ends(path, self._descriptor)
         except OSError as error:
@@ -77,10 +79,4 @@ class RecordFile:
 
     def close(self) -> None:
         """Release the file; `read` must not be called afterwards."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __del__(self) -> None:
-        if getattr(self, "_descriptor", -1) >= 0:
-            self.close()
+        self._closed()
