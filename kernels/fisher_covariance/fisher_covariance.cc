@@ -19,6 +19,16 @@ const thor::FisherCovarianceImplementation& Implementation() {
 
 int64_t CeilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
+// The largest tiles with which every thread has its share. An element is the same sum in any tile.
+template <typename Arguments>
+void ChooseTiles(int64_t blocks, int64_t threads, Arguments* a) {
+  int64_t tiles = CeilDivide(a->block, a->kMaxEdge);
+  while (blocks % threads != 0 && blocks * tiles * tiles < 4 * threads && a->block >= 2 * tiles * a->kMinEdge)
+    tiles *= 2;
+  a->edge = CeilDivide(CeilDivide(a->block, tiles), 16) * 16;
+  a->tiles = CeilDivide(a->block, a->edge);
+}
+
 template <typename T>
 int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_t features, int64_t block, float* out,
         int threads) {
@@ -33,8 +43,8 @@ int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_
     std::fill_n(out, blocks * block * block, 0.0f);
     return THOR_OK;
   }
-  Arguments arguments{x, rows, features, block, out, 0, CeilDivide(block, Arguments::kMaxEdge)};
-  arguments.edge = CeilDivide(CeilDivide(block, arguments.tiles), 16) * 16;
+  Arguments arguments{x, rows, features, block, out, 0, 0};
+  ChooseTiles(blocks, threads > 0 ? threads : thor_num_threads(), &arguments);
   const int64_t units = blocks * arguments.Units();
   const thor::Scratch scratch(thor::Workers(units, threads), Arguments::kScratch);
   if (scratch.Failed()) return THOR_OUT_OF_MEMORY;

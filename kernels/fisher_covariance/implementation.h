@@ -16,6 +16,7 @@ struct FisherCovarianceArguments {
   int64_t tiles;  // per block and axis: ceil(block / edge)
 
   static constexpr int64_t kMaxEdge = 256;  // the sums of a tile take a quarter of a 1 MiB L2 cache
+  static constexpr int64_t kMinEdge = 64;   // of smaller tiles, for the sake of more threads
   static constexpr int64_t kDepth = 128;    // panel rows at a time: what a product touches fits in L1
   static constexpr int64_t kScratch = kMaxEdge * (kMaxEdge + 2 * kDepth);  // floats: sums and two sets of panels
 

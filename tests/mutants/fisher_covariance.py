@@ -21,6 +21,12 @@ MUTANTS = [
     (BF16, "k + 1 < rows", "k < rows", "odd last row is paired with what follows"),
     (BF16, "(rows + 1) / 2", "rows / 2", "odd last row is dropped"),
     (BF16, "_mm512_slli_epi32(odd, 16)", "odd", "bf16 pairs overlap"),
+    (
+        DISPATCH,
+        "CeilDivide(CeilDivide(a->block, tiles), 16) * 16",
+        "CeilDivide(a->block, tiles)",
+        "tiles of any edge, which share register tiles",
+    ),
     (DISPATCH, "blocks = CeilDivide(features, block)", "blocks = features / block", "last block is forgotten"),
     (DISPATCH, "std::fill_n(out, blocks * block * block, 0.0f);", "", "no rows leave the output as it is"),
     (DISPATCH, " || arguments.Dim(1, 0) != CeilDivide(features, block)", "", "block count is not checked"),
