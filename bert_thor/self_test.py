@@ -197,6 +197,19 @@ def _weight_update(random: np.random.Generator, _: Any) -> list[Comparison]:
     return [_both("weight_update", (weight, direction, _normal(random, _ROWS), 0.5, 0.1), 2)]
 
 
+def _factor_average(random: np.random.Generator, _: Any) -> list[Comparison]:
+    factor, captured = np.abs(_normal(random, 5, _BLOCK, _BLOCK)), np.abs(_normal(random, 5, _BLOCK, _BLOCK))
+    captured[3, 7, 7] = np.inf
+    return [_both("factor_average", (factor, captured, 0.9, 0.5), 3)]
+
+
+def _inverse_update(random: np.random.Generator, _: Any) -> list[Comparison]:
+    inverse, block, candidate = (_normal(random, 5, _FEATURES, _FEATURES) for _ in range(3))
+    damping, status = np.abs(_normal(random, 5)), np.array([0, 3, 0, -1, 0], np.int32)
+    candidate[2] *= 1e6
+    return [_both("inverse_update", (inverse, block, damping, candidate, status, 1e5), 2 * _FEATURES)]
+
+
 COMPARISONS: dict[str, Callable[[np.random.Generator, Any], list[Comparison]]] = {
     "adam": _adam,
     "attention": _attention,
@@ -204,7 +217,9 @@ COMPARISONS: dict[str, Callable[[np.random.Generator, Any], list[Comparison]]] =
     "cholesky_inverse": _cholesky_inverse,
     "dropout": _dropout,
     "embedding": _embedding,
+    "factor_average": _factor_average,
     "fisher_covariance": _fisher_covariance,
+    "inverse_update": _inverse_update,
     "l2_norm": _l2_norm,
     "layer_norm": _layer_norm,
     "momentum": _momentum,

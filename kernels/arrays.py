@@ -36,6 +36,14 @@ def check_array(
         raise ValueError(f"{operation}: {name} is not C-contiguous; pass np.ascontiguousarray({name}).")
 
 
+def check_blocks(operation: str, name: str, array: Array, shape: tuple[int, ...] | None = None) -> tuple[int, int]:
+    """(blocks, edge) of packed float32 blocks [blocks, edge, edge]; refuses everything else, as `check_array` does."""
+    check_array(operation, name, array, (np.float32,), shape)
+    if array.ndim != 3 or array.shape[1] != array.shape[2] or array.shape[1] < 1:
+        raise ValueError(f"{operation}: {name} has shape {array.shape}; pass [blocks, edge, edge] with edge >= 1.")
+    return array.shape[0], array.shape[1]
+
+
 def make_outputs(
     operation: str, out: Optional[tuple[Array, ...]], shapes: tuple[tuple[int, ...], ...], dtypes: tuple[type, ...]
 ) -> tuple[Array, ...]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
@@ -21,11 +20,14 @@ from bert_thor.collectives import SharedInverse
 from bert_thor.distributed import World
 from bert_thor.layers import FactoredTable
 from bert_thor.ops.cholesky_inverse import cholesky_inverse
+from bert_thor.ops.factor_average import factor_average
+from bert_thor.ops.inverse_update import inverse_update
 from bert_thor.optimizer import safe_inverse, trace_rule
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Kronecker
 from bert_thor.optimizer.registration import Registration
 
+Array = Any
 LAYERS_PER_GRAPH = 20
 """Layers that one graph inverts: MindSpore unrolls the loop over them into nested calls, of which it allows 1,000."""
 TINY = 1e-30
@@ -33,7 +35,7 @@ TINY = 1e-30
 
 
 class Average(nn.Cell):
-    """Averages one layer's captured factors over time: F ← βF + (1 − β)F_new; a block that is not finite is left out."""
+    """Averages one layer's captured factors over time, A's and then, where it is used, G's."""
 
     def __init__(self, entry: Registration) -> None:
         super().__init__(auto_prefix=False)
@@ -42,28 +44,19 @@ class Average(nn.Cell):
             Parameter(np.zeros(probe.shape, np.float32), f"factor_{side.lower()}.{name}", requires_grad=False)
             for side, probe in zip(entry.sides, entry.probes())
         )
-        self.both = entry.sides == "AG"
         self.counted = isinstance(entry.layer, FactoredTable)
+        self.average = factor_average()
 
-    def construct(self, captured: tuple[Tensor, ...], keep: Tensor, scale_counts: Tensor, scale_g: Tensor) -> Tensor:
-        """Return (tr A, tr G, number of blocks left out); `keep` is β. The first capture is taken whole."""
-        captured_a = captured[0] * scale_counts if self.counted else captured[0]
-        trace_a, lost = self.one(self.factors[0], captured_a, keep)
-        if not self.both:
-            return ops.stack((trace_a, ops.ones_like(trace_a), lost))
-        trace_g, lost_g = self.one(self.factors[1], captured[1] * scale_g, keep)
-        return ops.stack((trace_a, trace_g, lost + lost_g))
-
-    def one(self, factor: Parameter, captured: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """Average one factor; returns its trace and how many captured blocks were not finite."""
-        sound = ops.isfinite(
-            diagonals(captured).sum(1)
-        )  # of a Gram matrix no element is larger than the largest of these
-        chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), captured.shape)
-        keep = keep * (diagonals(factor).sum() > 0.0).astype(ms.float32)
-        new = ops.select(chosen, keep * factor + (1.0 - keep) * captured, factor)
-        ops.assign(factor, new)
-        return diagonals(new).sum(), (1.0 - sound.astype(ms.float32)).sum()
+    def construct(
+        self, captured: tuple[Tensor, ...], keep: Tensor, scale_a: Tensor, scale_counts: Tensor, scale_g: Tensor
+    ) -> Any:
+        """Return, for each factor, (its trace, the number of blocks left out); `keep` is β."""
+        scales = (scale_counts if self.counted else scale_a, scale_g)
+        summaries = ()  # type: Any
+        for side in range(len(self.factors)):
+            summary = self.average(self.factors[side], captured[side], keep, scales[side])
+            summaries = summaries + (summary,)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+        return summaries
 
 
 class AverageAll(nn.Cell):
@@ -74,11 +67,14 @@ class AverageAll(nn.Cell):
         self.averages = nn.CellList(list(averages), auto_prefix=False)
         self.widths = [len(average.factors) for average in averages]
 
-    def construct(self, keep: Tensor, scale_counts: Tensor, scale_g: Tensor, *factors: Tensor) -> Tensor:
-        """`factors` of each layer in turn; returns [layers, 3]."""
-        rows, start = [], 0
+    def construct(
+        self, keep: Tensor, scale_a: Tensor, scale_counts: Tensor, scale_g: Tensor, *captured: Tensor
+    ) -> Tensor:
+        """`captured` are the factors of each layer in turn; returns their (trace, blocks left out), [factors, 2]."""
+        rows = ()  # type: Any
+        start = 0
         for average, width in zip(self.averages, self.widths):
-            rows.append(average(factors[start : start + width], keep, scale_counts, scale_g))
+            rows = rows + average(captured[start : start + width], keep, scale_a, scale_counts, scale_g)
             start = start + width
         return ops.stack(rows)
 
@@ -101,70 +97,53 @@ class LocalInverses(nn.Cell):
 
 
 class Invert(nn.Cell):
-    """Damps and inverts the factors of some layers, as `damping_rule` says; a doubtful block keeps its previous inverse.
+    """Scales, damps and inverts the factors of some layers; a doubtful block keeps its previous inverse."""
 
-    With a = mean(diag A), g = mean(diag G) and the damping λ: relative (A/a + λI)⁻¹, (G/g + λI)⁻¹, free of the scale of loss and batch;
-    absolute (A + √λI)⁻¹, (G + √λI)⁻¹; pi (A + π√λI)⁻¹, (G + √λ/π I)⁻¹ with π = √(a/g) (Martens & Grosse, 2015, §6.3).
-    """
-
-    def __init__(self, layers: Sequence[LayerCurvature], rule: str, world: World) -> None:
+    def __init__(self, layers: Sequence[LayerCurvature], world: World) -> None:
         super().__init__(auto_prefix=False)
-        self.rule = rule
-        self.sizes = [layer.sizes for layer in layers]
-        self.widths = [len(layer.factors) for layer in layers]
         self.factors = ParameterTuple(factor for layer in layers for factor in layer.factors)
         self.inverses = ParameterTuple(inverse for layer in layers for inverse in layer.inverses)
         shapes = [factor.shape for factor in self.factors]
         shared = world.ranks > 1
         self.invert = SharedInverse(shapes, world.rank, world.ranks, cholesky_inverse()) if shared else LocalInverses()
+        self.update = inverse_update(safe_inverse.CONDITION_LIMIT)
 
-    def construct(self, traces: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return status and condition number of every block (A's, then G's, of each layer in turn), and the scales used [layers, 4]."""
+    def construct(self, *numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """`numbers`: what every factor is multiplied by, [1] each, then the dampings of its blocks, [n] each.
+
+        Return status and condition number of every block, A's, then G's, of each layer in turn.
+        """
+        count = len(self.factors)
         blocks = []  # type: list[Tensor]  # MindSpore 2.0 compiles no annotated assignment
-        dampings, rows = [], []
-        for index, width in enumerate(self.widths):
-            scales = self.scales(traces[index], self.sizes[index], damping)
-            rows.append(ops.stack(scales))
-            for side in range(width):
-                factor = self.factors[len(blocks)]
-                dampings.append(ops.broadcast_to(scales[2 * side + 1].reshape(1), (factor.shape[0],)))
-                blocks.append(factor * scales[2 * side])
-        candidates, statuses = self.invert(blocks, dampings)
+        for index in range(count):
+            blocks.append(self.factors[index] * numbers[index])
+        candidates, statuses = self.invert(blocks, numbers[count:])
         conditions = []
-        for index in range(len(blocks)):
-            condition = self.accept(index, blocks[index], dampings[index], candidates[index], statuses[index])
-            conditions.append(condition)
-        return ops.concat(statuses), ops.concat(conditions), ops.stack(rows)
-
-    def scales(self, traces: Tensor, sizes: tuple[float, float], damping: Tensor) -> tuple[Tensor, ...]:
-        """(factor on A, damping of A, factor on G, damping of G)."""
-        mean_a, mean_g = traces[0] / sizes[0] + TINY, traces[1] / sizes[1] + TINY
-        if self.rule == "relative":
-            return 1.0 / mean_a, damping, 1.0 / mean_g, damping
-        one, root = ops.ones_like(damping), ops.sqrt(damping)
-        if self.rule == "absolute":
-            return one, root, one, root
-        pi = ops.sqrt(mean_a / mean_g)
-        return one, pi * root, one, root / pi
-
-    def accept(self, index: int, block: Tensor, damping: Tensor, candidate: Tensor, status: Tensor) -> Tensor:
-        """Take the inverses that can be trusted; returns the 1-norm condition numbers [n]."""
-        condition = (norm1(block) + damping) * norm1(candidate)
-        sound = ops.logical_and(ops.equal(status, 0), condition <= safe_inverse.CONDITION_LIMIT)
-        chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), block.shape)
-        ops.assign(self.inverses[index], ops.select(chosen, candidate, self.inverses[index]))
-        return condition
+        for index in range(count):
+            inverse, block, damping = self.inverses[index], blocks[index], numbers[count + index]
+            conditions.append(self.update(inverse, block, damping, candidates[index], statuses[index]))
+        return ops.concat(statuses), ops.concat(conditions)
 
 
-def diagonals(blocks: Tensor) -> Tensor:
-    """The diagonals [n, b] of blocks [n, b, b]."""
-    count, edge = blocks.shape[0], blocks.shape[1]
-    return blocks.reshape(count, edge * edge)[:, :: edge + 1]
+def scales(rule: str, traces: Array, sizes: Array, damping: float) -> Array:
+    """What factors are multiplied by and then damped with: (for A, damping of A, for G, damping of G), [layers, 4] float32.
 
-
-def norm1(blocks: Tensor) -> Tensor:
-    """Largest column sum of absolute values of each block, [n]."""
-    return ops.abs(blocks).sum(1).max(1)
+    traces and sizes [layers, 2] are those of (A, G). With a = mean(diag A), g = mean(diag G) and the damping λ, `rule` says relative:
+    (A/a + λI)⁻¹, (G/g + λI)⁻¹, free of the scale of loss and batch; absolute: (A + √λI)⁻¹, (G + √λI)⁻¹; pi: (A + π√λI)⁻¹,
+    (G + √λ/π I)⁻¹ with π = √(a/g) (Martens & Grosse, 2015, §6.3).
+    """
+    mean = traces.astype(np.float32) / sizes.astype(np.float32) + np.float32(TINY)
+    result = np.ones((len(mean), 4), np.float32)
+    if rule == "relative":
+        result[:, 0::2] = 1 / mean
+        result[:, 1::2] = damping
+        return result
+    result[:, 1::2] = np.sqrt(np.float32(damping))
+    if rule == "pi":
+        pi = np.sqrt(mean[:, 0] / mean[:, 1])
+        result[:, 1] *= pi
+        result[:, 3] /= pi
+    return result
 
 
 @dataclass
@@ -200,7 +179,7 @@ class LayerCurvature:
     def __init__(self, entry: Registration, kronecker: Kronecker) -> None:
         assert entry.layer is not None
         self.entry = entry
-        self.sizes = float(entry.layer.inputs), float(entry.layer.outputs)
+        self.sizes = entry.layer.inputs, entry.layer.outputs
         self.average = Average(entry)
         self.factors = self.average.factors
         self.inverses = (kronecker.inverse_a, kronecker.inverse_g)[: len(self.factors)]
@@ -227,7 +206,7 @@ class Curvatures:
         self.average_all = AverageAll([layer.average for layer in self.layers])
         width = 1 if self.traced else LAYERS_PER_GRAPH
         self.parts = [slice(start, start + width) for start in range(0, len(self.layers), width)]
-        self.inverts = [Invert(self.layers[part], config.damping_rule, world) for part in self.parts]
+        self.inverts = [Invert(self.layers[part], world) for part in self.parts]
 
     def state(self) -> list[Parameter]:
         """Every parameter of all layers."""
@@ -242,9 +221,9 @@ class Curvatures:
         captured = [
             Tensor(np.zeros(probe.shape, np.float32)) for layer in self.layers for probe in layer.entry.probes()
         ]
-        self.average_all.compile(*(_scalar(0.0) for _ in range(3)), *captured)
+        self.average_all.compile(*(_number(0.0) for _ in range(4)), *captured)
         for cell, part in zip(self.inverts, self.parts):
-            cell.compile(Tensor(np.zeros((len(self.layers[part]), 3), np.float32)), _scalar(0.0))
+            cell.compile(*_numbers(self.layers[part], np.zeros((len(self.layers[part]), 4), np.float32)))
 
     def refresh(self, captured: Sequence[Tensor], sequences: tuple[int, int], damping: float) -> RefreshReport:
         """Average the captured factors and renew the inverses; raises `TrainingError` when a block stays without one.
@@ -253,9 +232,10 @@ class Curvatures:
         the square of the second, so that the gradients of the mean loss become those of one sequence.
         """
         report = RefreshReport()
-        scalars = (self.config.factor_decay, 1.0 / sequences[0], float(sequences[1] ** 2))
-        traces = self.average_all(*(_scalar(value) for value in scalars), *captured).asnumpy()
-        report.not_finite = int(traces[:, 2].sum())
+        numbers = (self.config.factor_decay, 1.0, 1.0 / sequences[0], float(sequences[1] ** 2))
+        summaries = self.average_all(*(_number(value) for value in numbers), *captured).asnumpy()
+        report.not_finite = int(summaries[:, 1].sum())
+        traces = self._traces(summaries[:, 0])
         if not self.traced:
             for cell, part in zip(self.inverts, self.parts):
                 self._invert(cell, self.layers[part], traces[part], damping, report)
@@ -265,11 +245,20 @@ class Curvatures:
                 self._invert(self.inverts[index], [layer], traces[index : index + 1], damping, report)
         return report
 
+    def _traces(self, of_factors: Array) -> Array:
+        """(tr A, tr G) of every layer; a G that is taken as the identity has as much trace as rows."""
+        traces = np.array([layer.sizes for layer in self.layers], np.float32)
+        places = [(row, side) for row, layer in enumerate(self.layers) for side in range(len(layer.factors))]
+        traces[tuple(zip(*places))] = of_factors
+        return traces
+
     def _invert(
-        self, cell: Invert, layers: Sequence[LayerCurvature], traces: Any, damping: float, report: RefreshReport
+        self, cell: Invert, layers: Sequence[LayerCurvature], traces: Array, damping: float, report: RefreshReport
     ) -> None:
-        outputs = cell(Tensor(traces), _scalar(damping))
-        self._examine(layers, [output.asnumpy() for output in outputs], report)
+        sizes = np.array([layer.sizes for layer in layers])
+        used = scales(self.config.damping_rule, traces, sizes, damping)
+        status, condition = (output.asnumpy() for output in cell(*_numbers(layers, used)))
+        self._examine(layers, status, condition, used, report)
 
     def _due(self, layer: LayerCurvature, row: Any, damping: float, report: RefreshReport) -> bool:
         """Decide by the trace rule, remember and count the decision."""
@@ -289,15 +278,16 @@ class Curvatures:
         report.reused += decision == trace_rule.REUSE
         return decision == trace_rule.RECOMPUTE
 
-    def _examine(self, layers: Sequence[LayerCurvature], outputs: Sequence[Any], report: RefreshReport) -> None:
-        status, condition, scales = outputs
+    def _examine(
+        self, layers: Sequence[LayerCurvature], status: Array, condition: Array, used: Array, report: RefreshReport
+    ) -> None:
         report.recomputed += len(layers)
         report.blocks += len(status)
         report.condition_max = max(report.condition_max, float(np.where(status == 0, condition, 0.0).max()))
         sound = (status == 0) & (condition <= safe_inverse.CONDITION_LIMIT)
         rungs: Counter[str] = Counter(report.rungs)
         start = 0
-        for layer, scale in zip(layers, scales):
+        for layer, scale in zip(layers, used):
             here = slice(start, start + layer.kept.shape[0])
             start = here.stop
             kept = layer.kept.asnumpy().copy()
@@ -330,5 +320,12 @@ class Curvatures:
         return rungs
 
 
-def _scalar(value: float) -> Tensor:
-    return Tensor(np.float32(value))
+def _number(value: float) -> Tensor:
+    return Tensor(np.array([value], np.float32))
+
+
+def _numbers(layers: Sequence[LayerCurvature], used: Array) -> list[Tensor]:
+    """The inputs of `Invert` that stand for `used`, a row of `scales` for each layer."""
+    sides = [(factor, row[2 * side :]) for layer, row in zip(layers, used) for side, factor in enumerate(layer.factors)]
+    dampings = [Tensor(np.full(factor.shape[0], row[1], np.float32)) for factor, row in sides]
+    return [_number(row[0]) for _, row in sides] + dampings

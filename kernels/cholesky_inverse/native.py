@@ -6,7 +6,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.arrays import Array, check_array, check_blocks, make_outputs
 from bert_thor.kernels.library import load_native
 
 
@@ -19,10 +19,7 @@ def cholesky_inverse(
     not depend on it. `out`: arrays to write into; out[0] may be c itself. Raises TypeError, ValueError or KernelError;
     a block that has no inverse is no error, look at its status.
     """
-    check_array("cholesky_inverse", "c", c, (np.float32,))
-    if c.ndim != 3 or c.shape[1] != c.shape[2] or c.shape[1] < 1:
-        raise ValueError(f"cholesky_inverse: c has shape {c.shape}; pass [blocks, edge, edge] with edge >= 1.")
-    blocks, edge = c.shape[0], c.shape[1]
+    blocks, edge = check_blocks("cholesky_inverse", "c", c)
     dampings = np.full(blocks, damping, np.float32) if np.ndim(damping) == 0 else np.asarray(damping)
     check_array("cholesky_inverse", "damping", dampings, (np.float32,), (blocks,))
     inverse, status = make_outputs("cholesky_inverse", out, (c.shape, (blocks,)), (np.float32, np.int32))

@@ -1,0 +1,3 @@
+#include "factor_average/body.h"
+
+const thor::FactorAverageImplementation thor::factor_average_avx512 = kImplementation;

@@ -1,0 +1,21 @@
+// The loop of factor_average, compiled once per instruction set.
+#ifndef THOR_FACTOR_AVERAGE_BODY_H_
+#define THOR_FACTOR_AVERAGE_BODY_H_
+
+#include "common/lanes.h"
+#include "factor_average/implementation.h"
+
+namespace {
+
+void Average(const float* factor, const float* captured, int64_t n, float keep, float fresh, float scale, float* next) {
+  ForEachVector(n, [=](int64_t i, auto lanes) {
+    const Floats added = Set(fresh) * (Set(scale) * Load(captured + i, lanes));
+    Store(next + i, Set(keep) * Load(factor + i, lanes) + added, lanes);
+  });
+}
+
+constexpr thor::FactorAverageImplementation kImplementation = Average;
+
+}  // namespace
+
+#endif  // THOR_FACTOR_AVERAGE_BODY_H_

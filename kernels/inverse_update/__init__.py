@@ -1,0 +1,1 @@
+"""New inverses that can be trusted take the place of old ones."""

@@ -1,0 +1,3 @@
+#include "inverse_update/body.h"
+
+const thor::InverseUpdateImplementation thor::inverse_update_portable = kImplementation;

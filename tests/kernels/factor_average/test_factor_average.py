@@ -1,0 +1,146 @@
+"""factor_average: a factor over time, the first capture whole, without blocks that are not finite."""
+
+from __future__ import annotations
+
+import aot
+import numpy as np
+import pytest
+from buffers import OFFSETS, Guarded
+from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
+
+from bert_thor.kernels.factor_average import native, reference
+from bert_thor.kernels.status import KernelError, Status
+
+F32 = np.float32
+KEEP, SCALE = float(F32(0.9)), 0.25  # numbers that float32 has, as 1 - KEEP is
+# (blocks, edge): a diagonal, around the lanes (16), blocks of more than one task (16384 elements)
+SHAPES = [(0, 3), (1, 1), (70, 1), (3, 2), (2, 15), (3, 16), (1, 17), (5, 33), (2, 127), (2, 129), (1, 300)]
+
+
+def problem(blocks: int, edge: int) -> tuple[np.ndarray, np.ndarray]:
+    """factor and captured, with positive diagonals."""
+    rng = np.random.default_rng(blocks * 1009 + edge)
+    pair = rng.standard_normal((2, blocks, edge, edge)).astype(F32)
+    pair[..., np.arange(edge), np.arange(edge)] += 5.0
+    return pair[0], pair[1]
+
+
+def assert_average(
+    outputs: tuple[np.ndarray, ...], factor: np.ndarray, captured: np.ndarray, sound: np.ndarray, keep: float
+) -> None:
+    """The definition in float64: 5 roundings of the terms' sizes."""
+    old, new = keep * factor.astype(np.float64), (1 - keep) * SCALE * captured.astype(np.float64)
+    following, summary = outputs
+    bound = 5 * UNIT * (np.abs(old) + np.abs(new)) + 1e-37
+    assert_within(following[sound], (old + new)[sound], bound[sound])
+    assert (following[~sound] == factor[~sound]).all()
+    trace = np.trace(following.astype(np.float64), axis1=1, axis2=2).sum()
+    assert summary[0] == F32(trace) and summary[1] == (~sound).sum()
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
+    for shape in SHAPES:
+        factor, captured = problem(*shape)
+        sizes = [factor.shape, (2,)]
+        outputs = call_guarded(native.factor_average, (factor, captured, KEEP, SCALE), sizes, [F32, F32], offset)
+        assert_average(tuple(outputs), factor, captured, np.ones(shape[0], bool), KEEP)
+
+
+def test_reference_is_the_definition() -> None:
+    factor, captured = problem(4, 20)
+    captured[2, 7, 7] = np.nan
+    outputs = reference.factor_average(factor, captured, KEEP, SCALE)
+    assert_average(outputs, factor, captured, np.array([True, True, False, True]), KEEP)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 8, 16])
+def test_a_block_whose_diagonal_is_not_finite_is_left_out(instruction_set: int, value: float, place: int) -> None:
+    factor, captured = problem(4, 17)
+    captured[1, place, place] = captured[3, place, place] = value
+    sound = np.array([True, False, True, False])
+    assert_average(native.factor_average(factor, captured, KEEP, SCALE), factor, captured, sound, KEEP)
+    in_place = factor.copy()
+    following, _ = native.factor_average(in_place, captured, KEEP, SCALE, out=(in_place, np.empty(2, F32)))
+    assert (following == native.factor_average(factor, captured, KEEP, SCALE)[0]).all()
+
+
+def test_what_overflows_by_the_scale_is_left_out(instruction_set: int) -> None:
+    factor, captured = problem(2, 3)
+    captured[1] *= F32(1e30)
+    following, summary = native.factor_average(factor, captured, KEEP, 1e10)
+    assert summary[1] == 1 and (following[1] == factor[1]).all() and np.isfinite(following).all()
+
+
+def test_the_first_capture_is_taken_whole(instruction_set: int) -> None:
+    """While the whole factor has no trace; a block without one among others is averaged."""
+    factor, captured = problem(3, 9)
+    sound = np.ones(3, bool)
+    assert_average(native.factor_average(0 * factor, captured, KEEP, SCALE), 0 * factor, captured, sound, 0.0)
+    factor[:2] = 0
+    assert_average(native.factor_average(factor, captured, KEEP, SCALE), factor, captured, sound, KEEP)
+
+
+def test_a_constant_capture_is_its_own_average() -> None:
+    """Closed form: after an average of zero trace it is there at once, and stays."""
+    _, captured = problem(2, 5)
+    factor = np.zeros_like(captured)
+    for _ in range(20):
+        factor, _ = native.factor_average(factor, captured, KEEP, 1.0)
+        assert_within(factor, captured.astype(np.float64), 40 * UNIT * np.abs(captured))
+
+
+def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
+    factor, captured = problem(3, 260)
+    alone = native.factor_average(factor, captured, KEEP, SCALE, threads=1)
+    for threads in (2, 3, 7):
+        shared = native.factor_average(factor, captured, KEEP, SCALE, threads=threads)
+        assert all((a == b).all() for a, b in zip(alone, shared))
+
+
+def test_every_step_is_rounded_on_its_own(instruction_set: int) -> None:
+    """keep f + (1 - keep) (scale c) in float32, operation by operation: the same bits on every instruction set."""
+    factor, captured = problem(2, 50)
+    keep, scale = F32(KEEP), F32(0.3)
+    expected = keep * factor + (F32(1) - keep) * (scale * captured)
+    following, summary = native.factor_average(factor, captured, KEEP, 0.3)
+    assert (following == expected).all()
+    assert summary[0] == F32(np.trace(expected.astype(np.float64), axis1=1, axis2=2).sum())
+
+
+def test_entry_point_changes_the_factor(instruction_set: int) -> None:
+    factor, captured = problem(3, 20)
+    expected, summary = native.factor_average(factor, captured, KEEP, SCALE)
+    kept, out = Guarded(factor.shape, F32, 1), Guarded((2,), F32, 1)
+    kept.array[...] = factor
+    scalars = F32([KEEP]), F32([SCALE])
+    assert aot.call("factor_average", kept.array, captured, *scalars, out.array) == Status.OK
+    kept.assert_intact()
+    out.assert_intact()
+    assert (kept.array == expected).all() and (out.array == summary).all()
+    before, inputs = factor.copy(), (factor, captured, *scalars)
+    assert_entry_point_refuses("factor_average", inputs, (np.zeros(2, F32),))
+    for place, value in ((2, -0.1), (2, 1.1), (2, np.nan), (3, -1.0), (3, np.inf)):
+        spoilt = [*inputs, np.zeros(2, F32)]
+        spoilt[place] = F32([value])
+        assert aot.call("factor_average", *spoilt) == Status.BAD_VALUE and (spoilt[4] == 0).all()
+    for place, count in ((2, 2), (3, 2), (4, 3)):
+        spoilt = [*inputs, np.zeros(2, F32)]
+        spoilt[place] = np.zeros(count, F32)
+        assert aot.call("factor_average", *spoilt) == Status.BAD_SHAPE
+    flat = factor[:, :10].copy()
+    assert aot.call("factor_average", flat, flat, *scalars, out.array) == Status.BAD_BLOCK
+    assert aot.call("factor_average", factor[0], captured[0], *scalars, out.array) == Status.BAD_SHAPE
+    assert (factor == before).all()
+
+
+def test_bad_arguments_get_a_sentence() -> None:
+    factor, captured = problem(3, 4)
+    with pytest.raises(ValueError, match=r"captured has shape \(2, 4, 4\); pass shape \(3, 4, 4\)"):
+        native.factor_average(factor, captured[:2], KEEP, SCALE)
+    with pytest.raises(ValueError, match=r"factor has shape \(3, 2, 4\); pass \[blocks, edge, edge\]"):
+        native.factor_average(factor[:, :2].copy(), captured, KEEP, SCALE)
+    for keep, scale in ((1.5, 1.0), (-0.5, 1.0), (np.nan, 1.0), (0.5, -1.0), (0.5, np.inf)):
+        with pytest.raises(KernelError):
+            native.factor_average(factor, captured, keep, scale)
