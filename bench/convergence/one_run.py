@@ -26,9 +26,9 @@ from bert_thor.recipes import PretrainConfig
 from bert_thor.rows import open_rows
 from bert_thor.training import Trainer
 
-EVALUATIONS = {"tiny": 5, "mini": 4, "claim": 8, "seconds": 0, "variants": 5}
+EVALUATIONS = {"tiny": 5, "mini": 4, "claim": 8, "longer": 8, "seconds": 0, "variants": 5}
 """Points of a run at which the test set is evaluated, by stage; at the last one the validation set too."""
-ROWS = {"tiny": 2000, "mini": 1000, "claim": 1000, "variants": 2000}
+ROWS = {"tiny": 2000, "mini": 1000, "claim": 1000, "longer": 1000, "variants": 2000}
 """First rows of the validation and of the test set that are used."""
 
 

@@ -8,6 +8,7 @@ mini     The larger network, seed 0: the learning rate tuned on tiny and two low
          then a longer warm-up with the best values. The published presets: the tuned values only.
 claim    The larger network with the values that did best on mini, and seeds that nothing was chosen with: five of THOR and of the best
          baseline, three of the others.
+longer   THOR again, with 1.2 times the steps: what it reaches in about the seconds of a baseline whose steps take longer.
 seconds  What a step costs with these values: short runs, the optimizers in turn, alone on the machine.
 variants What each part of THOR is worth: the values tuned on tiny with one of them changed, two seeds.
 
@@ -28,8 +29,8 @@ OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor
 HEADLINE = "thor"
 BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
 PUBLISHED = ("thor-2021", "thor-2020")
-STEPS = {"tiny": 800, "mini": 800, "claim": 800, "seconds": 80, "variants": 800}
-AFTER = {"tiny": "", "mini": "tiny", "claim": "mini", "seconds": "mini", "variants": "tiny"}
+STEPS = {"tiny": 800, "mini": 800, "claim": 800, "longer": 960, "seconds": 80, "variants": 800}
+AFTER = {"tiny": "", "mini": "tiny", "claim": "mini", "longer": "mini", "seconds": "mini", "variants": "tiny"}
 """The stage whose results decide what a stage runs."""
 SMALL = ("tiny", "variants")
 """Stages of the small network."""
@@ -147,8 +148,8 @@ def _patience(spec: Spec, done: Done) -> int:
 
 def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
     """All runs of one optimizer in a stage. What a group holds depends on the results of those before it, never on its own."""
-    makers = {"tiny": tiny_groups, "mini": mini_groups, "claim": claim_groups, "seconds": seconds_groups}
-    return {**makers, "variants": variants_groups}[stage](optimizer, done)
+    makers = {"tiny": tiny_groups, "mini": mini_groups, "claim": claim_groups, "longer": longer_groups}
+    return {**makers, "seconds": seconds_groups, "variants": variants_groups}[stage](optimizer, done)
 
 
 def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
@@ -210,6 +211,13 @@ def claim_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
         values = chosen(optimizer, done)
         seeds = SEEDS["headline" if optimizer in (HEADLINE, best_baseline(done)) else "other"]
         yield [Spec("claim", optimizer, values, STEPS["claim"], seed) for seed in range(1, seeds + 1)]
+
+
+def longer_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
+    """THOR's seeds of stage claim with more steps."""
+    if optimizer == HEADLINE:
+        values, seeds = chosen(optimizer, done), range(1, SEEDS["headline"] + 1)
+        yield [Spec("longer", optimizer, values, STEPS["longer"], seed) for seed in seeds]
 
 
 def seconds_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:

@@ -49,6 +49,7 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, 
         "texts": texts,
         "headline": headline(done, times),
         "thor_against": {name: against(name, done, times) for name in BASELINES},
+        "longer": longer(done, times),
         "ends": ends(done),
         "step_times": times,
         "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
@@ -86,9 +87,9 @@ def step_times(done: Done) -> dict[str, dict[str, Any]]:
 
 
 def with_seconds(run: dict[str, Any], times: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A run of stage claim with the seconds up to each evaluation, once its optimizer's steps are timed."""
+    """A run of stage claim or longer with the seconds up to each evaluation, once its optimizer's steps are timed."""
     time = times.get(run["spec"]["optimizer"])
-    if time is None or run["spec"]["stage"] != "claim":
+    if time is None or run["spec"]["stage"] not in ("claim", "longer"):
         return run
     test = [{**entry, "seconds": seconds(entry["step"], entry["refreshes"], time)} for entry in run["test"]]
     return {**run, "test": test}
@@ -136,16 +137,39 @@ def against(baseline: str, done: Done, times: dict[str, dict[str, Any]]) -> Opti
     }
 
 
+def longer(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, Any]]:
+    """THOR with more steps beside the best baseline at its end; None until both have two seeds.
+
+    `seconds_ratio` is that of the whole runs, None until steps are timed. The p-value is Welch's, two-sided, of the accuracies.
+    """
+    baseline = best_baseline(done)
+    theirs = [with_seconds(run, times) for run in _seeds(baseline, done)] if baseline else []
+    ours = [with_seconds(run, times) for (stage, _), run in done.items() if stage == "longer" and run["test"]]
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    accuracies = [[run["test"][-1]["masked_lm_accuracy"] for run in runs] for runs in (ours, theirs)]
+    spent = [runs[0]["test"][-1].get("seconds") for runs in (ours, theirs)]
+    return {
+        "baseline": baseline,
+        "steps_ratio": STEPS["longer"] / STEPS["claim"],
+        "seconds_ratio": spent[0] / spent[1] if None not in spent else None,
+        "thor_end": _mean(accuracies[0]),
+        "baseline_end": _mean(accuracies[1]),
+        "reached_by_thor": sum(value >= np.mean(accuracies[1]) for value in accuracies[0]),
+        "p_value": float(ttest_ind(*accuracies, equal_var=False).pvalue),
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any]:
+    return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "seeds": len(values)}
+
+
 def ends(done: Done) -> dict[str, dict[str, Any]]:
     """Test accuracy at the end of stage claim by optimizer: mean and standard deviation over the seeds."""
     found = {
         name: [run["test"][-1]["masked_lm_accuracy"] for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)
     }
-    return {
-        name: {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "seeds": len(values)}
-        for name, values in found.items()
-        if len(values) > 1
-    }
+    return {name: _mean(values) for name, values in found.items() if len(values) > 1}
 
 
 def _ratio(reached: dict[str, list[dict[str, Any]]], key: str, baseline: str) -> float:

@@ -175,6 +175,21 @@ def test_thor_against_every_baseline() -> None:
     assert missed is not None and missed["reached_by_thor"] == 4 and missed["ratios_are_lower_bounds"]
 
 
+def test_longer_runs_of_thor_stand_beside_the_best_baselines_end() -> None:
+    """Alone THOR runs longer, with the seeds of the claim; here it ends above the baseline with every seed."""
+    done = rehearsed(("mini", "claim", "longer", "seconds"))
+    specs = [entry["spec"] for (stage, _), entry in done.items() if stage == "longer"]
+    assert {spec["optimizer"] for spec in specs} == {"thor"} and {spec["seed"] for spec in specs} == {1, 2, 3, 4, 5}
+    assert {spec["steps"] for spec in specs} == {plan.STEPS["longer"]}
+    found = summary.longer(done, summary.step_times(done))
+    assert found is not None and found["baseline"] == "adamw" and found["steps_ratio"] == 1.2
+    assert found["thor_end"]["mean"] == pytest.approx(0.403) and found["baseline_end"]["mean"] == pytest.approx(0.203)
+    assert found["reached_by_thor"] == found["thor_end"]["seeds"] == 5 and found["p_value"] < 1e-6
+    long, short = (5.0 + 0.1 * (n - 2) + 0.2 * (n // 10 - 1) for n in (plan.STEPS["longer"], plan.STEPS["claim"]))
+    assert found["seconds_ratio"] == pytest.approx(long / short, rel=1e-9)
+    assert summary.longer(rehearsed(("mini", "claim")), {}) is None
+
+
 def test_no_seconds_before_they_are_measured() -> None:
     done = rehearsed(("mini", "claim"))
     found = summary.headline(done, summary.step_times(done))
