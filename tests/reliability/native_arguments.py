@@ -28,6 +28,7 @@ SIZES = {
     "batch": 2, "heads": 2, "length": 5, "head_size": 4, "vocabulary": 30, "classes": 20, "first_block": 0,
     "threads": 1, "site": 3, "probability": 0.1, "eps": 1e-6,
     "parts": 3, "elements": 40, "decay": 0.9, "fresh": 0.1, "correction": 0.5, "rate": 0.1,
+    "edge": 5, "keep": 0.9, "scale": 0.5, "limit": 1e3,
 }  # fmt: skip
 ANY_VALUE = ("threads", "site", "first_block")
 """Numbers that may be anything: every value has to work."""
