@@ -156,7 +156,7 @@ def longer(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, A
         "seconds_ratio": spent[0] / spent[1] if None not in spent else None,
         "thor_end": _mean(accuracies[0]),
         "baseline_end": _mean(accuracies[1]),
-        "reached_by_thor": sum(value >= np.mean(accuracies[1]) for value in accuracies[0]),
+        "reached_by_thor": int(sum(value >= np.mean(accuracies[1]) for value in accuracies[0])),
         "p_value": welch(accuracies[0], accuracies[1], "two-sided"),
     }
 

@@ -187,6 +187,7 @@ def test_longer_runs_of_thor_stand_beside_the_best_baselines_end() -> None:
     assert found["reached_by_thor"] == found["thor_end"]["seeds"] == 5 and found["p_value"] < 1e-6
     long, short = (5.0 + 0.1 * (n - 2) + 0.2 * (n // 10 - 1) for n in (plan.STEPS["longer"], plan.STEPS["claim"]))
     assert found["seconds_ratio"] == pytest.approx(long / short, rel=1e-9)
+    json.dumps(found)
     assert summary.longer(rehearsed(("mini", "claim")), {}) is None
 
 
