@@ -17,7 +17,7 @@ def factor_average() -> FactorAverage:
     """The operator (factor, captured, keep, scale) -> summary; factor becomes keep factor + (1 - keep) scale captured.
 
     `factor` is a parameter [n, b, b], captured has its shape, keep and scale have one element; all float32. A block whose
-    captured diagonal is not finite is left out, and keep counts as 0 while factor has no trace. summary [2] is (tr factor
+    scaled captured trace is not finite is left out, and keep counts as 0 while factor has no trace. summary [2] is (tr factor
     afterwards, number of blocks left out). It has no gradient. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[], FactorAverage]] = {"mindspore": Composed, "aot": _compiled}

@@ -122,7 +122,7 @@ def against(baseline: str, done: Done, times: dict[str, dict[str, Any]]) -> Opti
     found = {name: [with_seconds(run, times) for run in _seeds(name, done)] for name in (HEADLINE, baseline)}
     if any(len(runs) < 2 for runs in found.values()):
         return None
-    target = float(np.mean([run["test"][-1]["masked_lm_accuracy"] for run in found[baseline]]))
+    target = float(np.mean([_end(run) for run in found[baseline]]))
     reached = {name: [cost(run, target) for run in runs] for name, runs in found.items()}
     ours, theirs = (np.array([entry["steps"] for entry in reached[name]]) for name in (HEADLINE, baseline))
     timed = HEADLINE in times and baseline in times
@@ -132,7 +132,7 @@ def against(baseline: str, done: Done, times: dict[str, dict[str, Any]]) -> Opti
         "ratios_are_lower_bounds": not all(entry["reached"] for entry in reached[HEADLINE]),
         "steps_ratio": float(ours.mean() / theirs.mean()),
         "seconds_ratio": _ratio(reached, "seconds", baseline) if timed else None,
-        "seconds_are_noisy": any(times[name]["spread"] > NOISE for name in (HEADLINE, baseline)) if timed else None,
+        "seconds_are_noisy": _noisy(baseline, times),
         "seeds": min(len(ours), len(theirs)),
         "p_value": welch(ours, theirs, "less"),
     }
@@ -145,15 +145,18 @@ def longer(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, A
     """
     baseline = best_baseline(done)
     theirs = [with_seconds(run, times) for run in _seeds(baseline, done)] if baseline else []
-    ours = [with_seconds(run, times) for (stage, _), run in done.items() if stage == "longer" and run["test"]]
+    ours = [with_seconds(run, times) for run in _seeds(HEADLINE, done, "longer")]
     if min(len(ours), len(theirs)) < 2:
         return None
-    accuracies = [[run["test"][-1]["masked_lm_accuracy"] for run in runs] for runs in (ours, theirs)]
-    spent = [runs[0]["test"][-1].get("seconds") for runs in (ours, theirs)]
+    accuracies = [[_end(run) for run in runs] for runs in (ours, theirs)]
+    spent = [
+        [entry["seconds"] for run in runs for entry in run["test"] if "seconds" in entry] for runs in (ours, theirs)
+    ]
     return {
         "baseline": baseline,
         "steps_ratio": STEPS["longer"] / STEPS["claim"],
-        "seconds_ratio": spent[0] / spent[1] if None not in spent else None,
+        "seconds_ratio": max(spent[0]) / max(spent[1]) if all(spent) else None,
+        "seconds_are_noisy": _noisy(baseline, times),
         "thor_end": _mean(accuracies[0]),
         "baseline_end": _mean(accuracies[1]),
         "reached_by_thor": int(sum(value >= np.mean(accuracies[1]) for value in accuracies[0])),
@@ -168,15 +171,25 @@ def welch(ours: Sequence[float], theirs: Sequence[float], alternative: str) -> f
         return float(ttest_ind(ours, theirs, equal_var=False, alternative=alternative).pvalue)
 
 
+def _noisy(baseline: str, times: dict[str, dict[str, Any]]) -> Optional[bool]:
+    """Whether THOR's or the baseline's seconds are not to be quoted; None before they are measured."""
+    if HEADLINE not in times or baseline not in times:
+        return None
+    return any(times[name]["spread"] > NOISE for name in (HEADLINE, baseline))
+
+
+def _end(run: dict[str, Any]) -> float:
+    """The last test accuracy; 0 for a run that broke before its first checkpoint."""
+    return float(run["test"][-1]["masked_lm_accuracy"]) if run["test"] else 0.0
+
+
 def _mean(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1)), "seeds": len(values)}
 
 
 def ends(done: Done) -> dict[str, dict[str, Any]]:
     """Test accuracy at the end of stage claim by optimizer: mean and standard deviation over the seeds."""
-    found = {
-        name: [run["test"][-1]["masked_lm_accuracy"] for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)
-    }
+    found = {name: [_end(run) for run in _seeds(name, done)] for name in (HEADLINE, *BASELINES)}
     return {name: _mean(values) for name, values in found.items() if len(values) > 1}
 
 
@@ -221,16 +234,16 @@ def cost(run: dict[str, Any], target: float) -> dict[str, Any]:
     return {"seed": run["spec"]["seed"], **costs, "reached": entry["masked_lm_accuracy"] >= target}
 
 
-def _seeds(optimizer: str, done: Done) -> list[dict[str, Any]]:
-    """The runs with the chosen values and the full budget, one per seed."""
+def _seeds(optimizer: str, done: Done, stage: str = "claim") -> list[dict[str, Any]]:
+    """The runs with the chosen values and the full budget of the stage, one per seed."""
     values = chosen(optimizer, done)
     return [
         run
-        for (stage, _), run in done.items()
-        if stage == "claim"
+        for (made_in, _), run in done.items()
+        if made_in == stage
         and run["spec"]["optimizer"] == optimizer
         and run["spec"]["values"] == values
-        and run["spec"]["steps"] == STEPS["claim"]
+        and run["spec"]["steps"] == STEPS[stage]
     ]
 
 

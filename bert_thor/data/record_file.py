@@ -47,7 +47,7 @@ class RecordFile:
             self._descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise DataError(f"cannot open the TFRecord file {path}: {error.strerror}.") from None
-        self._closed = finalize(self, os.close, self._descriptor)
+        self._release = finalize(self, os.close, self._descriptor)
         try:
             self._ends, self.damage = record_ends(path, self._descriptor)
         except OSError as error:
@@ -79,4 +79,5 @@ class RecordFile:
 
     def close(self) -> None:
         """Release the file; `read` must not be called afterwards."""
-        self._closed()
+        self._release()
+        self._descriptor = -1

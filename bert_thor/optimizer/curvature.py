@@ -1,6 +1,6 @@
 """Factors and their inverses: averaged over time, damped, inverted, and kept safe.
 
-Letters: n blocks of edge b. A refresh is two graphs, `AverageAll` and `Invert`. Between them the host decides by the trace rule which
+Letters: n blocks of edge b. A refresh is two graphs, `Average` and `Invert`. Between them the host decides by the trace rule which
 layers to invert (then each layer has a graph of its own); after them it treats the blocks whose inverse cannot be trusted, before anything
 uses them.
 """
@@ -18,6 +18,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.collectives import SharedInverse
 from bert_thor.distributed import World
+from bert_thor.kernels.arrays import Array
 from bert_thor.layers import FactoredTable
 from bert_thor.ops.cholesky_inverse import cholesky_inverse
 from bert_thor.ops.factor_average import factor_average
@@ -27,7 +28,6 @@ from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Kronecker
 from bert_thor.optimizer.registration import Registration
 
-Array = Any
 LAYERS_PER_GRAPH = 20
 """Layers that one graph inverts: MindSpore unrolls the loop over them into nested calls, of which it allows 1,000."""
 TINY = 1e-30
@@ -35,48 +35,23 @@ TINY = 1e-30
 
 
 class Average(nn.Cell):
-    """Averages one layer's captured factors over time, A's and then, where it is used, G's."""
+    """Averages the captured factors of all layers over time in one graph."""
 
-    def __init__(self, entry: Registration) -> None:
+    def __init__(self, layers: Sequence[LayerCurvature]) -> None:
         super().__init__(auto_prefix=False)
-        name = entry.parameter.name
-        self.factors = ParameterTuple(
-            Parameter(np.zeros(probe.shape, np.float32), f"factor_{side.lower()}.{name}", requires_grad=False)
-            for side, probe in zip(entry.sides, entry.probes())
-        )
-        self.counted = isinstance(entry.layer, FactoredTable)
+        self.factors = ParameterTuple(factor for layer in layers for factor in layer.factors)
         self.average = factor_average()
 
-    def construct(
-        self, captured: tuple[Tensor, ...], keep: Tensor, scale_a: Tensor, scale_counts: Tensor, scale_g: Tensor
-    ) -> Any:
-        """Return, for each factor, (its trace, the number of blocks left out); `keep` is β."""
-        scales = (scale_counts if self.counted else scale_a, scale_g)
-        summaries = ()  # type: Any
-        for side in range(len(self.factors)):
-            summary = self.average(self.factors[side], captured[side], keep, scales[side])
-            summaries = summaries + (summary,)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
-        return summaries
+    def construct(self, keep: Tensor, *numbers: Tensor) -> Tensor:
+        """`numbers`: what every captured factor is multiplied by, [1] each, then the captured factors; `keep` is β.
 
-
-class AverageAll(nn.Cell):
-    """`Average` of every layer in one graph."""
-
-    def __init__(self, averages: Sequence[Average]) -> None:
-        super().__init__(auto_prefix=False)
-        self.averages = nn.CellList(list(averages), auto_prefix=False)
-        self.widths = [len(average.factors) for average in averages]
-
-    def construct(
-        self, keep: Tensor, scale_a: Tensor, scale_counts: Tensor, scale_g: Tensor, *captured: Tensor
-    ) -> Tensor:
-        """`captured` are the factors of each layer in turn; returns their (trace, blocks left out), [factors, 2]."""
-        rows = ()  # type: Any
-        start = 0
-        for average, width in zip(self.averages, self.widths):
-            rows = rows + average(captured[start : start + width], keep, scale_a, scale_counts, scale_g)
-            start = start + width
-        return ops.stack(rows)
+        Return the trace and the number of blocks left out of every factor, A's, then G's, of each layer in turn: [factors, 2].
+        """
+        count = len(self.factors)
+        summaries = []
+        for index in range(count):
+            summaries.append(self.average(self.factors[index], numbers[count + index], keep, numbers[index]))
+        return ops.stack(summaries)
 
 
 class LocalInverses(nn.Cell):
@@ -180,17 +155,24 @@ class LayerCurvature:
         assert entry.layer is not None
         self.entry = entry
         self.sizes = entry.layer.inputs, entry.layer.outputs
-        self.average = Average(entry)
-        self.factors = self.average.factors
+        name = entry.parameter.name
+        self.factors = [
+            Parameter(np.zeros(probe.shape, np.float32), f"factor_{side.lower()}.{name}", requires_grad=False)
+            for side, probe in zip(entry.sides, entry.probes())
+        ]
         self.inverses = (kronecker.inverse_a, kronecker.inverse_g)[: len(self.factors)]
         blocks = sum(factor.shape[0] for factor in self.factors)
-        name = entry.parameter.name
         self.kept = Parameter(np.zeros(blocks, np.float32), f"kept_inverses.{name}", requires_grad=False)
         self.trace = Parameter(np.zeros(2, np.float32), f"trace.{name}", requires_grad=False)
 
     def state(self) -> list[Parameter]:
         """Factors, counts of kept inverses, (trace in use, 1 if frozen)."""
         return [*self.factors, self.kept, self.trace]
+
+    def capture_scales(self, sequences: tuple[int, int]) -> list[float]:
+        """What the captured factors are multiplied by; `sequences` as in `Curvatures.refresh`."""
+        counted = isinstance(self.entry.layer, FactoredTable)
+        return [1.0 / sequences[0] if counted else 1.0, float(sequences[1] ** 2)][: len(self.factors)]
 
     def frozen(self) -> bool:
         """Whether the trace rule has taken the layer out of all refreshes."""
@@ -203,7 +185,8 @@ class Curvatures:
     def __init__(self, layers: Sequence[LayerCurvature], config: OptimizerConfig, world: World, failures: Path) -> None:
         self.layers, self.config, self.failures = list(layers), config, failures
         self.traced = config.trace_recompute > 0.0
-        self.average_all = AverageAll([layer.average for layer in self.layers])
+        self.sizes = np.array([layer.sizes for layer in self.layers])
+        self.average = Average(self.layers)
         width = 1 if self.traced else LAYERS_PER_GRAPH
         self.parts = [slice(start, start + width) for start in range(0, len(self.layers), width)]
         self.inverts = [Invert(self.layers[part], world) for part in self.parts]
@@ -221,7 +204,7 @@ class Curvatures:
         captured = [
             Tensor(np.zeros(probe.shape, np.float32)) for layer in self.layers for probe in layer.entry.probes()
         ]
-        self.average_all.compile(*(_number(0.0) for _ in range(4)), *captured)
+        self.average.compile(*(_number(0.0) for _ in range(1 + len(captured))), *captured)
         for cell, part in zip(self.inverts, self.parts):
             cell.compile(*_numbers(self.layers[part], np.zeros((len(self.layers[part]), 4), np.float32)))
 
@@ -232,31 +215,25 @@ class Curvatures:
         the square of the second, so that the gradients of the mean loss become those of one sequence.
         """
         report = RefreshReport()
-        numbers = (self.config.factor_decay, 1.0, 1.0 / sequences[0], float(sequences[1] ** 2))
-        summaries = self.average_all(*(_number(value) for value in numbers), *captured).asnumpy()
+        numbers = [scale for layer in self.layers for scale in layer.capture_scales(sequences)]
+        keep = _number(self.config.factor_decay)
+        summaries = self.average(keep, *(_number(value) for value in numbers), *captured).asnumpy()
         report.not_finite = int(summaries[:, 1].sum())
         traces = self._traces(summaries[:, 0])
-        if not self.traced:
-            for cell, part in zip(self.inverts, self.parts):
-                self._invert(cell, self.layers[part], traces[part], damping, report)
-            return report
-        for index, layer in enumerate(self.layers):
-            if self._due(layer, traces[index], damping, report):
-                self._invert(self.inverts[index], [layer], traces[index : index + 1], damping, report)
+        for cell, part in zip(self.inverts, self.parts):
+            if not self.traced or self._due(self.layers[part.start], traces[part.start], damping, report):
+                used = scales(self.config.damping_rule, traces[part], self.sizes[part], damping)
+                self._invert(cell, self.layers[part], used, report)
         return report
 
     def _traces(self, of_factors: Array) -> Array:
         """(tr A, tr G) of every layer; a G that is taken as the identity has as much trace as rows."""
-        traces = np.array([layer.sizes for layer in self.layers], np.float32)
+        traces = self.sizes.astype(np.float32)
         places = [(row, side) for row, layer in enumerate(self.layers) for side in range(len(layer.factors))]
         traces[tuple(zip(*places))] = of_factors
         return traces
 
-    def _invert(
-        self, cell: Invert, layers: Sequence[LayerCurvature], traces: Array, damping: float, report: RefreshReport
-    ) -> None:
-        sizes = np.array([layer.sizes for layer in layers])
-        used = scales(self.config.damping_rule, traces, sizes, damping)
+    def _invert(self, cell: Invert, layers: Sequence[LayerCurvature], used: Array, report: RefreshReport) -> None:
         status, condition = (output.asnumpy() for output in cell(*_numbers(layers, used)))
         self._examine(layers, status, condition, used, report)
 

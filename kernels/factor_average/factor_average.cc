@@ -9,38 +9,11 @@ namespace {
 
 constexpr const char* kF32 = "float32";
 
-struct Problem {
-  const float *factor, *captured;
-  int64_t blocks, edge;
-  float keep, scale;
-};
-
-// term(i) for the position i of every element on the diagonal of block q.
-template <typename Term>
-void ForDiagonal(const Problem& p, int64_t q, Term&& term) {
-  for (int64_t i = q * p.edge * p.edge, left = p.edge; left > 0; --left, i += p.edge + 1) term(i);
-}
-
-bool HasTrace(const Problem& p) {
-  double trace = 0;
-  for (int64_t q = 0; q < p.blocks; ++q) ForDiagonal(p, q, [&](int64_t i) { trace += p.factor[i]; });
-  return trace > 0;
-}
-
-bool IsFinite(const Problem& p, int64_t q) {
-  bool finite = true;
-  ForDiagonal(p, q, [&](int64_t i) { finite = finite && std::isfinite(p.scale * p.captured[i]); });
-  return finite;
-}
-
-// The trace of what a sound block becomes, by the arithmetic of body.h.
-double Trace(const Problem& p, int64_t q, float keep, bool sound) {
-  double trace = 0;
-  ForDiagonal(p, q, [&](int64_t i) {
-    const float added = (1 - keep) * (p.scale * p.captured[i]);
-    trace += sound ? keep * p.factor[i] + added : p.factor[i];
-  });
-  return trace;
+// Sum over the diagonal of a block [edge, edge] of scale times its elements, each product rounded.
+double Trace(const float* block, int64_t edge, float scale) {
+  double sum = 0;
+  for (int64_t i = 0; i < edge; ++i) sum += scale * block[i * (edge + 1)];
+  return sum;
 }
 
 }  // namespace
@@ -56,23 +29,24 @@ int thor_factor_average_f32(const float* factor, const float* captured, int64_t 
   const thor::Scratch scratch(1, blocks);
   if (scratch.Failed()) return THOR_OUT_OF_MEMORY;
   float* const left_out = scratch.ForWorker(0);
-  const Problem p{factor, captured, blocks, edge, keep, scale};
-  const float kept = HasTrace(p) ? keep : 0;
-  double trace = 0, lost = 0;
+  const int64_t size = edge * edge;
+  double before = 0, after = 0, lost = 0;
   for (int64_t q = 0; q < blocks; ++q) {
-    left_out[q] = IsFinite(p, q) ? 0 : 1;
-    trace += Trace(p, q, kept, left_out[q] == 0);
+    before += Trace(factor + q * size, edge, 1);
+    left_out[q] = std::isfinite(static_cast<float>(Trace(captured + q * size, edge, scale))) ? 0 : 1;
     lost += left_out[q];
   }
+  const float kept = before > 0 ? keep : 0;
   const auto average = THOR_CHOOSE(thor::factor_average);
-  thor::ParallelForParts(blocks, edge * edge, threads, [&](int64_t q, int64_t first, int64_t count) {
-    const int64_t i = q * edge * edge + first;
+  thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
+    const int64_t i = q * size + first;
     if (left_out[q] == 0)
       average(factor + i, captured + i, count, kept, 1 - kept, scale, next + i);
     else if (next != factor)
       std::copy_n(factor + i, count, next + i);
   });
-  summary[0] = static_cast<float>(trace);
+  for (int64_t q = 0; q < blocks; ++q) after += Trace(next + q * size, edge, 1);
+  summary[0] = static_cast<float>(after);
   summary[1] = static_cast<float>(lost);
   return THOR_OK;
 }

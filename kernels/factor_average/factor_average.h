@@ -1,12 +1,11 @@
 /* A Fisher factor averaged over time (Martens & Grosse 2015, section 5), with the traces that damping needs.
  *
- *   next[q] = keep factor[q] + (1 - keep) scale captured[q]   where all of the diagonal of scale captured[q] is finite,
+ *   next[q] = keep factor[q] + (1 - keep) scale captured[q]   where the trace of scale captured[q] is a finite float,
  *             factor[q]                                       elsewhere: the block is left out
  *   summary = (sum of the traces of next, number of blocks left out)
  *
  * keep counts as 0 while the trace of all of factor is not above 0: the first capture is taken whole. captured is a
- * Gram matrix, none of whose elements is larger than the largest of its diagonal: so the diagonal says whether it is
- * finite.
+ * Gram matrix, none of whose elements is larger than its trace: so the trace says whether all of it is finite.
  *
  * Layout: factor, captured, next: [blocks, edge, edge], contiguous; summary [2].
  * Aliasing: next may be factor. Alignment: none beyond a float's.

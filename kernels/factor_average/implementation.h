@@ -6,7 +6,7 @@
 
 namespace thor {
 
-// next = keep factor + fresh (scale captured), three roundings.
+// next = keep factor + fresh (scale captured), each operation rounded on its own.
 using FactorAverageImplementation = void (*)(const float* factor, const float* captured, int64_t n, float keep,
                                              float fresh, float scale, float* next);
 

@@ -44,7 +44,7 @@ int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_
     return THOR_OK;
   }
   Arguments arguments{x, rows, features, block, out, 0, 0};
-  ChooseTiles(blocks, threads > 0 ? threads : thor_num_threads(), &arguments);
+  ChooseTiles(blocks, thor::Workers(INT64_MAX, threads), &arguments);
   const int64_t units = blocks * arguments.Units();
   const thor::Scratch scratch(thor::Workers(units, threads), Arguments::kScratch);
   if (scratch.Failed()) return THOR_OUT_OF_MEMORY;

@@ -187,7 +187,13 @@ def test_longer_runs_of_thor_stand_beside_the_best_baselines_end() -> None:
     assert found["reached_by_thor"] == found["thor_end"]["seeds"] == 5 and found["p_value"] < 1e-6
     long, short = (5.0 + 0.1 * (n - 2) + 0.2 * (n // 10 - 1) for n in (plan.STEPS["longer"], plan.STEPS["claim"]))
     assert found["seconds_ratio"] == pytest.approx(long / short, rel=1e-9)
+    assert found["seconds_are_noisy"] is False
     json.dumps(found)
+    broken = next(entry for (stage, _), entry in done.items() if stage == "longer")
+    broken["test"] = []  # counts as an accuracy of 0 instead of being left out
+    after = summary.longer(done, {})
+    assert after is not None and after["thor_end"]["mean"] == pytest.approx(0.403 - 0.401 / 5, abs=1e-3)
+    assert (after["reached_by_thor"], after["seconds_ratio"], after["seconds_are_noisy"]) == (4, None, None)
     assert summary.longer(rehearsed(("mini", "claim")), {}) is None
 
 

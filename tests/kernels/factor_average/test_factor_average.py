@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aot
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def test_reference_is_the_definition() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 8, 16])
-def test_a_block_whose_diagonal_is_not_finite_is_left_out(instruction_set: int, value: float, place: int) -> None:
+def test_a_block_whose_trace_is_not_finite_is_left_out(instruction_set: int, value: float, place: int) -> None:
     factor, captured = problem(4, 17)
     captured[1, place, place] = captured[3, place, place] = value
     sound = np.array([True, False, True, False])
@@ -66,10 +68,12 @@ def test_a_block_whose_diagonal_is_not_finite_is_left_out(instruction_set: int, 
     assert (following == native.factor_average(factor, captured, KEEP, SCALE)[0]).all()
 
 
-def test_what_overflows_by_the_scale_is_left_out(instruction_set: int) -> None:
+@pytest.mark.parametrize("function", [native.factor_average, reference.factor_average])
+@pytest.mark.parametrize(("largest", "scale"), [(1e30, 1e10), (2e38, 1.0)], ids=["by the scale", "by the sum"])
+def test_a_trace_that_overflows_is_left_out(instruction_set: int, function: Any, largest: float, scale: float) -> None:
     factor, captured = problem(2, 3)
-    captured[1] *= F32(1e30)
-    following, summary = native.factor_average(factor, captured, KEEP, 1e10)
+    captured[1] = np.eye(3, dtype=F32) * F32(largest)
+    following, summary = function(factor, captured, KEEP, scale)
     assert summary[1] == 1 and (following[1] == factor[1]).all() and np.isfinite(following).all()
 
 
