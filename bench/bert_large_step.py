@@ -11,10 +11,10 @@ import numpy as np
 from mindspore import Tensor
 
 from bert_thor.compat import use_graph_mode
-from bert_thor.model import BertForPreTraining, dropout_seed
+from bert_thor.network.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.step import Optimizer
-from bert_thor.parameters import weights
 from bert_thor.recipes import recipe
+from bert_thor.training.parameters import weights
 
 LENGTH, PREDICTIONS = 128, 20
 

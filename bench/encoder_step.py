@@ -61,9 +61,9 @@ def our_step() -> Callable[[], float]:
     import mindspore as ms
 
     from bert_thor.compat import use_graph_mode
-    from bert_thor.config import BERT_SIZES
-    from bert_thor.model import BertForPreTraining, dropout_seed
-    from bert_thor.parameters import weights
+    from bert_thor.network.model import BertForPreTraining, dropout_seed
+    from bert_thor.network.sizes import BERT_SIZES
+    from bert_thor.training.parameters import weights
 
     use_graph_mode("CPU")
     model = BertForPreTraining(BERT_SIZES["bert-mini"]).set_train()

@@ -1,4 +1,4 @@
-"""The network of bert_thor/model.py in PyTorch, written for speed: one projection for query, key and value, scores only for
+"""The network of bert_thor/network/model.py in PyTorch, written for speed: one projection for query, key and value, scores only for
 the masked tokens, PyTorch's own fused operators."""
 
 from __future__ import annotations

@@ -67,13 +67,13 @@ def measure(point: Point) -> dict[str, float]:
     import numpy as np
     from mindspore import Tensor
 
-    from bert_thor.collectives import SumOverRanks
     from bert_thor.compat import use_graph_mode
-    from bert_thor.config import BertConfig
-    from bert_thor.distributed import join_world
-    from bert_thor.model import BertForPreTraining, dropout_seed
+    from bert_thor.network.model import BertForPreTraining, dropout_seed
+    from bert_thor.network.sizes import BertConfig
     from bert_thor.optimizer.config import OptimizerConfig
     from bert_thor.optimizer.step import Optimizer
+    from bert_thor.parallel.collectives import SumOverRanks
+    from bert_thor.parallel.world import join_world
 
     use_graph_mode("CPU")
     world = join_world()

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
 import tyro
 
-from bert_thor.checkpoint import CheckpointError
-from bert_thor.config import ConfigError
 from bert_thor.convert.errors import ConvertError
 from bert_thor.data.errors import DataError
 from bert_thor.ending import end_process
-from bert_thor.errors import Interrupted, TrainingError
+from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from bert_thor.kernels.status import KernelError
 
 if TYPE_CHECKING:
@@ -45,14 +43,14 @@ def prepare(arguments: Sequence[str]) -> None:
 def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
     config = parse_pretrain(arguments, "demo")
-    from bert_thor.training import Trainer
+    from bert_thor.training.trainer import Trainer
 
     Trainer(config).run()
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Accuracy of checkpoints on the held-out documents."""
-    from bert_thor.evaluation import EvaluateConfig, evaluate
+    from bert_thor.training.evaluation import EvaluateConfig, evaluate
 
     config = _parse(EvaluateConfig, arguments, "evaluate", None)
     for report in evaluate(config)[-1:]:
@@ -65,7 +63,7 @@ def evaluate(arguments: Sequence[str]) -> None:
 
 def report(arguments: Sequence[str]) -> None:
     """Runs side by side."""
-    from bert_thor.report import ReportConfig, report
+    from bert_thor.training.report import ReportConfig, report
 
     print(report(_parse(ReportConfig, arguments, "report", None)))
 
@@ -79,7 +77,7 @@ def plan(arguments: Sequence[str]) -> None:
 
 def ranktable(arguments: Sequence[str]) -> None:
     """Which process runs on which Ascend device."""
-    from bert_thor.ranktable import RankTableConfig, rank_table
+    from bert_thor.parallel.rank_table import RankTableConfig, rank_table
 
     rank_table(_parse(RankTableConfig, arguments, "ranktable", None))
 

@@ -12,7 +12,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from bert_thor.checkpoint import CheckpointError
+from bert_thor.errors import CheckpointError
 
 
 def use_graph_mode(device_target: str) -> None:

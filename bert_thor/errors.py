@@ -1,9 +1,21 @@
-"""How a run ends when it does not end by itself."""
+"""What goes wrong in a way that the user can do something about: the message is one sentence that says what, the limit, and the remedy."""
 
 from __future__ import annotations
 
 
-class TrainingError(RuntimeError):
+class UserError(Exception):
+    """Something that the user can put right; the command line prints the message and ends with status 1."""
+
+
+class ConfigError(UserError, ValueError):
+    """A configuration value is outside its range; the message names the value and the limit."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint is missing, damaged, or of another network; the message says which and what to do."""
+
+
+class TrainingError(UserError, RuntimeError):
     """The run cannot go on; the message says why and what was saved."""
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from bert_thor.config import BERT_SIZES, BertConfig, ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.presets import preset
 

@@ -20,7 +20,7 @@ data=$(existing DATA_DIR "$3") || exit 2
 schema=$(existing SCHEMA_DIR "$4") || exit 2
 if [ "${DEVICE_TARGET:-Ascend}" = CPU ]; then
     # MindSpore's own cluster: a scheduler process and the workers find each other at this address.
-    MS_SCHED_PORT=${MS_SCHED_PORT:-$("$PYTHON" -m bert_thor.free_port)}
+    MS_SCHED_PORT=${MS_SCHED_PORT:-$("$PYTHON" -m bert_thor.parallel.free_port)}
     export MS_SCHED_HOST=127.0.0.1 MS_SCHED_PORT MS_WORKER_NUM="$devices"
     OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + devices - 1) / devices))}
     export OMP_NUM_THREADS

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn
 
-from bert_thor.data.dataset import TrainingBatches
-from bert_thor.model import dropout_seed
+from bert_thor.data.batches.rows import TrainingBatches
+from bert_thor.network.model import dropout_seed
 from bert_thor.optimizer.directions import Kronecker
 from bert_thor.optimizer.rules import PreconditionedRule
-from bert_thor.training import Trainer
+from bert_thor.training.trainer import Trainer
 
 REPETITIONS = 9
 

@@ -15,16 +15,16 @@ import numpy as np
 from curvature_cost import curvature_seconds
 from plan import BATCH, SMALL
 
-from bert_thor.checkpoint import checkpoint_path, load_checkpoint, write_json
-from bert_thor.config import BERT_SIZES, BertConfig
-from bert_thor.data.dataset import most_frequent_label
+from bert_thor.data.batches.rows import most_frequent_label
 from bert_thor.errors import TrainingError
-from bert_thor.evaluation import Evaluator
+from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.presets import preset
-from bert_thor.parameters import assign, weights
 from bert_thor.recipes import PretrainConfig
-from bert_thor.rows import open_rows
-from bert_thor.training import Trainer
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, write_json
+from bert_thor.training.evaluation import Evaluator
+from bert_thor.training.parameters import assign, weights
+from bert_thor.training.rows import open_rows
+from bert_thor.training.trainer import Trainer
 
 EVALUATIONS = {"tiny": 5, "mini": 4, "claim": 8, "longer": 8, "seconds": 0, "variants": 5}
 """Points of a run at which the test set is evaluated, by stage; at the last one the validation set too."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bert_thor.data.corpus import text_parts
 from bert_thor.data.prepare import PrepareConfig, prepare
+from bert_thor.data.text.corpus import text_parts
 from bert_thor.data.workers import worker_pool
 
 TEST_ONE_IN = 20

@@ -6,9 +6,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from bert_thor.checkpoint import read_json_object
-from bert_thor.config import BertConfig, ConfigError
 from bert_thor.convert.errors import ConvertError
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BertConfig
+from bert_thor.training.checkpoint import read_json_object
 
 _NAMES = {
     "vocab_size": "vocab_size",

@@ -20,8 +20,8 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from bert_thor.config import BertConfig
 from bert_thor.convert.errors import ConvertError
+from bert_thor.network.sizes import BertConfig
 
 TOKEN_TABLE = "bert.embedding.token_table"
 """Our token table; its rows are the vocabulary."""

@@ -8,7 +8,11 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from bert_thor.checkpoint import (
+from bert_thor.convert.errors import ConvertError
+from bert_thor.convert.names import parameter_shapes
+from bert_thor.network.sizes import BertConfig
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     load_checkpoint,
@@ -16,11 +20,7 @@ from bert_thor.checkpoint import (
     save_checkpoint,
     write_json,
 )
-from bert_thor.config import BertConfig
-from bert_thor.convert.errors import ConvertError
-from bert_thor.convert.names import parameter_shapes
-from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.run_folder import RunFolder
+from bert_thor.training.run_folder import RunFolder
 
 VOCABULARY = "vocab.txt"
 

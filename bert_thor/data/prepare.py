@@ -24,12 +24,12 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bert_thor.data.atomic_folder import atomic_folder
-from bert_thor.data.corpus import Part, text_parts
 from bert_thor.data.errors import DataError
-from bert_thor.data.manifest import MANIFEST, MANIFEST_VERSION, Manifest, Unigram, file_entry
-from bert_thor.data.rows import RowFile, RowWriter, Selection, Survey, WrittenRows, selected_words, survey
-from bert_thor.data.schema import Schema
-from bert_thor.data.vocabulary import Vocabulary, read_vocabulary, train_vocabulary
+from bert_thor.data.records.manifest import MANIFEST, MANIFEST_VERSION, Manifest, Unigram, file_entry
+from bert_thor.data.records.schema import Schema
+from bert_thor.data.row_files import RowFile, RowWriter, Selection, Survey, WrittenRows, selected_words, survey
+from bert_thor.data.text.corpus import Part, text_parts
+from bert_thor.data.text.vocabulary import Vocabulary, read_vocabulary, train_vocabulary
 from bert_thor.data.workers import worker_pool
 
 _Task = TypeVar("_Task")

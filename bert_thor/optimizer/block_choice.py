@@ -17,20 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from mindspore import Tensor
 
-from bert_thor.collectives import Exchange
 from bert_thor.compat import use_graph_mode
-from bert_thor.config import ConfigError
-from bert_thor.data.dataset import Rows, TrainingBatches
-from bert_thor.distributed import World, launched_ranks
+from bert_thor.data.batches.rows import Rows, TrainingBatches
+from bert_thor.errors import ConfigError
 from bert_thor.kernels.cholesky_inverse.native import cholesky_inverse
 from bert_thor.kernels.fisher_covariance.native import fisher_covariance
 from bert_thor.kernels.precondition.native import precondition
-from bert_thor.layers import FactoredLinear, block_edge
-from bert_thor.model import BertForPreTraining, dropout_seed
+from bert_thor.network.layers import FactoredLinear, block_edge
+from bert_thor.network.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.registration import register
 from bert_thor.optimizer.step import Gradients
+from bert_thor.parallel.collectives import Exchange
+from bert_thor.parallel.world import World, launched_ranks
 from bert_thor.recipes import PretrainConfig
-from bert_thor.run_folder import RunFolder
+from bert_thor.training.run_folder import RunFolder
 
 CANDIDATES = (1, 16, 32, 64, 128, 256, 512, 1024)
 LOST = 0.01

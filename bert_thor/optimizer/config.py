@@ -8,7 +8,7 @@ from typing import Annotated, Union
 import tyro
 from typing_extensions import Literal
 
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
 
 OPTIMIZERS = ("thor", "thor-2020", "thor-2021", "sgd", "adamw", "lamb", "muon", "soap")
 MAX_BLOCK = 1024

@@ -16,10 +16,8 @@ from typing import Any, Optional
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from bert_thor.collectives import SharedInverse
-from bert_thor.distributed import World
 from bert_thor.kernels.arrays import Array
-from bert_thor.layers import FactoredTable
+from bert_thor.network.layers import FactoredTable
 from bert_thor.ops.cholesky_inverse import cholesky_inverse
 from bert_thor.ops.factor_average import factor_average
 from bert_thor.ops.inverse_update import inverse_update
@@ -27,6 +25,8 @@ from bert_thor.optimizer import safe_inverse, trace_rule
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.directions import Kronecker
 from bert_thor.optimizer.registration import Registration
+from bert_thor.parallel.collectives import SharedInverse
+from bert_thor.parallel.world import World
 
 LAYERS_PER_GRAPH = 20
 """Layers that one graph inverts: MindSpore unrolls the loop over them into nested calls, of which it allows 1,000."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from bert_thor.layers import FactoredTable
+from bert_thor.network.layers import FactoredTable
 from bert_thor.ops.precondition import precondition
 from bert_thor.optimizer.registration import Registration
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
 from bert_thor.optimizer.config import OPTIMIZERS, OptimizerConfig
 
 _ORIGINAL = dict(

@@ -9,8 +9,8 @@ from typing import Optional, Union
 
 from mindspore import Parameter, nn
 
-from bert_thor.config import ConfigError
-from bert_thor.layers import FactoredLinear, FactoredTable
+from bert_thor.errors import ConfigError
+from bert_thor.network.layers import FactoredLinear, FactoredTable
 from bert_thor.optimizer.config import OptimizerConfig
 
 Layer = Union[FactoredLinear, FactoredTable]

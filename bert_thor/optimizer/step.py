@@ -16,9 +16,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from bert_thor.collectives import Exchange
-from bert_thor.config import ConfigError
-from bert_thor.distributed import World
+from bert_thor.errors import ConfigError
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.ops.l2_norm import l2_norm
 from bert_thor.optimizer.config import OptimizerConfig
@@ -28,6 +26,8 @@ from bert_thor.optimizer.registration import register
 from bert_thor.optimizer.rules import PreconditionedRule, Rule, SoapRule, make_rule
 from bert_thor.optimizer.schedule import damping, rate_factor, refreshes_at
 from bert_thor.optimizer.soap import refresh_bases, start_bases
+from bert_thor.parallel.collectives import Exchange
+from bert_thor.parallel.world import World
 
 ALONE = World()
 """One process."""

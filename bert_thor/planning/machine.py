@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from bert_thor.checkpoint import read_json_object
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.training.checkpoint import read_json_object
 
 KINDS = ("measured", "simulated", "modelled", "inferred", "assumed")
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 
-from bert_thor.config import BertConfig, ConfigError
 from bert_thor.convert.names import parameter_shapes
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 
 FLOAT = 4

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_thor import checkpoint as module
-from bert_thor.checkpoint import (
+from bert_thor.errors import CheckpointError
+from bert_thor.training import checkpoint as module
+from bert_thor.training.checkpoint import (
     Checkpoint,
-    CheckpointError,
     checkpoint_path,
     checkpoint_steps,
     load_checkpoint,

@@ -9,9 +9,9 @@ from typing import Any
 import mindspore as ms
 import pytest
 
-from bert_thor.compile_cache import cache_key, cached_graphs
-from bert_thor.distributed import World
+from bert_thor.parallel.world import World
 from bert_thor.recipes import RECIPES
+from bert_thor.training.compile_cache import cache_key, cached_graphs
 
 RUN = RECIPES["demo"]
 

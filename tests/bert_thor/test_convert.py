@@ -14,13 +14,14 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from bert_thor.checkpoint import CheckpointError, checkpoint_path, load_checkpoint
-from bert_thor.config import BertConfig, ConfigError
 from bert_thor.convert import ConvertConfig, ConvertError, convert, import_huggingface, import_tensorflow
 from bert_thor.convert.names import parameter_shapes
 from bert_thor.convert.tensorflow_checkpoint import from_variables
 from bert_thor.data.errors import DataError
-from bert_thor.run_folder import RunFolder
+from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.network.sizes import BertConfig
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
+from bert_thor.training.run_folder import RunFolder
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "bert.safetensors"
 SIZES = dict(vocab_size=97, hidden_size=32, num_layers=3, num_heads=4, intermediate_size=80, max_position=24)

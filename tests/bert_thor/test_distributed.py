@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from ranks import PRETRAIN, Ranks
 
-from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
-from bert_thor.collectives import buckets
-from bert_thor.config import ConfigError
-from bert_thor.distributed import FINISHED, RankWatch, World, launched_ranks
+from bert_thor.errors import ConfigError
+from bert_thor.parallel.collectives import buckets
+from bert_thor.parallel.world import FINISHED, RankWatch, World, launched_ranks
+from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 SIZES = (
     *("--vocab-size", "100", "--max-position", "32", "--hidden-size", "24", "--num-heads", "2", "--num-layers", "1"),
@@ -151,7 +151,7 @@ def test_weights_that_differ_stop_all(prepared: Path, tmp_path: Path) -> None:
         "import sys\n"
         "from mindspore import Tensor\n"
         "from bert_thor.cli import main\n"
-        "from bert_thor.training import Trainer\n"
+        "from bert_thor.training.trainer import Trainer\n"
         "step = Trainer._one_step\n"
         "def spoiled(self, batch):\n"
         "    if self.world.rank == 1 and self.progress.step == 3:\n"
@@ -174,7 +174,7 @@ def test_weights_that_differ_stop_all(prepared: Path, tmp_path: Path) -> None:
 def test_the_limit_to_connect_ends_no_training(tmp_path: Path) -> None:
     limit = 60
     program = (
-        "import sys, time; from bert_thor.compat import use_graph_mode; from bert_thor.distributed import join_world\n"
+        "import sys, time; from bert_thor.compat import use_graph_mode; from bert_thor.parallel.world import join_world\n"
         "from bert_thor.ending import end_process\n"
         f"use_graph_mode('CPU'); join_world(); time.sleep({limit}); end_process(0)"
     )
@@ -210,7 +210,10 @@ def test_buckets_hold_consecutive_tensors_up_to_the_limit() -> None:
 
 
 def test_a_process_that_finds_no_others_says_so(tmp_path: Path) -> None:
-    program = "from bert_thor.compat import use_graph_mode as use; from bert_thor.distributed import join_world; use('CPU'); join_world()"
+    program = (
+        "from bert_thor.compat import use_graph_mode as use; "
+        "from bert_thor.parallel.world import join_world; use('CPU'); join_world()"
+    )
     cluster = {
         "MS_ROLE": "MS_WORKER",
         "MS_WORKER_NUM": "2",

@@ -12,12 +12,13 @@ import pytest
 from mindspore import Parameter, ParameterTuple, Tensor, nn, value_and_grad
 from safetensors.numpy import load_file
 
-import bert_thor.model
+import bert_thor.network.model
 from bert_thor.compat import use_graph_mode
-from bert_thor.config import BERT_SIZES, BertConfig, ConfigError
 from bert_thor.convert.names import HUGGING_FACE, gather, name_map, parameter_shapes, scatter
-from bert_thor.data.schema import Batch
-from bert_thor.model import BertForPreTraining, dropout_seed, truncated_normal
+from bert_thor.data.records.schema import Batch
+from bert_thor.errors import ConfigError
+from bert_thor.network.model import BertForPreTraining, dropout_seed, truncated_normal
+from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.registration import is_probe
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "bert.safetensors"
@@ -230,7 +231,7 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("size", BERT_SIZES)
 def test_parameter_count(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bert_thor.model, "initialise", lambda *arguments: None)
+    monkeypatch.setattr(bert_thor.network.model, "initialise", lambda *arguments: None)
     shapes = {parameter.name: parameter.shape for parameter in weights(BertForPreTraining(BERT_SIZES[size]))}
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == PARAMETERS[size] == counted(BERT_SIZES[size])
     assert shapes == parameter_shapes(BERT_SIZES[size])

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bert_thor.cli import main
-from bert_thor.config import BertConfig, ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.planning.machine import KINDS, kernel_cycles
 from bert_thor.planning.plan import PlanConfig, as_json, describe, make_plan
@@ -26,7 +27,7 @@ BATCH = Batch(sequences=3, length=8, predictions=2)
 
 @pytest.mark.parametrize("block", [0, 8, 16, 128])
 def test_parameters_and_factors_of_the_real_network(block: int) -> None:
-    from bert_thor.model import BertForPreTraining
+    from bert_thor.network.model import BertForPreTraining
     from bert_thor.optimizer.registration import is_probe, register
 
     optimizer = OptimizerConfig(block=block)

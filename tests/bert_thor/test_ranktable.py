@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bert_thor.config import ConfigError
-from bert_thor.ranktable import RankTableConfig, parse_devices, rank_table, read_rank_table
+from bert_thor.errors import ConfigError
+from bert_thor.parallel.rank_table import RankTableConfig, parse_devices, rank_table, read_rank_table
 
 ADDRESSES = tuple(f"192.168.{100 + device % 4}.{101 + device // 4}" for device in range(8))
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bert_thor.cli import main
-from bert_thor.config import ConfigError
-from bert_thor.report import ReportConfig, read_run, report
+from bert_thor.errors import ConfigError
+from bert_thor.training.report import ReportConfig, read_run, report
 
 
 def make_run(path: Path, optimizer: str, accuracies: dict[int, float], steps: int = 100) -> Path:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.original.options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
 from bert_thor.recipes import PretrainConfig
-from bert_thor.seed_options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (

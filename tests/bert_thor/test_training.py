@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
+from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 SIZES = [
     "--vocab-size",

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["bert_thor.checkpoint", "bert_thor.run_folder", "bert_thor.config"]):
-    from bert_thor.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-    from bert_thor.config import ConfigError
+with atheris.instrument_imports(
+    include=["bert_thor.training.checkpoint", "bert_thor.training.run_folder", "bert_thor.network.sizes"]
+):
+    from bert_thor.errors import CheckpointError, ConfigError
     from bert_thor.recipes import recipe
-    from bert_thor.run_folder import RunFolder, resolved
+    from bert_thor.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from bert_thor.training.run_folder import RunFolder, resolved
 
 import numpy as np
 

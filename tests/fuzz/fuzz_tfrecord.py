@@ -19,14 +19,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["bert_thor.data"]):
-    from bert_thor.data.dataset import Rows
+    from bert_thor.data.batches.rows import Rows
     from bert_thor.data.errors import DataError, RecordError
-    from bert_thor.data.example import encode_example
-    from bert_thor.data.folder import DataFolder
-    from bert_thor.data.manifest import MANIFEST, MANIFEST_VERSION, FileEntry, Manifest, Unigram, read_manifest
-    from bert_thor.data.schema import Batch, Schema, read_schema
-    from bert_thor.data.tfrecord import frame
-    from bert_thor.data.vocabulary import read_vocabulary
+    from bert_thor.data.records.example import encode_example
+    from bert_thor.data.records.folder import DataFolder
+    from bert_thor.data.records.manifest import MANIFEST, MANIFEST_VERSION, FileEntry, Manifest, Unigram, read_manifest
+    from bert_thor.data.records.schema import Batch, Schema, read_schema
+    from bert_thor.data.records.tfrecord import frame
+    from bert_thor.data.text.vocabulary import read_vocabulary
 
 import numpy as np
 

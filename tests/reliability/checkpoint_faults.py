@@ -19,14 +19,9 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-import bert_thor.checkpoint as writer
-from bert_thor.checkpoint import (
-    Checkpoint,
-    CheckpointError,
-    newest_checkpoint,
-    save_checkpoint,
-    write_json,
-)
+import bert_thor.training.checkpoint as writer
+from bert_thor.errors import CheckpointError
+from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint, write_json
 
 ERROR, ERROR_FROM_HERE, SHORT_WRITE, KILL, POWER = range(1, 6)
 MODES = {

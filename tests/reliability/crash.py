@@ -29,10 +29,10 @@ from typing import Any, Callable
 
 from reliability_harness import folder_in_memory, prepare_in_child
 
-from bert_thor import evaluation, training
-from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint, newest_checkpoint
 from bert_thor.cli import main as bert_thor
 from bert_thor.optimizer.step import Optimizer
+from bert_thor.training import evaluation, trainer
+from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint, newest_checkpoint
 
 SIZES = ["--vocab-size=100", "--max-position=32", "--hidden-size=24", "--num-heads=2", "--num-layers=1"]
 SIZES += ["--intermediate-size=40"]
@@ -97,7 +97,7 @@ class Whereabouts:
             lambda optimizer, batch, step, *_: "refresh step" if optimizer.refreshes_at(step) else "step",
         )
         self.watch(
-            training,
+            trainer,
             "save_checkpoint",
             lambda *_: "checkpoint",
             lambda folder, checkpoint, keep: self.finish_checkpoint(checkpoint.step),

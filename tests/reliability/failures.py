@@ -22,9 +22,9 @@ import numpy as np
 from crash import PHASES, Lives, check_alike, check_nothing_lost, evaluate, metrics, pretrain
 from reliability_harness import folder_in_memory, prepare_in_child
 
-from bert_thor import training
-from bert_thor.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
-from bert_thor.data.dataset import Rows, TrainingBatches
+from bert_thor.data.batches.rows import Rows, TrainingBatches
+from bert_thor.training import trainer
+from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 
 class Place:
@@ -120,7 +120,7 @@ def no_checkpoint_usable(place: Place) -> None:
 def full_disk(place: Place) -> None:
     """Metrics cannot be written: the run stops with a sentence, and goes on later as if nothing had been."""
     run = place.folder / "full"
-    folder_class = training.RunFolder
+    folder_class = trainer.RunFolder
 
     def prepare() -> None:
         create = folder_class.__init__

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from crash import SIZES, Lives, check_nothing_lost, evaluate
 from reliability_harness import folder_in_memory, prepare_in_child
 
-from bert_thor.checkpoint import checkpoint_steps
+from bert_thor.training.checkpoint import checkpoint_steps
 
 SCHEDULE = [
     "--batch-size=8",

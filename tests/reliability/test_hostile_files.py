@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from bert_thor.checkpoint import (
+from bert_thor.cli import main
+from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.recipes import recipe
+from bert_thor.training.checkpoint import (
     Checkpoint,
-    CheckpointError,
     checkpoint_path,
     checkpoint_steps,
     load_checkpoint,
@@ -24,10 +26,7 @@ from bert_thor.checkpoint import (
     save_checkpoint,
     write_json,
 )
-from bert_thor.cli import main
-from bert_thor.config import ConfigError
-from bert_thor.recipes import recipe
-from bert_thor.run_folder import RunFolder, resolved
+from bert_thor.training.run_folder import RunFolder, resolved
 
 DEEP = "[" * 100_000
 NOT_JSON = [

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bert_thor.free_port import free_port
+from bert_thor.parallel.free_port import free_port
 
 PRETRAIN = (sys.executable, "-m", "bert_thor.cli", "pretrain")
 CONNECT_SECONDS = 90

@@ -14,8 +14,8 @@ from float64_bert import Float64Bert, Pass
 from mindspore import Tensor
 from restated_optimizers import Restated
 
-from bert_thor.config import BertConfig
-from bert_thor.model import BertForPreTraining
+from bert_thor.network.model import BertForPreTraining
+from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.registration import is_probe
 from bert_thor.optimizer.step import Optimizer, StepResult

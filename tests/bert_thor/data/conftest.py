@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bert_thor.data.manifest import Manifest
 from bert_thor.data.prepare import PrepareConfig, prepare
+from bert_thor.data.records.manifest import Manifest
 
 VOCAB_SIZE = 200
 

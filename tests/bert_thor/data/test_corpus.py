@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bert_thor.data import docstrings
-from bert_thor.data.corpus import Part, text_files, text_parts
 from bert_thor.data.errors import DataError
+from bert_thor.data.text import docstrings
+from bert_thor.data.text.corpus import Part, text_files, text_parts
 
 
 def write(path: Path, text: str) -> Path:

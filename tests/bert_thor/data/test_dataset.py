@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_thor.data.dataset import Rows, TrainingBatches, evaluation_batches, most_frequent_label, row_numbers
+from bert_thor.data.batches.rows import Rows, TrainingBatches, evaluation_batches, most_frequent_label, row_numbers
 from bert_thor.data.errors import DataError, RecordError
-from bert_thor.data.folder import open_folder
-from bert_thor.data.manifest import Manifest
-from bert_thor.data.schema import Batch
+from bert_thor.data.records.folder import open_folder
+from bert_thor.data.records.manifest import Manifest
+from bert_thor.data.records.schema import Batch
 
 Prepared = tuple[Path, Manifest]
 VOCAB_SIZE = 200  # of the folder `prepared`

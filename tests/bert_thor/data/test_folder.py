@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_thor.data.dataset import Rows
+from bert_thor.data.batches.rows import Rows
 from bert_thor.data.errors import DataError
-from bert_thor.data.folder import open_folder
-from bert_thor.data.manifest import Manifest, read_manifest
-from bert_thor.data.schema import Schema, read_schema
+from bert_thor.data.records.folder import open_folder
+from bert_thor.data.records.manifest import Manifest, read_manifest
+from bert_thor.data.records.schema import Schema, read_schema
 
 Prepared = tuple[Path, Manifest]
 VOCAB_SIZE = 200  # of the folder `prepared`

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bert_thor.data.instances import Instance, InstanceRules, create_instances
+from bert_thor.data.text.instances import Instance, InstanceRules, create_instances
 
 RULES = InstanceRules(
     max_seq_length=16,

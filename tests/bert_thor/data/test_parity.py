@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_thor.data.dataset import Rows
-from bert_thor.data.folder import open_folder
+from bert_thor.data.batches.rows import Rows
 from bert_thor.data.prepare import PrepareConfig, prepare
-from bert_thor.data.vocabulary import Vocabulary, read_vocabulary
+from bert_thor.data.records.folder import open_folder
+from bert_thor.data.text.vocabulary import Vocabulary, read_vocabulary
 
 FIXTURE: dict[str, Any] = json.loads(
     Path(__file__).parents[2].joinpath("fixtures", "google_bert.json").read_text("ascii")

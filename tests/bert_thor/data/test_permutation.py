@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bert_thor.data.permutation import permuted
+from bert_thor.data.batches.order import permuted
 
 
 @pytest.mark.parametrize("size", (1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 1000, 4096, 4097, 49_105))

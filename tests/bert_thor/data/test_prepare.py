@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_thor.data.dataset import Rows
+from bert_thor.data.batches.rows import Rows
 from bert_thor.data.errors import DataError
-from bert_thor.data.folder import open_folder
-from bert_thor.data.manifest import Manifest
 from bert_thor.data.prepare import PrepareConfig, prepare
-from bert_thor.data.schema import Schema
-from bert_thor.data.vocabulary import SPECIAL_TOKENS
+from bert_thor.data.records.folder import open_folder
+from bert_thor.data.records.manifest import Manifest
+from bert_thor.data.records.schema import Schema
+from bert_thor.data.text.vocabulary import SPECIAL_TOKENS
 
 Prepared = tuple[Path, Manifest]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_thor.data import record_index
 from bert_thor.data.errors import RecordError
-from bert_thor.data.record_file import RecordFile, open_files
-from bert_thor.data.tfrecord import RecordWriter
+from bert_thor.data.records import record_index
+from bert_thor.data.records.record_file import RecordFile, open_files
+from bert_thor.data.records.tfrecord import RecordWriter
 
 RECORDS = [bytes((number,)) * (number % 7) for number in range(50)]
 
@@ -115,9 +115,9 @@ def test_many_files_keep_their_order_wherever_a_process_starts(tmp_path: Path, m
 
 def test_processes_that_start_together_agree(file: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from bert_thor.data import record_index; "
+        "import sys; from pathlib import Path; from bert_thor.data.records import record_index; "
         "record_index._SMALLEST_STORED_FILE = 1; "
-        "from bert_thor.data.record_file import RecordFile; print(len(RecordFile(Path(sys.argv[1]))))"
+        "from bert_thor.data.records.record_file import RecordFile; print(len(RecordFile(Path(sys.argv[1]))))"
     )
     runs = [subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE) for _ in range(4)]
     assert [run.communicate()[0].strip() for run in runs] == [b"50"] * 4

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_thor.data.dataset import Rows
+from bert_thor.data.batches.rows import Rows
 from bert_thor.data.errors import DataError, RecordError
-from bert_thor.data.example import Decoder, RowError, encode_example
-from bert_thor.data.folder import DataFolder
-from bert_thor.data.record_file import RecordFile
-from bert_thor.data.schema import Schema
-from bert_thor.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, RecordWriter, frame, masked_crc
+from bert_thor.data.records.example import Decoder, RowError, encode_example
+from bert_thor.data.records.folder import DataFolder
+from bert_thor.data.records.record_file import RecordFile
+from bert_thor.data.records.schema import Schema
+from bert_thor.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, RecordWriter, frame, masked_crc
 
 SCHEMA = Schema(max_seq_length=8, max_predictions_per_seq=2)
 VOCAB_SIZE = 40_000
@@ -78,7 +78,7 @@ def test_the_index_does_not_depend_on_the_size_of_the_blocks(tmp_path: Path, mon
     records = [os.urandom(size) for size in (0, 1, 15, 16, 17, 100, 0, 31)]
     path = write_records(tmp_path / "r", records)
     for size in range(HEADER_BYTES, 64):
-        monkeypatch.setattr("bert_thor.data.record_index._SCAN_BYTES", size)
+        monkeypatch.setattr("bert_thor.data.records.record_index._SCAN_BYTES", size)
         file = RecordFile(path)
         assert [file.read(number) for number in range(len(file))] == records
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.vocabulary import SPECIAL_TOKENS, Vocabulary, count_words, read_vocabulary, train_vocabulary
+from bert_thor.data.text.vocabulary import SPECIAL_TOKENS, Vocabulary, count_words, read_vocabulary, train_vocabulary
 
 TRAIN = """
 import hashlib, sys
-from bert_thor.data.vocabulary import count_words, train_vocabulary
+from bert_thor.data.text.vocabulary import count_words, train_vocabulary
 text = " ".join(chr(97 + i % 26) + chr(97 + i // 26 % 26) + chr(97 + i * 7 % 26) + "ing" * (i % 3) for i in range(3000))
 pieces = train_vocabulary(count_words([text + " Caf\\u00e9 \\u4f60\\u597d"]), 320).pieces
 print(hashlib.sha256("\\n".join(pieces).encode()).hexdigest())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
 from bert_thor.optimizer.config import OPTIMIZERS, OptimizerConfig
 from bert_thor.optimizer.presets import PRESETS, preset
 from bert_thor.optimizer.schedule import damping, rate_factor, refreshes_at

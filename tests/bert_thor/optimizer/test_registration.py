@@ -9,8 +9,8 @@ import pytest
 from mindspore import Parameter
 from tiny_training import SIZES
 
-from bert_thor.config import ConfigError
-from bert_thor.model import BertForPreTraining
+from bert_thor.errors import ConfigError
+from bert_thor.network.model import BertForPreTraining
 from bert_thor.optimizer.presets import preset
 from bert_thor.optimizer.registration import describe, is_probe, register
 

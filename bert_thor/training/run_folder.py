@@ -11,9 +11,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bert_thor.checkpoint import checkpoint_steps, make_folder, read_json_object, replace_text, write_json
-from bert_thor.config import BertConfig, ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BertConfig
 from bert_thor.recipes import PretrainConfig
+from bert_thor.training.checkpoint import checkpoint_steps, make_folder, read_json_object, replace_text, write_json
 
 RESUMABLE_CHANGES = (
     "resume",

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bert_thor.data.corpus import Part
-from bert_thor.data.docstrings import Document
-from bert_thor.data.example import encode_example
-from bert_thor.data.instances import Instance, InstanceRules, create_instances
-from bert_thor.data.manifest import FileEntry, file_entry
-from bert_thor.data.schema import Schema
-from bert_thor.data.tfrecord import RecordWriter
-from bert_thor.data.vocabulary import Vocabulary, count_words
+from bert_thor.data.records.example import encode_example
+from bert_thor.data.records.manifest import FileEntry, file_entry
+from bert_thor.data.records.schema import Schema
+from bert_thor.data.records.tfrecord import RecordWriter
+from bert_thor.data.text.corpus import Part
+from bert_thor.data.text.docstrings import Document
+from bert_thor.data.text.instances import Instance, InstanceRules, create_instances
+from bert_thor.data.text.vocabulary import Vocabulary, count_words
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Optional
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.manifest import MANIFEST, Manifest, read_manifest
-from bert_thor.data.schema import Schema, read_schema
+from bert_thor.data.records.manifest import MANIFEST, Manifest, read_manifest
+from bert_thor.data.records.schema import Schema, read_schema
 
 SPLITS = ("train", "held_out")
 

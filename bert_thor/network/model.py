@@ -14,8 +14,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
-from bert_thor.config import BertConfig
-from bert_thor.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
+from bert_thor.network.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
+from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy

@@ -11,9 +11,9 @@ from typing import Annotated, Any, NamedTuple, Optional
 import numpy as np
 import tyro
 
-from bert_thor.checkpoint import write_json
-from bert_thor.config import ConfigError
-from bert_thor.run_folder import RunFolder
+from bert_thor.errors import ConfigError
+from bert_thor.training.checkpoint import write_json
+from bert_thor.training.run_folder import RunFolder
 
 AXES = ("steps", "samples", "seconds")
 SMOOTHING = 50

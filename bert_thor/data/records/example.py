@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bert_thor.data.schema import Batch, Schema, column_type
+from bert_thor.data.records.schema import Batch, Schema, column_type
 
 _LIST_FIELD = {"float32": 2, "int64": 3}  # field number of the list in Feature
 _LIST_NAMES = {1: "bytes", 2: "float", 3: "int64"}

@@ -19,10 +19,10 @@ from pathlib import Path
 import mindspore as ms
 
 from bert_thor import kernels, ops
-from bert_thor.distributed import World
 from bert_thor.kernels.library import library_path
+from bert_thor.parallel.world import World
 from bert_thor.recipes import PretrainConfig
-from bert_thor.run_folder import RESUMABLE_CHANGES, resolved
+from bert_thor.training.run_folder import RESUMABLE_CHANGES, resolved
 
 SOURCES = (Path(__file__).parent, Path(ops.__file__).parent, Path(kernels.__file__).parent)
 

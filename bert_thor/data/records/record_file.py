@@ -11,8 +11,8 @@ from weakref import finalize
 from rich.progress import track
 
 from bert_thor.data.errors import DataError, RecordError
-from bert_thor.data.record_index import record_ends
-from bert_thor.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, check_header, masked_crc
+from bert_thor.data.records.record_index import record_ends
+from bert_thor.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, check_header, masked_crc
 
 _LARGE_DATA = 1 << 32  # bytes; from here on indexing may take long enough to show a progress bar
 

@@ -19,24 +19,24 @@ import numpy as np
 from mindspore import Tensor
 
 from bert_thor import __version__
-from bert_thor.checkpoint import Checkpoint, CheckpointError, newest_checkpoint, save_checkpoint
 from bert_thor.compat import use_graph_mode, version
-from bert_thor.compile_cache import cache_key, cached_graphs
 from bert_thor.convert.run import read_run
-from bert_thor.data.dataset import TrainingBatches, most_frequent_label
-from bert_thor.data.schema import Batch
-from bert_thor.distributed import Agreement, RankWatch, World, join_world, launched_ranks
-from bert_thor.errors import Interrupted, TrainingError
-from bert_thor.evaluation import Evaluator
-from bert_thor.mindspore_checkpoint import import_ckpt
-from bert_thor.model import BertForPreTraining, dropout_seed
+from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
+from bert_thor.data.records.schema import Batch
+from bert_thor.errors import CheckpointError, Interrupted, TrainingError
+from bert_thor.network.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.block_choice import choose_block
 from bert_thor.optimizer.registration import describe
 from bert_thor.optimizer.step import Optimizer, StepResult
-from bert_thor.parameters import arrays, assign, read_count, weights
+from bert_thor.parallel.world import Agreement, RankWatch, World, join_world, launched_ranks
 from bert_thor.recipes import PretrainConfig
-from bert_thor.rows import open_rows
-from bert_thor.run_folder import RunFolder
+from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from bert_thor.training.compile_cache import cache_key, cached_graphs
+from bert_thor.training.evaluation import Evaluator
+from bert_thor.training.mindspore_checkpoint import import_ckpt
+from bert_thor.training.parameters import arrays, assign, read_count, weights
+from bert_thor.training.rows import open_rows
+from bert_thor.training.run_folder import RunFolder
 
 MAX_SKIPPED = 10
 """Steps in a row whose loss or gradient is not finite before the run stops."""

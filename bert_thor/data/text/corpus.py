@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from bert_thor.data.docstrings import Document, docstring_documents, split_sentences
 from bert_thor.data.errors import DataError
+from bert_thor.data.text.docstrings import Document, docstring_documents, split_sentences
 
 DOCSTRINGS = "docstrings"
 _DOCSTRING_PARTS = 8

@@ -15,13 +15,13 @@ from typing import NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
+from bert_thor.data.batches.order import permuted
+from bert_thor.data.batches.prefetch import Prefetch
 from bert_thor.data.errors import DataError, RecordError
-from bert_thor.data.example import Decoder, RowError
-from bert_thor.data.folder import DataFolder
-from bert_thor.data.permutation import permuted
-from bert_thor.data.prefetch import Prefetch
-from bert_thor.data.record_file import open_files
-from bert_thor.data.schema import Batch
+from bert_thor.data.records.example import Decoder, RowError
+from bert_thor.data.records.folder import DataFolder
+from bert_thor.data.records.record_file import open_files
+from bert_thor.data.records.schema import Batch
 
 Numbers = npt.NDArray[np.int64]
 

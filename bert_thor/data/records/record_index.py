@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_thor.data.errors import RecordError
-from bert_thor.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, check_header
+from bert_thor.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, check_header
 
 Offsets = npt.NDArray[np.int64]
 Index = tuple[Offsets, Optional[RecordError]]

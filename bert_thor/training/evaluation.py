@@ -10,15 +10,16 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from typing_extensions import Literal
 
-from bert_thor.checkpoint import CheckpointError, checkpoint_path, load_checkpoint, write_json
 from bert_thor.compat import use_graph_mode
-from bert_thor.config import BertConfig, ConfigError
-from bert_thor.data.dataset import Rows, evaluation_batches, most_frequent_label
-from bert_thor.data.schema import Batch
-from bert_thor.model import BertForPreTraining, dropout_seed, negative_log_likelihood
-from bert_thor.parameters import assign, read_count, weights
-from bert_thor.rows import open_rows
-from bert_thor.run_folder import RunFolder
+from bert_thor.data.batches.rows import Rows, evaluation_batches, most_frequent_label
+from bert_thor.data.records.schema import Batch
+from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_log_likelihood
+from bert_thor.network.sizes import BertConfig
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, write_json
+from bert_thor.training.parameters import assign, read_count, weights
+from bert_thor.training.rows import open_rows
+from bert_thor.training.run_folder import RunFolder
 
 MLPERF_TRAINING_ROWS = 10_000
 """MLPerf v0.7 evaluates on the first rows of the training set; since v1.0 on documents that are held out."""

@@ -12,17 +12,17 @@ from typing import NoReturn
 
 from bert_thor.cli import run_command
 from bert_thor.compat import use_graph_mode
-from bert_thor.config import ConfigError
-from bert_thor.data.dataset import most_frequent_label
-from bert_thor.distributed import launched_ranks
+from bert_thor.data.batches.rows import most_frequent_label
 from bert_thor.ending import end_process
-from bert_thor.evaluation import Evaluator, accuracy_line, evaluation_rows
-from bert_thor.mindspore_checkpoint import export_ckpt, import_ckpt
-from bert_thor.model import BertForPreTraining
-from bert_thor.parameters import assign, weights
-from bert_thor.rows import open_rows
-from bert_thor.seed_options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
-from bert_thor.training import Trainer
+from bert_thor.errors import ConfigError
+from bert_thor.network.model import BertForPreTraining
+from bert_thor.original.options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
+from bert_thor.parallel.world import launched_ranks
+from bert_thor.training.evaluation import Evaluator, accuracy_line, evaluation_rows
+from bert_thor.training.mindspore_checkpoint import export_ckpt, import_ckpt
+from bert_thor.training.parameters import assign, weights
+from bert_thor.training.rows import open_rows
+from bert_thor.training.trainer import Trainer
 
 EVALUATION_BATCH = 12
 """The original's batch; the accuracy does not depend on it, because no row is dropped."""

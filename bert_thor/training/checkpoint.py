@@ -21,15 +21,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from bert_thor.errors import CheckpointError
+
 FORMAT = 1
 """Version of the folder's layout."""
 _NAME = re.compile(r"step-(\d{8,15})")
 _UNFINISHED = re.compile(r"\.(writing|deleting)-step-\d{8,15}")
 _LARGEST_JSON_BYTES = 1 << 24
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message names the file and the reason."""
 
 
 class Checkpoint(NamedTuple):

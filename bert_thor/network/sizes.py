@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bert_thor.errors import ConfigError
+
 LARGEST_SIZE = 1 << 24
 """Sizes of a network above this are a slip of the pen."""
-
-
-class ConfigError(ValueError):
-    """A configuration value is outside its range; the message names the value and the limit."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from bert_thor.checkpoint import CheckpointError, match_parameters
+from bert_thor.errors import CheckpointError
 from bert_thor.optimizer.registration import is_probe
+from bert_thor.training.checkpoint import match_parameters
 
 
 def weights(model: nn.Cell) -> list[Parameter]:

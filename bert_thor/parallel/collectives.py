@@ -18,7 +18,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import has_all_gather
-from bert_thor.distributed import World
+from bert_thor.parallel.world import World
 
 BUCKET_ELEMENTS = 8 << 20
 """Elements after which a bucket is closed: 32 MiB of float32, which hides the latency and can still overlap with the backward pass."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from bert_thor.config import BertConfig, ConfigError
-from bert_thor.data.dataset import Rows
-from bert_thor.data.folder import open_folder
+from bert_thor.data.batches.rows import Rows
+from bert_thor.data.records.folder import open_folder
+from bert_thor.errors import ConfigError
+from bert_thor.network.sizes import BertConfig
 
 
 def open_rows(

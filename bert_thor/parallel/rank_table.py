@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from bert_thor.checkpoint import write_json
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
+from bert_thor.training.checkpoint import write_json
 
 DEVICES_PER_SERVER = 8
 HCCN_CONFIGURATION = Path("/etc/hccn.conf")

@@ -22,8 +22,7 @@ import numpy as np
 from mindspore import Parameter
 
 from bert_thor.compat import answer_last
-from bert_thor.config import ConfigError
-from bert_thor.errors import TrainingError
+from bert_thor.errors import ConfigError, TrainingError
 
 CONNECT_SECONDS = 600
 """Time for all processes to find each other; MindSpore's environment variable MS_TOPO_TIMEOUT gives another."""
@@ -116,7 +115,7 @@ class Agreement:
     """Compares the parameters of all ranks; also a barrier."""
 
     def __init__(self, world: World) -> None:
-        from bert_thor.collectives import GatherNumbers
+        from bert_thor.parallel.collectives import GatherNumbers
 
         self.world = world
         self.numbers = GatherNumbers(world) if world.ranks > 1 else None

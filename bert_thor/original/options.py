@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
-from bert_thor.config import ConfigError
+from bert_thor.errors import ConfigError
 from bert_thor.recipes import PretrainConfig
 
 LOG_INTERVAL = 100

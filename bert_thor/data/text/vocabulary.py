@@ -13,8 +13,8 @@ from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.trainers import WordPieceTrainer
 
-from bert_thor.data.basic_tokenizer import basic_tokenize
 from bert_thor.data.errors import DataError
+from bert_thor.data.text.basic_tokenizer import basic_tokenize
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST_WORD = 200  # characters; longer words are [UNK], as in BERT

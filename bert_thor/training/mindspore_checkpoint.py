@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from mindspore import Parameter
 
-from bert_thor.checkpoint import CheckpointError
 from bert_thor.compat import read_ckpt, write_ckpt
-from bert_thor.config import BertConfig, ConfigError
+from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.network.sizes import BertConfig
 
 
 class Exported(NamedTuple):

@@ -1,4 +1,4 @@
-"""A port for the scheduler of processes that train together on one machine: `python -m bert_thor.free_port` prints it."""
+"""A port for the scheduler of processes that train together on one machine: `python -m bert_thor.parallel.free_port` prints it."""
 
 from __future__ import annotations
 

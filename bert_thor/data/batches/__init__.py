@@ -1,0 +1,1 @@
+"""Rows to batches: which row comes when, read ahead."""

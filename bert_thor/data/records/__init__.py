@@ -1,0 +1,1 @@
+"""Rows on disk: TFRecord files, their schema and manifest."""

@@ -1,0 +1,1 @@
+"""Text to pretraining instances: corpora, vocabularies, masking."""
