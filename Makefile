@@ -43,7 +43,7 @@ test: venv  ## the whole default suite; on MindSpore 2.0 too, in short, once tes
 	$(BIN)/python -m pytest
 	@if [ -x .venv39/bin/python ]; then \
 		echo "MindSpore 2.0, Python 3.9: operators, model, training"; \
-		.venv39/bin/python -m pytest tests/ops tests/bert_thor/test_model.py tests/bert_thor/test_training.py; \
+		.venv39/bin/python -m pytest tests/ops tests/bert_thor/network/test_model.py tests/bert_thor/training/test_trainer.py; \
 	else \
 		echo "not tested on MindSpore 2.0 and Python 3.9: there is no .venv39; make test-py39 PYTHON39=/path/to/python3.9 makes it"; \
 	fi

@@ -83,7 +83,7 @@ KERNELS = {
         "kernels/precondition/tbe.py in kernels/davinci: a weight of 1024x1024, 32 cores, 15,717 cycles",
     ),
 }  # fmt: skip
-"""At 1 GHz, edge 128. `tests/bert_thor/test_plan.py` simulates them again. A covariance's cycles are proportional to its rows."""
+"""At 1 GHz, edge 128. `tests/bert_thor/planning/test_plan.py` simulates them again. A covariance's cycles are proportional to its rows."""
 
 
 def kernel_cycles(path: Optional[Path]) -> dict[str, KernelCycles]:

@@ -21,7 +21,7 @@ from bert_thor.network.model import BertForPreTraining, dropout_seed, truncated_
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.registration import is_probe
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "bert.safetensors"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "bert.safetensors"
 CONFIG = BertConfig(
     vocab_size=97,
     hidden_size=32,

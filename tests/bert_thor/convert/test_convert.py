@@ -23,7 +23,7 @@ from bert_thor.network.sizes import BertConfig
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.run_folder import RunFolder
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "bert.safetensors"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "bert.safetensors"
 SIZES = dict(vocab_size=97, hidden_size=32, num_layers=3, num_heads=4, intermediate_size=80, max_position=24)
 CONFIG = BertConfig(**SIZES, hidden_dropout=0.0, attention_dropout=0.0)
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"piece{number}" for number in range(92))]

@@ -102,7 +102,7 @@ def write(path: Path, kernels: Any) -> Path:
 
 def kernel_tests(operation: str) -> Any:
     """The module with the tests of a TIK kernel: it runs the kernel in the interpreter."""
-    path = Path(__file__).parents[1] / "kernels" / operation / "test_tbe.py"
+    path = Path(__file__).parents[2] / "kernels" / operation / "test_tbe.py"
     spec = importlib.util.spec_from_file_location(f"{operation}_tests", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -14,7 +14,7 @@ from bert_thor.errors import ConfigError
 from bert_thor.original.options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
 from bert_thor.recipes import PretrainConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = (
     "--recipe demo --vocab-size 100 --max-position 32 --hidden-size 24 --num-heads 2 --num-layers 1 --intermediate-size 40 "
     "--batch-size 8 --refresh-interval 5 --log-interval 10"
