@@ -17,10 +17,11 @@ from plan import BATCH, SMALL
 
 from bert_thor.data.batches.rows import most_frequent_label
 from bert_thor.errors import TrainingError
+from bert_thor.files import write_json
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.presets import preset
 from bert_thor.recipes import PretrainConfig
-from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, write_json
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.evaluation import Evaluator
 from bert_thor.training.parameters import assign, weights
 from bert_thor.training.rows import open_rows

@@ -10,7 +10,7 @@ from typing import Any
 from plan import BATCH, Spec
 from splits import SIZES, checksums, prepare_splits
 
-from bert_thor.training.checkpoint import write_json
+from bert_thor.files import write_json
 
 
 def restore(stored: Path, work: Path, source: Sequence[str]) -> int:

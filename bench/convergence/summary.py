@@ -31,7 +31,7 @@ from plan import (
 )
 from scipy.stats import ttest_ind
 
-from bert_thor.training.checkpoint import write_json
+from bert_thor.files import write_json
 
 NOISE = 0.1
 """Relative spread of a step's median between rounds from which on its seconds are not to be quoted."""

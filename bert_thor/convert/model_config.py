@@ -8,8 +8,8 @@ from typing import Any
 
 from bert_thor.convert.errors import ConvertError
 from bert_thor.errors import ConfigError
+from bert_thor.files import read_json_object
 from bert_thor.network.sizes import BertConfig
-from bert_thor.training.checkpoint import read_json_object
 
 _NAMES = {
     "vocab_size": "vocab_size",

@@ -10,6 +10,7 @@ import numpy as np
 
 from bert_thor.convert.errors import ConvertError
 from bert_thor.convert.names import parameter_shapes
+from bert_thor.files import write_json
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.training.checkpoint import (
@@ -18,7 +19,6 @@ from bert_thor.training.checkpoint import (
     load_checkpoint,
     match_parameters,
     save_checkpoint,
-    write_json,
 )
 from bert_thor.training.run_folder import RunFolder
 

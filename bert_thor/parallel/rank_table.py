@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
-from bert_thor.training.checkpoint import write_json
+from bert_thor.files import write_json
 
 DEVICES_PER_SERVER = 8
 HCCN_CONFIGURATION = Path("/etc/hccn.conf")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
-from bert_thor.training.checkpoint import read_json_object
+from bert_thor.files import read_json_object
 
 KINDS = ("measured", "simulated", "modelled", "inferred", "assumed")
 

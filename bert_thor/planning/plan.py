@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
+from bert_thor.files import write_json
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.planning import machine, work
 from bert_thor.recipes import PretrainConfig, recipe
-from bert_thor.training.checkpoint import write_json
 
 BUCKET_ELEMENTS = 8 << 20
 """As in `bert_thor/parallel/collectives.py`."""

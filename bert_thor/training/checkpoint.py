@@ -9,7 +9,6 @@ short leaves no half checkpoint either.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -22,12 +21,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from bert_thor.errors import CheckpointError
+from bert_thor.files import make_folder, read_json_object, sync, write_json
 
 FORMAT = 1
 """Version of the folder's layout."""
 _NAME = re.compile(r"step-(\d{8,15})")
 _UNFINISHED = re.compile(r"\.(writing|deleting)-step-\d{8,15}")
-_LARGEST_JSON_BYTES = 1 << 24
 
 
 class Checkpoint(NamedTuple):
@@ -126,51 +125,6 @@ def match_parameters(path: Path, stored: Mapping[str, np.ndarray], expected: Map
             )
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder, unless it is there, in such a way that a power cut does not take it away again."""
-    if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
-        _sync(path.parent)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace the file by JSON; readers see the old or the new content and nothing between."""
-    replace_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace the file by `text` through a temporary file, a sync and a rename; a power cut leaves the old or the new."""
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    temporary.unlink(missing_ok=True)  # what a killed process of the same number left
-    try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def read_json_object(path: Path, error: type[ValueError]) -> dict[str, Any]:
-    """The JSON object in `path`; raises `error` with a sentence when the file is missing, too large or not that."""
-    try:
-        if path.stat().st_size > _LARGEST_JSON_BYTES:
-            raise error(f"{path} is larger than {_LARGEST_JSON_BYTES} bytes: this program did not write it")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path} is missing: there is nothing complete here") from None
-    except (ValueError, OSError, RecursionError) as problem:
-        if isinstance(problem, error):
-            raise
-        raise error(f"{path} cannot be read as JSON: {problem}") from None
-    if not isinstance(value, dict):
-        raise error(f"{path} does not hold a JSON object")
-    return value
-
-
 def _write(folder: Path, target: Path, checkpoint: Checkpoint) -> None:
     """Make `target`, whatever stands in its place, by way of a temporary folder beside it."""
     if target.exists() or target.is_symlink():
@@ -179,9 +133,9 @@ def _write(folder: Path, target: Path, checkpoint: Checkpoint) -> None:
     try:
         temporary.mkdir()
         _write_files(temporary, checkpoint)
-        _sync(temporary)
+        sync(temporary)
         os.rename(temporary, target)
-        _sync(folder)
+        sync(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -201,7 +155,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         save_file(dict(tensors), path)
     except SafetensorError as error:
         raise _as_os_error(error, path) from None
-    _sync(path)
+    sync(path)
     stored = _read_tensors(path)
     same = stored.keys() == tensors.keys() and all(
         stored[name].tobytes() == tensors[name].tobytes() for name in tensors
@@ -274,11 +228,3 @@ def _sha256(path: Path) -> str:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

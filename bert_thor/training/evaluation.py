@@ -14,9 +14,10 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.data.batches.rows import Rows, evaluation_batches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.files import write_json
 from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_log_likelihood
 from bert_thor.network.sizes import BertConfig
-from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, write_json
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
 from bert_thor.training.rows import open_rows
 from bert_thor.training.run_folder import RunFolder

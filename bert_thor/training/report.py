@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from bert_thor.errors import ConfigError
-from bert_thor.training.checkpoint import write_json
+from bert_thor.files import write_json
 from bert_thor.training.run_folder import RunFolder
 
 AXES = ("steps", "samples", "seconds")

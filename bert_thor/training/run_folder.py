@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bert_thor.errors import ConfigError
+from bert_thor.files import make_folder, read_json_object, replace_text, write_json
 from bert_thor.network.sizes import BertConfig
 from bert_thor.recipes import PretrainConfig
-from bert_thor.training.checkpoint import checkpoint_steps, make_folder, read_json_object, replace_text, write_json
+from bert_thor.training.checkpoint import checkpoint_steps
 
 RESUMABLE_CHANGES = (
     "resume",

@@ -19,7 +19,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(
-    include=["bert_thor.training.checkpoint", "bert_thor.training.run_folder", "bert_thor.network.sizes"]
+    include=[
+        "bert_thor.files",
+        "bert_thor.training.checkpoint",
+        "bert_thor.training.run_folder",
+        "bert_thor.network.sizes",
+    ]
 ):
     from bert_thor.errors import CheckpointError, ConfigError
     from bert_thor.recipes import recipe

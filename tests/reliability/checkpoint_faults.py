@@ -21,7 +21,8 @@ import numpy as np
 
 import bert_thor.training.checkpoint as writer
 from bert_thor.errors import CheckpointError
-from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint, write_json
+from bert_thor.files import write_json
+from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 
 ERROR, ERROR_FROM_HERE, SHORT_WRITE, KILL, POWER = range(1, 6)
 MODES = {
@@ -174,7 +175,7 @@ def deletes_first() -> None:
 
 
 MUTANTS: dict[str, Callable[[], object]] = {
-    "does not sync": lambda: setattr(writer, "_sync", lambda path: None),
+    "does not sync": lambda: setattr(os, "fsync", lambda descriptor: None),
     "takes damaged for whole": lambda: setattr(writer, "_is_whole", lambda path: path.exists()),
     "deletes first": deletes_first,
     "leaves litter": lambda: setattr(writer, "_clear_unfinished", lambda folder: None),

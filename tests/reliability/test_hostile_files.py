@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from bert_thor.cli import main
 from bert_thor.errors import CheckpointError, ConfigError
+from bert_thor.files import write_json
 from bert_thor.recipes import recipe
 from bert_thor.training.checkpoint import (
     Checkpoint,
@@ -24,7 +25,6 @@ from bert_thor.training.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
-    write_json,
 )
 from bert_thor.training.run_folder import RunFolder, resolved
 
