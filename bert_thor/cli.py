@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
 import os
 import sys
@@ -12,11 +13,7 @@ from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
 import tyro
 
-from bert_thor.convert.errors import ConvertError
-from bert_thor.data.errors import DataError
-from bert_thor.ending import end_process
-from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
-from bert_thor.kernels.status import KernelError
+from bert_thor.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from bert_thor.recipes import PretrainConfig
@@ -134,7 +131,10 @@ def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[
     """Run one program; a user's mistake is one sentence on stderr. Returns the exit status."""
     try:
         return run(arguments) or 0
-    except (ConfigError, DataError, CheckpointError, ConvertError, TrainingError, KernelError, ImportError) as error:
+    except (
+        UserError,
+        ImportError,
+    ) as error:  # ImportError: MindSpore or the compiled kernels are missing or broken, and it says which
         return _fail(str(error), 1)
     except Interrupted as error:
         return _fail(str(error), error.status)
@@ -194,6 +194,22 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
         elif argument == option and index + 1 < len(arguments):
             found = arguments[index + 1]
     return found
+
+
+def end_process(status: int) -> NoReturn:
+    """Exit with `status`."""
+    end_before_mindspore(status)
+    sys.exit(status)
+
+
+def end_before_mindspore(status: int) -> None:
+    """Where MindSpore is loaded, exit before its libraries take themselves apart: now and then they crash then, after a good run."""
+    if "mindspore" not in sys.modules:
+        return
+    atexit._run_exitfuncs()  # leaves the cluster, among others
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
 
 
 def console() -> NoReturn:

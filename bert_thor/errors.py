@@ -15,6 +15,10 @@ class CheckpointError(UserError, ValueError):
     """A checkpoint is missing, damaged, or of another network; the message says which and what to do."""
 
 
+class ConvertError(UserError, ValueError):
+    """A checkpoint cannot be converted; the message names the file, the tensor and the reason."""
+
+
 class TrainingError(UserError, RuntimeError):
     """The run cannot go on; the message says why and what was saved."""
 

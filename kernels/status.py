@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from bert_thor.errors import UserError
+
 
 class Status(IntEnum):
     """The codes of `enum thor_status`."""
@@ -33,7 +35,7 @@ SENTENCES = {
 }
 
 
-class KernelError(RuntimeError):
+class KernelError(UserError, RuntimeError):
     """A kernel refused its arguments or could not run; `status` holds the code, the message one sentence."""
 
     def __init__(self, operation: str, status: int) -> None:

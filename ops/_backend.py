@@ -21,6 +21,8 @@ from functools import cache
 
 import mindspore as ms
 
+from bert_thor.errors import UserError
+
 VARIABLE = "THOR_BACKEND"
 BACKENDS = ("tbe", "akg", "mindspore", "aot")
 OPERATIONS = (
@@ -44,7 +46,7 @@ OPERATIONS = (
 NEWEST_ASCEND_910 = (2, 0)  # the last line of MindSpore that builds TBE and AKG kernels
 
 
-class BackendError(RuntimeError):
+class BackendError(UserError, RuntimeError):
     """THOR_BACKEND asks for something that does not exist or cannot run here."""
 
 

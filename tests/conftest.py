@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from synthetic_data import prepare_small
 
-from bert_thor.ending import end_before_mindspore
+from bert_thor.cli import end_before_mindspore
 
 _status = pytest.StashKey[int]()
 

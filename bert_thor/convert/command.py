@@ -10,12 +10,12 @@ from typing import Annotated, Optional
 import numpy as np
 import tyro
 
-from bert_thor.convert.errors import ConvertError
 from bert_thor.convert.huggingface import import_huggingface, is_huggingface, write_huggingface
 from bert_thor.convert.run import VOCABULARY, is_run, read_run, write_run
 from bert_thor.convert.tensorflow_checkpoint import import_tensorflow
 from bert_thor.data.atomic_folder import atomic_folder
 from bert_thor.data.text.vocabulary import read_vocabulary
+from bert_thor.errors import ConvertError
 from bert_thor.network.sizes import BertConfig
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bert_thor.convert.errors import ConvertError
 from bert_thor.convert.model_config import read_model_config, to_huggingface
 from bert_thor.convert.names import HUGGING_FACE, gather, name_map, scatter
+from bert_thor.errors import ConvertError
 from bert_thor.files import write_json
 from bert_thor.network.sizes import BertConfig
 

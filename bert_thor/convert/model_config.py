@@ -6,8 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from bert_thor.convert.errors import ConvertError
-from bert_thor.errors import ConfigError
+from bert_thor.errors import ConfigError, ConvertError
 from bert_thor.files import read_json_object
 from bert_thor.network.sizes import BertConfig
 

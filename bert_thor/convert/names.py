@@ -20,7 +20,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from bert_thor.convert.errors import ConvertError
+from bert_thor.errors import ConvertError
 from bert_thor.network.sizes import BertConfig
 
 TOKEN_TABLE = "bert.embedding.token_table"

@@ -14,9 +14,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from bert_thor.convert.errors import ConvertError
 from bert_thor.convert.model_config import read_model_config
 from bert_thor.convert.names import TENSORFLOW, gather, name_map
+from bert_thor.errors import ConvertError
 from bert_thor.network.sizes import BertConfig
 
 CONFIG, EXAMPLE = "bert_config.json", "folder/model.ckpt-28252"

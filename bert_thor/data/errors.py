@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bert_thor.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError, ValueError):
     """Data, or a request for data, that cannot be used; the message is one sentence that names the value and the remedy."""
 
 

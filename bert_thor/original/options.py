@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
+from bert_thor.cli import parse_pretrain
 from bert_thor.errors import ConfigError
 from bert_thor.recipes import PretrainConfig
 
@@ -42,7 +43,7 @@ BOOLEANS = ("distribute", "enable_save_ckpt", "enable_lossscale", "do_shuffle", 
 
 
 @dataclass(frozen=True)
-class SeedOptions:
+class OriginalOptions:
     """The original's options; see the table above."""
 
     device_target: str = "Ascend"
@@ -94,7 +95,7 @@ class SeedOptions:
             )
 
 
-def parse_seed_options(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> SeedOptions:
+def parse_options(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> OriginalOptions:
     """The options of `run_pretrain.py`."""
     parser = argparse.ArgumentParser(
         prog="run_pretrain.py",
@@ -102,18 +103,18 @@ def parse_seed_options(arguments: Sequence[str], environment: Mapping[str, str] 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    defaults = SeedOptions(device_target=environment.get("DEVICE_TARGET", SeedOptions.device_target))
+    defaults = OriginalOptions(device_target=environment.get("DEVICE_TARGET", OriginalOptions.device_target))
     for name, value in vars(defaults).items():
         parser.add_argument(
             f"--{name}", type=type(value), default=value, metavar=type(value).__name__.upper(), help=argparse.SUPPRESS
         )
-    return SeedOptions(**vars(parser.parse_args(list(arguments))))
+    return OriginalOptions(**vars(parser.parse_args(list(arguments))))
 
 
-def pretrain_config(options: SeedOptions, launched: int, environment: Mapping[str, str] = os.environ) -> PretrainConfig:
+def pretrain_config(
+    options: OriginalOptions, launched: int, environment: Mapping[str, str] = os.environ
+) -> PretrainConfig:
     """The run that the options describe, with BERT_THOR_OPTIONS on top; its `steps` still are those of `train_steps` alone."""
-    from bert_thor.cli import parse_pretrain
-
     extra = shlex.split(environment.get("BERT_THOR_OPTIONS", ""))
     home = Path(options.save_checkpoint_path or ".")
     changes: dict[str, Any] = {
@@ -136,7 +137,7 @@ def pretrain_config(options: SeedOptions, launched: int, environment: Mapping[st
     )
 
 
-def steps_of(options: SeedOptions, rows: int, batch_size: int) -> int:
+def steps_of(options: OriginalOptions, rows: int, batch_size: int) -> int:
     """Steps of `epoch_size` passes over `rows` rows, but at most `train_steps`."""
     steps = options.epoch_size * rows // batch_size
     if steps < 1:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from bert_thor.cli import run_command
+from bert_thor.cli import end_process, run_command
 from bert_thor.compat import use_graph_mode
 from bert_thor.data.batches.rows import most_frequent_label
-from bert_thor.ending import end_process
 from bert_thor.errors import ConfigError
 from bert_thor.network.model import BertForPreTraining
-from bert_thor.original.options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
+from bert_thor.original.options import EpochNames, OriginalOptions, parse_options, pretrain_config, steps_of
 from bert_thor.parallel.world import launched_ranks
 from bert_thor.training.evaluation import Evaluator, accuracy_line, evaluation_rows
 from bert_thor.training.mindspore_checkpoint import export_ckpt, import_ckpt
@@ -28,10 +27,10 @@ EVALUATION_BATCH = 12
 """The original's batch; the accuracy does not depend on it, because no row is dropped."""
 
 
-class SeedTrainer(Trainer):
+class OriginalTrainer(Trainer):
     """The trainer with the original's epochs, log lines and checkpoint names."""
 
-    def __init__(self, options: SeedOptions) -> None:
+    def __init__(self, options: OriginalOptions) -> None:
         launched = launched_ranks()
         options.check(launched)
         config = pretrain_config(options, launched)
@@ -65,9 +64,9 @@ class SeedTrainer(Trainer):
 
 def run_pretrain(arguments: Sequence[str]) -> None:
     """`run_pretrain.py`."""
-    options = parse_seed_options(arguments)
+    options = parse_options(arguments)
     os.environ.setdefault("DEVICE_ID", str(options.device_id))  # where MindSpore looks for the Ascend device
-    SeedTrainer(options).run()
+    OriginalTrainer(options).run()
 
 
 def pretrain_eval(arguments: Sequence[str]) -> None:
@@ -85,7 +84,7 @@ def pretrain_eval(arguments: Sequence[str]) -> None:
     for name in ("DATA_FILE", "FINETUNE_CKPT"):
         if not getattr(options, name):
             raise ConfigError(f"{name} is empty: give it as --{name} or as an environment variable")
-    device_target = os.environ.get("DEVICE_TARGET", SeedOptions.device_target)
+    device_target = os.environ.get("DEVICE_TARGET", OriginalOptions.device_target)
     lines = evaluate_exports(Path(options.DATA_FILE), ckpt_files(Path(options.FINETUNE_CKPT)), device_target)
     log = Path("eval", "infer.log")
     log.parent.mkdir(exist_ok=True)

@@ -9,6 +9,8 @@ import os
 import sys
 from dataclasses import dataclass
 
+from bert_thor.errors import UserError
+
 PACKAGE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -35,7 +37,7 @@ def caller_location() -> Location:
     return Location("<unknown>", 0, "<unknown>")
 
 
-class DavinciError(RuntimeError):
+class DavinciError(UserError, RuntimeError):
     """Base of all errors that a kernel can provoke.
 
     Attributes:

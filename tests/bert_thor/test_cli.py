@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bert_thor.cli import main
+from bert_thor.cli import main, run_command
+from bert_thor.data.errors import DataError, RecordError
+from bert_thor.errors import CheckpointError, ConfigError, ConvertError, TrainingError
+from bert_thor.kernels.davinci.errors import DavinciError
+from bert_thor.kernels.status import KernelError
+from bert_thor.ops._backend import BackendError
 
 SIZES = [
     "--vocab-size",
@@ -101,6 +107,39 @@ def test_unknown_command_and_option(prepared: Path, tmp_path: Path, capsys: pyte
 
 def test_evaluate_without_a_run(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, ["evaluate", "--run", str(tmp_path), "--data", str(prepared)], "holds no run")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BackendError("sentence"),
+        CheckpointError("sentence"),
+        ConfigError("sentence"),
+        ConvertError("sentence"),
+        DataError("sentence"),
+        DavinciError("sentence"),
+        KernelError("sentence", 1),
+        RecordError("sentence", 1, "damaged"),
+        TrainingError("sentence"),
+        ImportError("sentence"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_user_can_put_right_is_a_sentence(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(arguments: Sequence[str]) -> None:
+        raise error
+
+    assert run_command(fail, []) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: sentence") and printed.count("\n") == 1
+
+
+def test_a_mistake_of_ours_is_not_hidden() -> None:
+    def fail(arguments: Sequence[str]) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        run_command(fail, [])
 
 
 @pytest.mark.parametrize("command", ["prepare", "pretrain", "evaluate"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bert_thor.errors import ConfigError
-from bert_thor.original.options import EpochNames, SeedOptions, parse_seed_options, pretrain_config, steps_of
+from bert_thor.original.options import EpochNames, OriginalOptions, parse_options, pretrain_config, steps_of
 from bert_thor.recipes import PretrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,12 +147,12 @@ def test_the_table_of_options_and_its_defaults() -> None:
         "save_checkpoint_steps": 1000,
         "save_checkpoint_num": 1,
     }
-    options = vars(parse_seed_options([], {}))
+    options = vars(parse_options([], {}))
     assert {name: options[name] for name in expected} == expected
-    assert parse_seed_options(["--device_id=2", "--do_shuffle", "false"], {}) == SeedOptions(
+    assert parse_options(["--device_id=2", "--do_shuffle", "false"], {}) == OriginalOptions(
         device_id=2, do_shuffle="false"
     )
-    assert parse_seed_options([], {"DEVICE_TARGET": "CPU"}).device_target == "CPU"
+    assert parse_options([], {"DEVICE_TARGET": "CPU"}).device_target == "CPU"
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_the_table_of_options_and_its_defaults() -> None:
 def test_impossible_options(change: dict[str, object], fragment: str) -> None:
     values = {"data_dir": "data", **change}
     with pytest.raises(ConfigError) as error:
-        SeedOptions(**values).check(launched=1)  # type: ignore[arg-type]
+        OriginalOptions(**values).check(launched=1)  # type: ignore[arg-type]
     assert fragment in str(error.value)
 
 
 def test_data_sink_reads_ahead() -> None:
     prefetch = {
-        sink: pretrain_config(SeedOptions(data_dir="data", enable_data_sink=sink), 1, {}).prefetch
+        sink: pretrain_config(OriginalOptions(data_dir="data", enable_data_sink=sink), 1, {}).prefetch
         for sink in ("true", "false")
     }
     assert prefetch == {"true": PretrainConfig().prefetch, "false": 0} and prefetch["true"] > 0
@@ -190,8 +190,8 @@ def test_epochs_are_sink_chunks() -> None:
 
 
 def test_steps_from_epochs_and_train_steps() -> None:
-    assert steps_of(SeedOptions(epoch_size=2), rows=451, batch_size=8) == 112
-    assert steps_of(SeedOptions(epoch_size=2, train_steps=100), rows=451, batch_size=8) == 100
-    assert steps_of(SeedOptions(train_steps=3000), rows=451, batch_size=8) == 56
+    assert steps_of(OriginalOptions(epoch_size=2), rows=451, batch_size=8) == 112
+    assert steps_of(OriginalOptions(epoch_size=2, train_steps=100), rows=451, batch_size=8) == 100
+    assert steps_of(OriginalOptions(train_steps=3000), rows=451, batch_size=8) == 56
     with pytest.raises(ConfigError, match="fewer than one step"):
-        steps_of(SeedOptions(), rows=7, batch_size=8)
+        steps_of(OriginalOptions(), rows=7, batch_size=8)

@@ -175,7 +175,7 @@ def test_the_limit_to_connect_ends_no_training(tmp_path: Path) -> None:
     limit = 60
     program = (
         "import sys, time; from bert_thor.compat import use_graph_mode; from bert_thor.parallel.world import join_world\n"
-        "from bert_thor.ending import end_process\n"
+        "from bert_thor.cli import end_process\n"
         f"use_graph_mode('CPU'); join_world(); time.sleep({limit}); end_process(0)"
     )
     with Ranks(1, tmp_path, [sys.executable, "-c", program], connect_seconds=limit) as group:
