@@ -54,7 +54,7 @@ def import_huggingface(folder: Path) -> tuple[BertConfig, dict[str, np.ndarray]]
 def write_huggingface(folder: Path, config: BertConfig, parameters: Mapping[str, np.ndarray]) -> None:
     """Write config.json and model.safetensors into the existing `folder`.
 
-    `parameters` are all of the network's (`parameter_shapes`).
+    `parameters` are all of the network's (`network.architecture`).
     """
     write_json(folder / CONFIG, to_huggingface(config))
     # transformers refuses a file without this mark.

@@ -14,13 +14,14 @@ all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable, NamedTuple
 
 import numpy as np
 
 from bert_thor.errors import ConvertError
+from bert_thor.network.architecture import ParameterSpec, architecture
 from bert_thor.network.sizes import BertConfig
 
 TOKEN_TABLE = "bert.embedding.token_table"
@@ -33,41 +34,57 @@ class Convention:
 
     scope: Callable[[str], str]
     """Their name of a module, from Hugging Face's."""
-    table: str
-    """What follows the module's name for the matrix of an embedding."""
-    weight: str
-    """... for the matrix of a dense layer."""
-    bias: str
-    """... for its bias."""
-    norm: tuple[str, str]
-    """... for scale and shift of a layer normalisation."""
-    outputs: tuple[str, str, str]
-    """Decoder bias, next-sentence matrix and bias, in full."""
+    endings: Mapping[str, str]
+    """What follows the module's name, by the last part of our name; "table" for the matrix of an embedding."""
+    outputs: Mapping[str, str]
+    """Names that follow no rule, in full: those of the two output layers."""
     transposed: bool
-    """Whether dense matrices are [inputs, outputs]."""
+    """Whether dense matrices are [inputs, outputs]; those in `outputs` are not."""
 
 
 HUGGING_FACE = Convention(
     scope=str,
-    table=".weight",
-    weight=".weight",
-    bias=".bias",
-    norm=(".weight", ".bias"),
-    outputs=("cls.predictions.bias", "cls.seq_relationship.weight", "cls.seq_relationship.bias"),
+    endings={"table": ".weight", "weight": ".weight", "bias": ".bias", "gamma": ".weight", "beta": ".bias"},
+    outputs={
+        "decoder_bias": "cls.predictions.bias",
+        "next_sentence.weight": "cls.seq_relationship.weight",
+        "next_sentence.bias": "cls.seq_relationship.bias",
+    },
     transposed=False,
 )
 """`transformers`' BertForPreTraining."""
 
 TENSORFLOW = Convention(
     scope=lambda module: module.replace("layer.", "layer_").replace(".", "/"),
-    table="",
-    weight="/kernel",
-    bias="/bias",
-    norm=("/gamma", "/beta"),
-    outputs=("cls/predictions/output_bias", "cls/seq_relationship/output_weights", "cls/seq_relationship/output_bias"),
+    endings={"table": "", "weight": "/kernel", "bias": "/bias", "gamma": "/gamma", "beta": "/beta"},
+    outputs={
+        "decoder_bias": "cls/predictions/output_bias",
+        "next_sentence.weight": "cls/seq_relationship/output_weights",
+        "next_sentence.bias": "cls/seq_relationship/output_bias",
+    },
     transposed=True,
 )
 """google-research/bert's run_pretraining.py, which MLPerf's reference took over."""
+
+_MODULES = {
+    TOKEN_TABLE: ("bert.embeddings.word_embeddings",),
+    "bert.embedding.position_table": ("bert.embeddings.position_embeddings",),
+    "bert.embedding.segment_table": ("bert.embeddings.token_type_embeddings",),
+    "bert.embedding.norm": ("bert.embeddings.LayerNorm",),
+    "transform": ("cls.predictions.transform.dense",),
+    "transform_norm": ("cls.predictions.transform.LayerNorm",),
+    "pooler": ("bert.pooler.dense",),
+}
+"""Hugging Face's modules by ours, outside the encoder."""
+_LAYER_MODULES = {
+    "attention.qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "attention_output": ("attention.output.dense",),
+    "attention_norm": ("attention.output.LayerNorm",),
+    "intermediate": ("intermediate.dense",),
+    "output": ("output.dense",),
+    "output_norm": ("output.LayerNorm",),
+}
+"""... and within one of its layers."""
 
 
 class Entry(NamedTuple):
@@ -86,13 +103,8 @@ class Entry(NamedTuple):
 
 
 def name_map(config: BertConfig, convention: Convention) -> list[Entry]:
-    """Every parameter of the network that `config` describes, probes aside, with its names under `convention`."""
-    return [entry for kind in (_tables, _dense, _norms, _outputs) for entry in kind(config, convention)]
-
-
-def parameter_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter of the network that `config` describes, probes aside."""
-    return {entry.ours: entry.shape for entry in name_map(config, HUGGING_FACE)}
+    """Every parameter of the network that `config` describes with its names under `convention`."""
+    return [_entry(spec, convention) for spec in architecture(config)]
 
 
 def gather(
@@ -102,7 +114,8 @@ def gather(
 
     Raises `ConvertError` naming the tensor when one is missing or has another shape, before anything is read.
     """
-    for entry in entries:
+    # The token table first: what it says about another vocabulary is clearer than what the decoder's bias would say.
+    for entry in sorted(entries, key=lambda entry: entry.ours != TOKEN_TABLE):
         for name in entry.theirs:
             _check(entry, name, shapes)
     return {entry.ours: _stack(entry, read) for entry in entries}
@@ -136,54 +149,17 @@ def _stack(entry: Entry, read: Callable[[str], np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate([part.T if entry.transposed else part for part in parts]))
 
 
-def _tables(config: BertConfig, convention: Convention) -> Iterator[Entry]:
-    for ours, rows, theirs in (
-        (TOKEN_TABLE, config.vocab_size, "bert.embeddings.word_embeddings"),
-        ("bert.embedding.position_table", config.max_position, "bert.embeddings.position_embeddings"),
-        ("bert.embedding.segment_table", config.type_vocab_size, "bert.embeddings.token_type_embeddings"),
-    ):
-        yield Entry(ours, (rows, config.hidden_size), (convention.scope(theirs) + convention.table,))
+def _entry(spec: ParameterSpec, convention: Convention) -> Entry:
+    if spec.name in convention.outputs:
+        return Entry(spec.name, spec.shape, (convention.outputs[spec.name],))
+    module, ending = (spec.name, "table") if spec.kind == "table" else spec.name.rsplit(".", 1)
+    names = tuple(convention.scope(theirs) + convention.endings[ending] for theirs in _modules(module))
+    return Entry(spec.name, spec.shape, names, convention.transposed and spec.kind == "dense")
 
 
-def _dense(config: BertConfig, convention: Convention) -> Iterator[Entry]:
-    for ours, theirs, inputs, outputs in _dense_layers(config):
-        modules = [convention.scope(module) for module in theirs]
-        weights = tuple(module + convention.weight for module in modules)
-        yield Entry(f"{ours}.weight", (outputs, inputs), weights, convention.transposed)
-        yield Entry(f"{ours}.bias", (outputs,), tuple(module + convention.bias for module in modules))
-
-
-def _dense_layers(config: BertConfig) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
-    """Our name, Hugging Face's, inputs and outputs of every dense layer but the last of the next-sentence head."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    for index in range(config.num_layers):
-        ours, theirs = f"bert.layers.{index}", f"bert.encoder.layer.{index}"
-        qkv = tuple(f"{theirs}.attention.self.{part}" for part in ("query", "key", "value"))
-        yield f"{ours}.attention.qkv", qkv, hidden, 3 * hidden
-        yield f"{ours}.attention_output", (f"{theirs}.attention.output.dense",), hidden, hidden
-        yield f"{ours}.intermediate", (f"{theirs}.intermediate.dense",), hidden, inner
-        yield f"{ours}.output", (f"{theirs}.output.dense",), inner, hidden
-    yield "transform", ("cls.predictions.transform.dense",), hidden, hidden
-    yield "pooler", ("bert.pooler.dense",), hidden, hidden
-
-
-def _norms(config: BertConfig, convention: Convention) -> Iterator[Entry]:
-    for ours, theirs in _norm_layers(config):
-        for kind, suffix in zip(("gamma", "beta"), convention.norm):
-            yield Entry(f"{ours}.{kind}", (config.hidden_size,), (convention.scope(theirs) + suffix,))
-
-
-def _norm_layers(config: BertConfig) -> Iterator[tuple[str, str]]:
-    """Our name and Hugging Face's of every layer normalisation."""
-    yield "bert.embedding.norm", "bert.embeddings.LayerNorm"
-    for index in range(config.num_layers):
-        yield f"bert.layers.{index}.attention_norm", f"bert.encoder.layer.{index}.attention.output.LayerNorm"
-        yield f"bert.layers.{index}.output_norm", f"bert.encoder.layer.{index}.output.LayerNorm"
-    yield "transform_norm", "cls.predictions.transform.LayerNorm"
-
-
-def _outputs(config: BertConfig, convention: Convention) -> Iterator[Entry]:
-    ours = ("decoder_bias", "next_sentence.weight", "next_sentence.bias")
-    shapes = ((config.vocab_size,), (2, config.hidden_size), (2,))
-    for name, shape, theirs in zip(ours, shapes, convention.outputs):
-        yield Entry(name, shape, (theirs,))
+def _modules(ours: str) -> tuple[str, ...]:
+    """Hugging Face's modules whose rows our module stacks."""
+    if ours in _MODULES:
+        return _MODULES[ours]
+    *_, index, module = ours.split(".", 3)  # bert.layers.<index>.<module>
+    return tuple(f"bert.encoder.layer.{index}.{theirs}" for theirs in _LAYER_MODULES[module])

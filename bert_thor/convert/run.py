@@ -8,9 +8,9 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from bert_thor.convert.names import parameter_shapes
 from bert_thor.errors import ConvertError
 from bert_thor.files import write_json
+from bert_thor.network.architecture import parameter_shapes
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.training.checkpoint import (

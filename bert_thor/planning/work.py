@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 
-from bert_thor.convert.names import parameter_shapes
 from bert_thor.errors import ConfigError
+from bert_thor.network.architecture import architecture
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 
@@ -32,6 +32,15 @@ class Batch:
     def tokens(self) -> int:
         """Rows of the encoder."""
         return self.sequences * self.length
+
+    def rows(self, kind: str) -> int:
+        """How many rows a layer sees, by the kind that `ParameterSpec.rows` names."""
+        return {
+            "tokens": self.tokens,
+            "predictions": self.sequences * self.predictions,
+            "sequences": self.sequences,
+            "positions": self.length,
+        }[kind]
 
 
 @dataclass(frozen=True)
@@ -80,28 +89,21 @@ def preconditioned_layers(model: BertConfig, optimizer: OptimizerConfig, batch: 
     """The dense layers with curvature, as the registration of the real network finds them."""
     if optimizer.name != "thor":
         return []
-    rows = {
-        "transform": batch.sequences * batch.predictions,
-        "pooler": batch.sequences,
-        "next_sentence": batch.sequences,
-    }
+    block = int(optimizer.block)
     layers = []
-    for name, shape in parameter_shapes(model).items():
-        if not name.endswith(".weight") or any(fnmatchcase(name, pattern) for pattern in optimizer.first_order):
+    for spec in architecture(model):
+        if spec.kind != "dense" or any(fnmatchcase(spec.name, pattern) for pattern in optimizer.first_order):
             continue
-        outputs, inputs = shape
-        groups = 3 if name.endswith(".qkv.weight") else 1
-        n = rows.get(name[: -len(".weight")], batch.tokens)
-        block = int(optimizer.block)
-        layers.append(
-            PreconditionedLayer(name, outputs, inputs, _blocks(inputs, block, 1, n), _blocks(outputs, block, groups, n))
-        )
+        outputs, inputs = spec.shape
+        rows = batch.rows(spec.rows)
+        a, g = _blocks(inputs, block, 1, rows), _blocks(outputs, block, spec.groups, rows)
+        layers.append(PreconditionedLayer(spec.name, outputs, inputs, a, g))
     return layers
 
 
 def parameter_count(model: BertConfig) -> int:
     """Trainable parameters; the decoder shares the token table."""
-    return sum(prod(shape) for shape in parameter_shapes(model).values())
+    return sum(prod(spec.shape) for spec in architecture(model))
 
 
 def step_flop(model: BertConfig, batch: Batch) -> int:

@@ -16,10 +16,10 @@ from safetensors.numpy import load_file, save_file
 
 from bert_thor.convert.command import ConvertConfig, convert
 from bert_thor.convert.huggingface import import_huggingface
-from bert_thor.convert.names import parameter_shapes
 from bert_thor.convert.tensorflow_checkpoint import from_variables, import_tensorflow
 from bert_thor.data.errors import DataError
 from bert_thor.errors import CheckpointError, ConfigError, ConvertError
+from bert_thor.network.architecture import parameter_shapes
 from bert_thor.network.sizes import BertConfig
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.run_folder import RunFolder
