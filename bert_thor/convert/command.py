@@ -11,12 +11,13 @@ import numpy as np
 import tyro
 
 from bert_thor.convert.huggingface import import_huggingface, is_huggingface, write_huggingface
-from bert_thor.convert.run import VOCABULARY, is_run, read_run, write_run
+from bert_thor.convert.run import write_run
 from bert_thor.convert.tensorflow_checkpoint import import_tensorflow
 from bert_thor.data.atomic_folder import atomic_folder
 from bert_thor.data.text.vocabulary import read_vocabulary
 from bert_thor.errors import ConvertError
 from bert_thor.network.sizes import BertConfig
+from bert_thor.training.trained import VOCABULARY, is_run, read_trained
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def convert(config: ConvertConfig) -> None:
 
 def export_huggingface(folder: Path, output: Path, vocabulary: Optional[Path] = None) -> None:
     """Write the run or checkpoint `folder` as a folder that `transformers` loads as BertForPreTraining."""
-    trained = read_run(folder)
+    trained = read_trained(folder)
     vocabulary = _checked(vocabulary or trained.vocabulary, trained.config)
     with atomic_folder(output) as partial:
         write_huggingface(partial, trained.config, trained.parameters)

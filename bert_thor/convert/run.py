@@ -1,61 +1,16 @@
-"""The project's own side: a run or a checkpoint as source, a run with one checkpoint of step 0 as target."""
+"""What a conversion into this project writes: a run with one checkpoint, of step 0."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, Optional
 
 import numpy as np
 
-from bert_thor.errors import ConvertError
 from bert_thor.files import write_json
-from bert_thor.network.architecture import parameter_shapes
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.training.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    load_checkpoint,
-    match_parameters,
-    save_checkpoint,
-)
-from bert_thor.training.run_folder import RunFolder
-
-VOCABULARY = "vocab.txt"
-
-
-class Trained(NamedTuple):
-    """What a run has learnt."""
-
-    config: BertConfig
-    parameters: dict[str, np.ndarray]
-    vocabulary: Optional[Path]
-    """The word pieces that it was trained with, where they are still there."""
-
-
-def is_run(folder: Path) -> bool:
-    """Whether `folder` is a run, or one checkpoint of a run."""
-    is_checkpoint = folder.parent.name == "checkpoints" and (folder / "manifest.json").is_file()
-    return is_checkpoint or (folder / "checkpoints").is_dir()
-
-
-def read_run(folder: Path) -> Trained:
-    """The newest checkpoint of the run `folder`, or the checkpoint `folder` of a run.
-
-    Errors: `ConfigError` without a run's config.json, `ConvertError` without a checkpoint, `CheckpointError` when it is
-    damaged.
-    """
-    run = RunFolder(folder if (folder / "checkpoints").is_dir() else folder.parent.parent)
-    config, _ = run.read_model()
-    path = folder
-    if folder == run.path:
-        if not run.steps():
-            raise ConvertError(f"{run.checkpoints} holds no checkpoint: train first, or give another folder")
-        path = checkpoint_path(run.checkpoints, run.steps()[-1])
-    parameters = load_checkpoint(path).model
-    match_parameters(path, parameters, parameter_shapes(config))
-    return Trained(config, parameters, _vocabulary(run))
+from bert_thor.training.checkpoint import Checkpoint, save_checkpoint
 
 
 def write_run(folder: Path, config: BertConfig, parameters: dict[str, np.ndarray]) -> None:
@@ -63,10 +18,3 @@ def write_run(folder: Path, config: BertConfig, parameters: dict[str, np.ndarray
     sizes = {f"model.{name}": value for name, value in asdict(config).items()}
     write_json(folder / "config.json", {**sizes, "optimizer.block": OptimizerConfig().block})
     save_checkpoint(folder / "checkpoints", Checkpoint(0, parameters, {}, {"samples": 0}), keep=1)
-
-
-def _vocabulary(run: RunFolder) -> Optional[Path]:
-    """An imported run has its vocabulary beside it, a trained one in the data that it was trained on."""
-    data = run.read_config().get("data")
-    candidates = [run.path / VOCABULARY, *([Path(data) / VOCABULARY] if isinstance(data, str) else [])]
-    return next((path for path in candidates if path.is_file()), None)

@@ -18,13 +18,15 @@ from pathlib import Path
 
 import mindspore as ms
 
+import bert_thor
 from bert_thor import kernels, ops
 from bert_thor.kernels.library import library_path
 from bert_thor.parallel.world import World
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.run_folder import RESUMABLE_CHANGES, resolved
 
-SOURCES = (Path(__file__).parent, Path(ops.__file__).parent, Path(kernels.__file__).parent)
+SOURCES = tuple(Path(str(package.__file__)).parent for package in (bert_thor, ops, kernels))
+"""Folders whose every Python file may shape a graph."""
 
 
 def cache_key(config: PretrainConfig, world: World) -> str:

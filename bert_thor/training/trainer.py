@@ -20,7 +20,6 @@ from mindspore import Tensor
 
 from bert_thor import __version__
 from bert_thor.compat import use_graph_mode, version
-from bert_thor.convert.run import read_run
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, Interrupted, TrainingError
@@ -37,6 +36,7 @@ from bert_thor.training.mindspore_checkpoint import import_ckpt
 from bert_thor.training.parameters import arrays, assign, read_count, weights
 from bert_thor.training.rows import open_rows
 from bert_thor.training.run_folder import RunFolder
+from bert_thor.training.trained import read_trained
 
 MAX_SKIPPED = 10
 """Steps in a row whose loss or gradient is not finite before the run stops."""
@@ -226,7 +226,7 @@ class Trainer:
 
     def _start_from(self, path: Path) -> None:
         """Take the weights of a run, of one of its checkpoints, or of a .ckpt file, and nothing else."""
-        stored = import_ckpt(path).weights if path.suffix == ".ckpt" else read_run(path).parameters
+        stored = import_ckpt(path).weights if path.suffix == ".ckpt" else read_trained(path).parameters
         assign(weights(self.model), stored, path)
         print(f"starting from the weights of {path}", flush=True)
 

@@ -239,7 +239,7 @@ def test_damaged_or_foreign_runs_are_refused(source: Path, tmp_path: Path) -> No
     model.write_bytes(model.read_bytes()[:-1])
     assert_refused(CheckpointError, "model.safetensors has .* bytes", tmp_path / "run", tmp_path / "output")
     shutil.rmtree(model.parent)
-    assert_refused(ConvertError, "holds no checkpoint", tmp_path / "run", tmp_path / "output")
+    assert_refused(CheckpointError, "holds no checkpoint", tmp_path / "run", tmp_path / "output")
     (tmp_path / "run" / "config.json").unlink()
     assert_refused(ConfigError, "holds no run", tmp_path / "run", tmp_path / "output")
 

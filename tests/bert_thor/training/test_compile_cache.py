@@ -9,9 +9,13 @@ from typing import Any
 import mindspore as ms
 import pytest
 
+import bert_thor.kernels.library
+import bert_thor.network.model
+import bert_thor.ops.dropout
+import bert_thor.optimizer.step
 from bert_thor.parallel.world import World
 from bert_thor.recipes import RECIPES
-from bert_thor.training.compile_cache import cache_key, cached_graphs
+from bert_thor.training.compile_cache import SOURCES, cache_key, cached_graphs
 
 RUN = RECIPES["demo"]
 
@@ -34,6 +38,13 @@ def test_every_rank_has_graphs_of_its_own() -> None:
 
 def test_another_run_of_the_same_configuration_has_the_same_graphs() -> None:
     assert cache_key(replace(RUN, run=Path("other"), resume=True, log_interval=7), World()) == cache_key(RUN, World())
+
+
+def test_the_key_covers_the_sources_of_network_optimizer_operators_and_kernels() -> None:
+    files = {path for folder in SOURCES for path in folder.rglob("*.py")}
+    package = bert_thor
+    for module in (package.network.model, package.optimizer.step, package.ops.dropout, package.kernels.library):
+        assert Path(str(module.__file__)) in files
 
 
 def test_a_start_that_fails_stores_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""What a run has learnt: the weights of its newest checkpoint or of a named one, and the word pieces that go with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from bert_thor.errors import CheckpointError
+from bert_thor.network.architecture import parameter_shapes
+from bert_thor.network.sizes import BertConfig
+from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, match_parameters
+from bert_thor.training.run_folder import RunFolder
+
+VOCABULARY = "vocab.txt"
+
+
+class Trained(NamedTuple):
+    """What a run has learnt."""
+
+    config: BertConfig
+    parameters: dict[str, np.ndarray]
+    vocabulary: Optional[Path]
+    """The word pieces that it was trained with, where they are still there."""
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `folder` is a run, or one checkpoint of a run."""
+    is_checkpoint = folder.parent.name == "checkpoints" and (folder / "manifest.json").is_file()
+    return is_checkpoint or (folder / "checkpoints").is_dir()
+
+
+def read_trained(folder: Path) -> Trained:
+    """The newest checkpoint of the run `folder`, or the checkpoint `folder` of a run.
+
+    Errors: `ConfigError` without a run's config.json, `CheckpointError` without a checkpoint or with a damaged one.
+    """
+    run = RunFolder(folder if (folder / "checkpoints").is_dir() else folder.parent.parent)
+    config, _ = run.read_model()
+    path = folder
+    if folder == run.path:
+        if not run.steps():
+            raise CheckpointError(f"{run.checkpoints} holds no checkpoint: train first, or give another folder")
+        path = checkpoint_path(run.checkpoints, run.steps()[-1])
+    parameters = load_checkpoint(path).model
+    match_parameters(path, parameters, parameter_shapes(config))
+    return Trained(config, parameters, _vocabulary(run))
+
+
+def _vocabulary(run: RunFolder) -> Optional[Path]:
+    """An imported run has its vocabulary beside it, a trained one in the data that it was trained on."""
+    data = run.read_config().get("data")
+    candidates = [run.path / VOCABULARY, *([Path(data) / VOCABULARY] if isinstance(data, str) else [])]
+    return next((path for path in candidates if path.is_file()), None)
