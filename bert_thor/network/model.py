@@ -14,7 +14,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
-from bert_thor.network.layers import Dropout, FactoredLinear, FactoredTable, LayerNorm, ResidualNorm
+from bert_thor.network.layers import Dropout, LayerNorm, Linear, ResidualNorm, Table
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
@@ -27,14 +27,14 @@ MASKED = -10000.0
 class Embedding(nn.Cell):
     """Sum of token, position and segment tables, then layer normalisation and dropout."""
 
-    def __init__(self, config: BertConfig, block: int) -> None:
+    def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.token_table = _zeros(config.vocab_size, config.hidden_size)
         self.position_table = _zeros(config.max_position, config.hidden_size)
         self.segment_table = _zeros(config.type_vocab_size, config.hidden_size)
-        self.tokens = FactoredTable(self.token_table, block)
-        self.positions = FactoredTable(self.position_table, block)
-        self.segments = FactoredTable(self.segment_table, block)
+        self.tokens = Table(self.token_table)
+        self.positions = Table(self.position_table)
+        self.segments = Table(self.segment_table)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout, site=0)
 
@@ -50,9 +50,9 @@ class Embedding(nn.Cell):
 class SelfAttention(nn.Cell):
     """dropout(softmax(QKᵀ/√D + mask)) V with one fused projection for query, key and value; the scores never reach memory."""
 
-    def __init__(self, config: BertConfig, block: int, site: int) -> None:
+    def __init__(self, config: BertConfig, site: int) -> None:
         super().__init__()
-        self.qkv = FactoredLinear(config.hidden_size, 3 * config.hidden_size, block, groups=3)
+        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size)
         self.training_attention = attention(config.num_heads, config.attention_dropout, site)
         self.attention = attention(config.num_heads, 0.0, site)
 
@@ -66,15 +66,15 @@ class SelfAttention(nn.Cell):
 class EncoderLayer(nn.Cell):
     """Attention and feed-forward, each followed by residual sum and layer normalisation."""
 
-    def __init__(self, config: BertConfig, block: int, index: int) -> None:
+    def __init__(self, config: BertConfig, index: int) -> None:
         super().__init__()
         hidden, eps, probability = config.hidden_size, config.layer_norm_eps, config.hidden_dropout
-        self.attention = SelfAttention(config, block, site=3 * index + 1)
-        self.attention_output = FactoredLinear(hidden, hidden, block)
+        self.attention = SelfAttention(config, site=3 * index + 1)
+        self.attention_output = Linear(hidden, hidden)
         self.attention_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 2)
-        self.intermediate = FactoredLinear(hidden, config.intermediate_size, block)
+        self.intermediate = Linear(hidden, config.intermediate_size)
         self.gelu = bias_gelu()
-        self.output = FactoredLinear(config.intermediate_size, hidden, block)
+        self.output = Linear(config.intermediate_size, hidden)
         self.output_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 3)
 
     def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
@@ -88,10 +88,10 @@ class EncoderLayer(nn.Cell):
 class Bert(nn.Cell):
     """Embedding and encoder."""
 
-    def __init__(self, config: BertConfig, block: int) -> None:
+    def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.embedding = Embedding(config, block)
-        self.layers = nn.CellList([EncoderLayer(config, block, index) for index in range(config.num_layers)])
+        self.embedding = Embedding(config)
+        self.layers = nn.CellList([EncoderLayer(config, index) for index in range(config.num_layers)])
 
     def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the last layer's rows [N, H]."""
@@ -103,35 +103,30 @@ class Bert(nn.Cell):
 
 
 class BertForPreTraining(nn.Cell):
-    """BERT with both heads. `block` is the edge of the factors' diagonal blocks (0: whole matrices).
+    """BERT with both heads."""
 
-    With `ranks` > 1 processes the batch is one of as many equal slices of a global batch, and the losses are this slice's share of the
-    global losses: their sum over the ranks is the loss of the global batch, whatever the slices' numbers of masked tokens.
-    """
-
-    def __init__(self, config: BertConfig, block: int = 128, seed: int = 0, ranks: int = 1) -> None:
+    def __init__(self, config: BertConfig, seed: int = 0) -> None:
         super().__init__()
-        self.ranks = ranks
-        self.sum_over_ranks = ops.AllReduce() if ranks > 1 else None
         config.check()
         hidden = config.hidden_size
         self.config = config
-        self.bert = Bert(config, block)
-        self.transform = FactoredLinear(hidden, hidden, block)
+        self.bert = Bert(config)
+        self.transform = Linear(hidden, hidden)
         self.transform_gelu = bias_gelu()
         self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
         self.decoder_bias = _zeros(config.vocab_size)
-        self.pooler = FactoredLinear(hidden, hidden, block)
-        self.next_sentence = FactoredLinear(hidden, 2, block)
+        self.pooler = Linear(hidden, hidden)
+        self.next_sentence = Linear(hidden, 2)
         self.decode = ops.MatMul(transpose_b=True)
-        self.cross_entropy = softmax_cross_entropy()
         name_parameters(self)
         initialise(self, config.initializer_range, seed)
 
-    def heads(
+    def construct(
         self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the masked positions' scores over the vocabulary [B·P, V], before the bias, and the next-sentence logits [B, 2]."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the masked positions' scores over the vocabulary [B·P, V], the bias [V] that makes them logits, and the next-sentence
+        logits [B, 2]. The loss adds the bias in passing. `seed` is `dropout_seed(seed, step)`; it matters while training only.
+        """
         batch, length = ids_BS.shape
         x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
@@ -140,37 +135,38 @@ class BertForPreTraining(nn.Cell):
         first = ops.gather(x_NH, starts.reshape(-1), 0)
         pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
         scores = self.decode(masked, self.bert.embedding.token_table)
-        return scores, self.next_sentence(pooled) + self.next_sentence.bias
+        return scores, self.decoder_bias, self.next_sentence(pooled) + self.next_sentence.bias
 
-    def logits(
-        self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the masked positions' logits over the vocabulary [B·P, V] and the next-sentence logits [B, 2]."""
-        scores, sentence = self.heads(ids_BS, mask_BS, segments_BS, positions_BP, seed)
-        return scores + self.decoder_bias, sentence
+
+class PretrainingLoss(nn.Cell):
+    """loss = Σ w·nll / (Σ w + 1e-5) over the masked positions + mean nll over the sentence pairs, as MLPerf's reference.
+
+    With `ranks` > 1 processes the batch is one of as many equal slices of a global batch, and the losses are this slice's share of the
+    global losses: their sum over the ranks is the loss of the global batch, whatever the slices' numbers of masked tokens.
+    """
+
+    def __init__(self, ranks: int = 1) -> None:
+        super().__init__()
+        self.ranks = ranks
+        self.sum_over_ranks = ops.AllReduce() if ranks > 1 else None
+        self.cross_entropy = softmax_cross_entropy()
 
     def construct(
         self,
-        input_ids: Tensor,
-        input_mask: Tensor,
-        segment_ids: Tensor,
-        masked_lm_positions: Tensor,
-        masked_lm_ids: Tensor,
-        masked_lm_weights: Tensor,
-        next_sentence_labels: Tensor,
-        seed: Tensor,
+        scores: Tensor,
+        bias: Tensor,
+        sentence: Tensor,
+        labels_BP: Tensor,
+        weights_BP: Tensor,
+        sentence_labels: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (loss, masked-LM loss, next-sentence loss). `seed` is `dropout_seed(seed, step)`; it matters while training only.
-
-        loss = Σ w·nll / (Σ w + 1e-5) over the masked positions + mean nll over the sentence pairs, as MLPerf's reference.
-        """
-        scores, sentence = self.heads(input_ids, input_mask, segment_ids, masked_lm_positions, seed)
-        weights = masked_lm_weights.reshape(-1)
-        masked_lm_loss = self.cross_entropy(scores, self.decoder_bias, masked_lm_ids.reshape(-1), weights)[0][0]
+        """Return (loss, masked-LM loss, next-sentence loss) from what `BertForPreTraining` returns and a batch's labels."""
+        weights = weights_BP.reshape(-1)
+        masked_lm_loss = self.cross_entropy(scores, bias, labels_BP.reshape(-1), weights)[0][0]
         if self.sum_over_ranks is not None:
             own = weights.sum().reshape(1)
             masked_lm_loss = masked_lm_loss * ((own + 1e-5) / (self.sum_over_ranks(own) + 1e-5))[0]
-        next_sentence_loss = negative_log_likelihood(sentence, next_sentence_labels).mean() / self.ranks
+        next_sentence_loss = negative_log_likelihood(sentence, sentence_labels).mean() / self.ranks
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 
 

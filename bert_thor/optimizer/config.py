@@ -1,4 +1,4 @@
-"""Every knob of the optimizer, with unit and default. The defaults are THOR's; `presets.py` has the values of the other names."""
+"""Every knob of the optimizers, with unit and default. The defaults are THOR's; each file in `methods/` has its own."""
 
 from __future__ import annotations
 
@@ -10,24 +10,18 @@ from typing_extensions import Literal
 
 from bert_thor.errors import ConfigError
 
-OPTIMIZERS = ("thor", "thor-2020", "thor-2021", "sgd", "adamw", "lamb", "muon", "soap")
 MAX_BLOCK = 1024
 """Largest block edge that the inversion kernel takes."""
 
-CHOICES = {
-    "decay": ("decoupled", "l2"),
-    "clip": ("global", "tensor", "direction"),
-    "momentum_order": ("before", "after"),
-    "damping_rule": ("relative", "absolute", "pi"),
-}
+DAMPING_RULES = ("relative", "absolute", "pi")
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """One update loop; the name chooses the rule of the dense layers' weights, the fields choose the rest."""
+    """One update loop; the name chooses the method, which has its own defaults for the other fields."""
 
     name: Annotated[str, tyro.conf.arg(name="optimizer")] = "thor"
-    """thor, thor-2020, thor-2021, sgd, adamw, lamb, muon or soap; each name has its own defaults for the other options."""
+    """Which method updates the weights; each has its own defaults for the other options."""
     learning_rate: float = 6e-3
     """Peak step of the dense layers' weights: with thor the RMS of one step is learning_rate times update_rms."""
     learning_rate_end: float = 0.0
@@ -42,24 +36,19 @@ class OptimizerConfig:
     """Steps over which the rates and the damping fall; 0: the steps of the run."""
     weight_decay: float = 0.01
     """Decay of matrices and tables; norms and biases have none."""
-    decay: Literal["decoupled", "l2"] = "decoupled"
-    """decoupled: weights shrink by rate times weight_decay; l2: weight_decay times the weight is added to the preconditioned gradient."""
-    clip: Literal["global", "tensor", "direction"] = "global"
-    """What is scaled down to clip_norm: the gradient of all parameters, of each tensor, or each tensor's preconditioned gradient."""
     clip_norm: float = 1.0
-    """Largest L2 norm that clip lets through; 0 turns clipping off."""
+    """Largest L2 norm of the gradient of all parameters (thor-2020: of each gradient; thor-2021: of each direction); 0: no clipping."""
     beta1: float = 0.9
     """Adam, LAMB, SOAP: decay of the first moment."""
     beta2: float = 0.98
     """Adam, LAMB, SOAP: decay of the second moment (soap: of L and R too)."""
     epsilon: float = 1e-8
     """Adam, LAMB, SOAP: term beside the root of the second moment."""
-    first_order: tuple[str, ...] = ("*bias", "*.gamma", "*.beta", "*_table", "next_sentence.*")
-    """thor, muon, soap: name patterns of the parameters that have no curvature; a parameter neither listed nor covered is an error."""
+    first_order: tuple[str, ...] = ("bias", "norm", "table", "classifier")
+    """Which parameters have the method's rule for the rest and its rate: kinds (bias, norm, table, dense, other; classifier: a dense layer
+    with one or two outputs) and patterns of names, such as *.pooler.*."""
     momentum: float = 0.95
     """Decay of the average of gradients (thor, muon, sgd)."""
-    momentum_order: Literal["before", "after"] = "before"
-    """thor: before: m = momentum m + (1 - momentum) g is preconditioned, in Nesterov's form; after: m = momentum m + direction."""
     damping: float = 0.1
     """thor: λ, added to the diagonal of the factors as damping_rule says."""
     damping_end: float = 0.0
@@ -84,12 +73,9 @@ class OptimizerConfig:
     """thor: root mean square that each tensor's direction is scaled to; 0 leaves it as it is."""
 
     def check(self) -> None:
-        """Raise `ConfigError` with one sentence when a value is outside its range."""
-        if self.name not in OPTIMIZERS:
-            raise ConfigError(f"optimizer {self.name!r} is not known: use one of {', '.join(OPTIMIZERS)}")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(allowed)}")
+        """Raise `ConfigError` with one sentence when a value is outside its range. `methods.method` knows the names."""
+        if self.damping_rule not in DAMPING_RULES:
+            raise ConfigError(f"damping_rule is {self.damping_rule!r}: use one of {', '.join(DAMPING_RULES)}")
         if self.block != "auto" and not 0 <= int(self.block) <= MAX_BLOCK:
             raise ConfigError(
                 f"block is {self.block}: block edges go from 1 to {MAX_BLOCK} (0: whole matrices, auto: measured)"
@@ -98,17 +84,13 @@ class OptimizerConfig:
         self.refresh_intervals()
 
     def _check_numbers(self) -> None:
-        for name in ("momentum", "beta1", "beta2", "factor_decay", "warmup"):
+        for name in _DECAYS:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
         for name in _NOT_NEGATIVE:
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be finite and 0 or more")
-        for end, start in (
-            ("learning_rate_end", "learning_rate"),
-            ("damping_end", "damping"),
-            ("trace_freeze", "trace_recompute"),
-        ):
+        for end, start in _AT_MOST:
             if getattr(self, end) > getattr(self, start):
                 raise ConfigError(
                     f"{end} is {getattr(self, end)}, above {start} {getattr(self, start)}: it must be at most that"
@@ -130,15 +112,14 @@ class OptimizerConfig:
         return pairs
 
 
+_DECAYS = ("momentum", "beta1", "beta2", "factor_decay", "warmup")
 _NOT_NEGATIVE = (
-    *(
-        "learning_rate",
-        "learning_rate_end",
-        "learning_rate_power",
-        "first_order_learning_rate",
-        "horizon",
-        "weight_decay",
-        "clip_norm",
-    ),
-    *("epsilon", "damping", "damping_end", "damping_power", "trace_recompute", "trace_freeze", "update_rms"),
+    *("learning_rate", "learning_rate_end", "learning_rate_power", "first_order_learning_rate", "horizon"),
+    *("weight_decay", "clip_norm", "epsilon", "damping", "damping_end", "damping_power"),
+    *("trace_recompute", "trace_freeze", "update_rms"),
+)
+_AT_MOST = (
+    ("learning_rate_end", "learning_rate"),
+    ("damping_end", "damping"),
+    ("trace_freeze", "trace_recompute"),
 )

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Callable, Union
+
+from bert_thor.errors import ConfigError
 from bert_thor.optimizer.config import OptimizerConfig
+
+Rate = Union[float, Sequence[float], Callable[[int], float]]
+"""A learning rate: a number, one for every step, or a function of the step (from 0)."""
 
 
 def polynomial(step: int, horizon: int, rising: int, start: float, end: float, power: float) -> float:
@@ -22,6 +29,41 @@ def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
         return (step + 1) / rising
     end = config.learning_rate_end / config.learning_rate if config.learning_rate > 0 else 0.0
     return polynomial(step, horizon, rising, 1.0, end, config.learning_rate_power)
+
+
+def rates(
+    learning_rate: Rate, first_order: Rate, steps: int, config: OptimizerConfig
+) -> tuple[Callable[[int], float], ...]:
+    """The learning rates of the matrices and of the rest as functions of the step.
+
+    A number follows the curve of `rate_factor`. A list or a function is the rate itself; where only the first is one, the rest keep
+    their ratio to it.
+    """
+    curved = [
+        _rate(rate, name, steps, config)
+        for rate, name in ((learning_rate, "learning_rate"), (first_order, "first_order_learning_rate"))
+    ]
+    if _is_number(first_order) and not _is_number(learning_rate) and config.learning_rate > 0:
+        ratio, matrices = float(first_order) / config.learning_rate, curved[0]  # type: ignore[arg-type]
+        curved[1] = lambda step: ratio * matrices(step)
+    return tuple(curved)
+
+
+def _rate(rate: Rate, name: str, steps: int, config: OptimizerConfig) -> Callable[[int], float]:
+    if _is_number(rate):
+        return lambda step: float(rate) * rate_factor(step, steps, config)  # type: ignore[arg-type]
+    if callable(rate):
+        return rate
+    values = [float(value) for value in rate]  # type: ignore[union-attr]
+    if len(values) < steps:
+        raise ConfigError(
+            f"{name} has {len(values)} values for {steps} steps: give one for every step, a number, or a function"
+        )
+    return lambda step: values[min(step, len(values) - 1)]
+
+
+def _is_number(rate: Rate) -> bool:
+    return isinstance(rate, (int, float))
 
 
 def damping(step: int, steps: int, config: OptimizerConfig) -> float:

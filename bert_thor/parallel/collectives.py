@@ -37,13 +37,11 @@ def buckets(sizes: Sequence[int], limit: int = BUCKET_ELEMENTS) -> list[tuple[in
 
 
 class SumOverRanks(nn.Cell):
-    """Σ over ranks of each of a list of float32 tensors, times `scale`; one AllReduce per bucket."""
+    """Σ over ranks of each of a list of float32 tensors of about these `shapes`, times `scale`; one AllReduce per bucket."""
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], scale: float = 1.0) -> None:
         super().__init__(auto_prefix=False)
-        self.shapes = [tuple(shape) for shape in shapes]
-        self.sizes = [prod(shape) for shape in self.shapes]
-        self.buckets = buckets(self.sizes)
+        self.buckets = buckets([prod(shape) for shape in shapes])
         self.scale = scale
         self.all_reduce = ops.AllReduce()
 
@@ -51,11 +49,11 @@ class SumOverRanks(nn.Cell):
         """Return a tuple of tensors of the same shapes."""
         results = ()  # type: Any
         for start, end in self.buckets:
-            results = results + self.one_bucket(tensors[start:end], start)
+            results = results + self.one_bucket(tensors[start:end])
         return results
 
-    def one_bucket(self, tensors: tuple[Tensor, ...], first: int) -> Any:
-        """Sum the tensors number `first` and following."""
+    def one_bucket(self, tensors: tuple[Tensor, ...]) -> Any:
+        """Sum the tensors of one message."""
         parts = ()  # type: Any
         for tensor in tensors:
             parts = parts + (tensor.reshape(-1),)
@@ -64,9 +62,11 @@ class SumOverRanks(nn.Cell):
             total = total * self.scale
         offset = 0
         results = ()  # type: Any
-        for index in range(len(tensors)):
-            size = self.sizes[first + index]
-            results = results + (total[offset : offset + size].reshape(self.shapes[first + index]),)
+        for tensor in tensors:
+            size = 1
+            for length in tensor.shape:
+                size = size * length
+            results = results + (total[offset : offset + size].reshape(tensor.shape),)
             offset = offset + size
         return results
 
@@ -86,20 +86,24 @@ class Exchange(nn.Cell):
         self.wish = Parameter(np.zeros(1, np.float32), "stop.wish", requires_grad=False)
         self.wishes = Parameter(np.zeros(1, np.float32), "stop.wishes", requires_grad=False)
         if self.active:
-            self.sum = SumOverRanks([(4,), *weights])
+            self.sum = SumOverRanks([(1,), *weights])  # the losses and the wish travel with the first weights
             self.mean = SumOverRanks(probes, 1.0 / world.ranks)
 
-    def construct(self, losses: tuple[Tensor, Tensor, Tensor], gradients: tuple[Tensor, ...]) -> Any:
+    def construct(self, losses: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> Any:
         """Return (losses, gradients) of the global batch; `gradients` are those of the weights, then those of the probes, if any."""
         if not self.active:
             return losses, gradients
         numbers = ops.concat((ops.stack(losses), self.wish))
         summed = self.sum(numbers, *gradients[: self.weight_count])
-        ops.assign(self.wishes, summed[0][3:])
+        count = len(losses)
+        ops.assign(self.wishes, summed[0][count:])
         results = summed[1:]
         if len(gradients) > self.weight_count:
             results = results + self.mean(*gradients[self.weight_count :])
-        return (summed[0][0], summed[0][1], summed[0][2]), results
+        totals = ()  # type: Any
+        for index in range(count):
+            totals = totals + (summed[0][index],)
+        return totals, results
 
     def request_stop(self) -> None:
         """Ask all ranks to stop after the next step."""

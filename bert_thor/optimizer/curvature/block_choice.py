@@ -9,28 +9,22 @@ of this machine's kernels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import nn
 
-from bert_thor.compat import use_graph_mode
-from bert_thor.data.batches.rows import Rows, TrainingBatches
 from bert_thor.errors import ConfigError
 from bert_thor.kernels.cholesky_inverse.native import cholesky_inverse
 from bert_thor.kernels.fisher_covariance.native import fisher_covariance
 from bert_thor.kernels.precondition.native import precondition
-from bert_thor.network.layers import FactoredLinear, block_edge
-from bert_thor.network.model import BertForPreTraining, dropout_seed
-from bert_thor.optimizer.registration import register
-from bert_thor.optimizer.step import Gradients
-from bert_thor.parallel.collectives import Exchange
-from bert_thor.parallel.world import World, launched_ranks
-from bert_thor.recipes import PretrainConfig
-from bert_thor.training.run_folder import RunFolder
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.curvature.blocks import block_edge
+from bert_thor.optimizer.curvature.kronecker import KroneckerCurvature
+from bert_thor.optimizer.thor import Batch, Thor
 
 CANDIDATES = (1, 16, 32, 64, 128, 256, 512, 1024)
 LOST = 0.01
@@ -52,51 +46,69 @@ class Score(NamedTuple):
     """Per step: preconditioning, and covariance and inversion shared out over the refresh interval."""
 
 
-def choose_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -> PretrainConfig:
-    """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed."""
-    if folder.config.is_file() and config.resume:
-        return _with_block(config, int(folder.read_config()["optimizer.block"]))
-    if launched_ranks() > 1:
-        raise ConfigError(
-            "block is auto with several processes: measure with one process first, then give the number with --block"
-        )
-    use_graph_mode(config.device_target)
-    shapes, factors = whole_factors(config, rows)
+class Shape(NamedTuple):
+    """The sizes of one preconditioned dense layer."""
+
+    outputs: int
+    inputs: int
+    groups: int
+    rows: int
+
+
+class Choice(NamedTuple):
+    """The chosen edge, and the candidates as a table."""
+
+    block: int
+    table: str
+
+
+def choose_block(
+    network: nn.Cell,
+    loss: Any,
+    inputs: Batch,
+    labels: Batch,
+    config: Optional[OptimizerConfig] = None,
+    groups: Optional[Mapping[str, int]] = None,
+) -> Choice:
+    """The edge for `network` by the factors of one batch at its present weights. The arguments are those of `Thor`.
+
+    Raises `ConfigError` where the method has no blocks.
+    """
+    config = config or OptimizerConfig()
+    shapes, factors = whole_factors(network, loss, inputs, labels, config, groups)
     scores = [Score(n, kept_share(factors, n), seconds(shapes, n, config)) for n in _candidates(shapes)]
     chosen = crossing(scores)
-    print(describe(scores, chosen), flush=True)
-    return _with_block(config, chosen)
+    return Choice(chosen, describe(scores, chosen))
 
 
-def _with_block(config: PretrainConfig, block: int) -> PretrainConfig:
-    return replace(config, optimizer=replace(config.optimizer, block=block))
-
-
-def _candidates(shapes: Sequence[tuple[int, int, int, int]]) -> list[int]:
-    largest = max(max(outputs // groups, inputs) for outputs, inputs, groups, _ in shapes)
+def _candidates(shapes: Sequence[Shape]) -> list[int]:
+    largest = max(max(shape.outputs // shape.groups, shape.inputs) for shape in shapes)
     return [n for n in CANDIDATES if n <= largest] or [1]
 
 
-def whole_factors(config: PretrainConfig, rows: Rows) -> tuple[list[tuple[int, int, int, int]], list[Array]]:
-    """(outputs, inputs, groups, rows) of every preconditioned dense layer, and all their whole factors [n, edge, edge]."""
-    model = BertForPreTraining(config.model, 0, config.seed)
-    model.set_train()
-    table = register(model, replace(config.optimizer, block=0))
-    layers = [entry for entry in table if isinstance(entry.layer, FactoredLinear) and entry.sides == "AG"]
-    if not layers:
-        raise ConfigError(f"block is auto, but {config.optimizer.name} has no blocks: leave --block out")
-    probes = [probe for entry in layers for probe in entry.probes()]
-    batch = next(TrainingBatches(rows, config.batch_size, config.seed, ahead=0))
-    inputs = [*(Tensor(array) for array in batch), dropout_seed(config.seed, 0)]
-    _, _, _, factors = Gradients(model, [layers[0].parameter], probes, Exchange(World(), [], []))(*inputs)
-    places = {name: config.batch_size for name in ("pooler",)}
-    places["transform"] = int(np.prod(batch.masked_lm_positions.shape))
-    tokens = int(np.prod(batch.input_ids.shape))
-    shapes = []
-    for entry in layers:
-        outputs, width = entry.parameter.shape
-        shapes.append((outputs, width, entry.groups, places.get(entry.parameter.name.split(".")[0], tokens)))
-    return shapes, [factor.asnumpy() for factor in factors]
+def whole_factors(
+    network: nn.Cell,
+    loss: Any,
+    inputs: Batch,
+    labels: Batch,
+    config: OptimizerConfig,
+    groups: Optional[Mapping[str, int]],
+) -> tuple[list[Shape], list[Array]]:
+    """The shape of every dense layer with A and G, and all their whole factors [n, edge, edge]."""
+    thor = Thor(network, loss, 1, config=replace(config, block=0), groups=groups)
+    curvatures = thor.curvatures.layers if thor.curvatures else []
+    layers = [layer for layer in curvatures if isinstance(layer, KroneckerCurvature)]
+    chosen = [not layer.table and layer.sides == "AG" for layer in layers]
+    if not any(chosen):
+        raise ConfigError(f"block is auto, but {config.name} has no blocks: leave --block out")
+    factors, uses = thor.capture(inputs, labels)
+    sides = [of_layer for layer, of_layer in zip(layers, chosen) for _ in layer.sides]
+    shapes = [
+        Shape(*layer.spec.shape, layer.spec.groups, int(rows))
+        for layer, (_, rows), of_layer in zip(layers, uses, chosen)
+        if of_layer
+    ]
+    return shapes, [factor for factor, of_layer in zip(factors, sides) if of_layer]
 
 
 def kept_share(factors: Sequence[Array], block: int) -> float:
@@ -126,13 +138,13 @@ def largest_eigenvalue(blocks: Array) -> float:
     return float(np.linalg.norm(blocks @ vectors, axis=1).max())
 
 
-def seconds(shapes: Sequence[tuple[int, int, int, int]], block: int, config: PretrainConfig) -> float:
+def seconds(shapes: Sequence[Shape], block: int, config: OptimizerConfig) -> float:
     """Seconds per step that curvature in blocks of `block` takes on this machine's kernels."""
-    interval = config.optimizer.refresh_interval
+    interval = config.refresh_interval
     return sum(count * _layer_seconds(shape, block, interval) for shape, count in Counter(shapes).items())
 
 
-def _layer_seconds(shape: tuple[int, int, int, int], block: int, interval: int) -> float:
+def _layer_seconds(shape: Shape, block: int, interval: int) -> float:
     outputs, inputs, groups, rows = shape
     edges = block_edge(outputs, block, groups), block_edge(inputs, block)
     r = np.random.default_rng(0)

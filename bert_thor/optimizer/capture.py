@@ -1,0 +1,273 @@
+"""How the layers of any network give their Kronecker factors: probes in the backward pass.
+
+Letters: N rows, I input features, O output features, V rows of a table, H its features, b block edge, n blocks.
+
+For y = x Wᵀ with rows x_NI and output gradients d_NO, K-FAC (Martens & Grosse, 2015) needs A = xᵀx / N and G = dᵀd / N, here only their
+diagonal blocks. They come as the gradients of zero parameters, the probes, whose shapes are those of the packed blocks: `value_and_grad`
+over weights and probes gives gradients and factors together, without side effects, and a data-parallel reducer averages both alike. Where
+the gradient of a probe is not asked for, the compiler removes the covariance.
+
+The layer itself knows nothing of this. Of a layer whose `construct` calls `self.matmul(x, self.weight)`, the operator `matmul` is replaced
+by a cell that calls it and has the probes; its weights, its code and its numbers stay. The probes are no parameters of the network.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Optional
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from bert_thor.errors import ConfigError
+from bert_thor.network.architecture import ParameterSpec
+from bert_thor.ops.embedding import embedding_grad
+from bert_thor.ops.fisher_covariance import fisher_covariance
+
+
+class Product(nn.Cell):
+    """y = x Wᵀ by the layer's own operator; the backward pass returns (dx, dW, A, G, uses).
+
+    With `sums` A and G are Σ xxᵀ and Σ ddᵀ over the rows instead of their means: those of several uses can then be added up.
+    """
+
+    def __init__(self, operator: Any, edges: Mapping[str, int], sums: bool) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward, self.sums = operator, sums
+        self.covariance_a, self.covariance_g = fisher_covariance(edges["A"]), fisher_covariance(edges["G"])
+        self.input_gradient = ops.MatMul()
+        self.weight_gradient = ops.MatMul(transpose_a=True)
+        self.use, self.row = Tensor(np.float32([1, 0])), Tensor(np.float32([0, 1]))
+
+    def construct(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
+        """Return x Wᵀ."""
+        return self.forward(x_NI, weight_OI)
+
+    def bprop(
+        self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor, out: Tensor, dout: Tensor
+    ) -> Any:
+        """Return one gradient per input; those of the probes are the factors, that of `uses` is (1, N)."""
+        rows = x_NI.shape[0]
+        a, g = self.covariance_a(x_NI), self.covariance_g(dout)
+        if self.sums:
+            a, g = a * rows, g * rows
+        dx, dw = self.input_gradient(dout, weight_OI), self.weight_gradient(dout, x_NI)
+        return dx, dw, a, g, self.use + rows * self.row
+
+
+class CapturedProduct(nn.Cell):
+    """Stands in the place of a dense layer's `matmul`."""
+
+    def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
+        super().__init__(auto_prefix=False)
+        self.product = Product(operator, edges, probes.sums)
+        self.probe_a, self.probe_g, self.uses = probes.a, probes.g, probes.uses
+
+    def construct(self, x_NI: Tensor, weight_OI: Tensor) -> Tensor:
+        """Return x Wᵀ."""
+        return self.product(x_NI, weight_OI, self.probe_a, self.probe_g, self.uses)
+
+
+class CapturedDense(CapturedProduct):
+    """Stands in the place of the `dense` of a `mint.nn.Linear`: x has any number of leading axes, and the bias is added here."""
+
+    def construct(self, x: Tensor, weight_OI: Tensor, bias_O: Optional[Tensor] = None) -> Tensor:
+        """Return x Wᵀ + b."""
+        y_NO = self.product(x.reshape((-1, x.shape[-1])), weight_OI, self.probe_a, self.probe_g, self.uses)
+        if bias_O is not None:
+            y_NO = y_NO + bias_O
+        return y_NO.reshape((*x.shape[:-1], y_NO.shape[-1]))
+
+
+class Lookup(nn.Cell):
+    """rows = table[ids] by the layer's own operator; the backward pass returns (dtable, d ids, counts, G, uses).
+
+    The input of a table is a one-hot row, so its A is diagonal: how often each id occurs. counts [V, 1, 1] are its blocks of edge 1.
+    """
+
+    def __init__(self, operator: Any, rows: int, edges: Mapping[str, int], sums: bool) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward, self.rows, self.sums = operator, rows, sums
+        self.covariance_g = fisher_covariance(edges["G"])
+        self.sum_by_id = ops.UnsortedSegmentSum()
+        self.table_gradient = embedding_grad()
+        self.use, self.row = Tensor(np.float32([1, 0])), Tensor(np.float32([0, 1]))
+
+    def construct(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
+        """Return the rows [N, H]."""
+        return self.forward(table_VH, ids_N)
+
+    def bprop(
+        self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor, out: Tensor, dout: Tensor
+    ) -> Any:
+        """Return one gradient per input; those of the probes are the factors, that of `uses` is (1, N)."""
+        rows = ids_N.shape[0]
+        counts = self.sum_by_id(ops.ones_like(dout[:, :1]), ids_N, self.rows).reshape(self.rows, 1, 1)
+        g = self.covariance_g(dout) * rows if self.sums else self.covariance_g(dout)
+        dtable = self.table_gradient(dout, ids_N, table_VH)
+        return dtable, ops.zeros_like(ids_N), counts, g, self.use + rows * self.row
+
+
+class CapturedLookup(nn.Cell):
+    """Stands in the place of a table's `embedding` or `gather`."""
+
+    def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
+        super().__init__(auto_prefix=False)
+        self.lookup = Lookup(operator, probes.a.shape[0], edges, probes.sums)
+        self.probe_a, self.probe_g, self.uses = probes.a, probes.g, probes.uses
+
+    def construct(self, table_VH: Tensor, ids_N: Tensor, axis: int = 0) -> Tensor:
+        """Return table[ids]; `axis` is what `ops.Gather` takes: 0."""
+        return self.lookup(table_VH, ids_N, self.probe_a, self.probe_g, self.uses)
+
+
+class RowsOf(nn.Cell):
+    """`ops.Gather` along the first axis, called as our own embedding is."""
+
+    def __init__(self, gather: Any) -> None:
+        super().__init__(auto_prefix=False)
+        self.gather = gather
+
+    def construct(self, table_VH: Tensor, ids_N: Tensor) -> Tensor:
+        """Return table[ids]."""
+        return self.gather(table_VH, ids_N, 0)
+
+
+class Probes:
+    """Zero parameters whose gradients are the factors A and G [n, b, b], and the number of uses and rows, of one weight."""
+
+    def __init__(self, name: str, shapes: Mapping[str, tuple[int, int, int]], sums: bool = False) -> None:
+        self.sums = sums
+        self.a, self.g = (_zeros(f"probe_{side.lower()}.{name}", shapes[side]) for side in "AG")
+        self.uses = _zeros(f"uses.{name}", (2,))
+
+
+OPERATORS: Mapping[str, tuple[str, type[nn.Cell]]] = {
+    "matmul": ("weight", CapturedProduct),
+    "dense": ("weight", CapturedDense),
+    "embedding": ("embedding_table", CapturedLookup),
+    "gather": ("embedding_table", CapturedLookup),
+}
+"""By the name of the operator inside a layer: the weight that it is called with, and what stands in its place while captured."""
+
+
+@dataclass
+class Layer:
+    """One weight that can have factors: its cells (several where they share it) and the name of the operator in each."""
+
+    spec: ParameterSpec
+    places: list[tuple[nn.Cell, str]]
+    _owner: object = None
+    _kept: Any = None
+
+    def attach(self, owner: object, edges: Mapping[str, int], probes: Probes) -> None:
+        """Put cells with `probes` in the places of the operators. The newest owner has the layer."""
+        self._kept = [*(self._kept or []), probes]  # MindSpore knows compiled cells by their address: none may be freed
+        for cell, name in self.places:
+            operator = cell.__dict__[name]
+            original = operator.original if isinstance(operator, _CAPTURED) else operator
+            forward = RowsOf(original) if name == "gather" else original
+            captured = OPERATORS[name][1](forward, edges, probes)
+            captured.__dict__.update(original=original, owner=owner)
+            self._kept += [operator, captured]
+            cell.__dict__[name] = captured
+
+    def belongs_to(self, owner: object) -> bool:
+        """Whether `owner` was the last that attached probes."""
+        return all(cell.__dict__[name].__dict__.get("owner") is owner for cell, name in self.places)
+
+
+_CAPTURED = (CapturedProduct, CapturedLookup)
+
+
+def inspect(
+    network: nn.Cell, groups: Mapping[str, int]
+) -> tuple[list[Parameter], list[ParameterSpec], dict[str, Layer]]:
+    """The trainable parameters, what each is, and the layers by the name of their weight.
+
+    Kinds: dense, the weight [O, I] of a cell that multiplies by it; table, an embedding's; norm, scale and shift of a normalisation;
+    bias, any other parameter with one axis; other, all else. `groups` says by a pattern of names how many equal tensors lie side by side
+    along the first axis of a parameter. A matrix that is both a table and a dense layer's weight is a table, without a layer.
+    Raises `ConfigError` for two parameters of one name and for groups that do not divide.
+    """
+    parameters = list(network.trainable_params())
+    _check_names(parameters)
+    kinds, places = _kinds(network)
+    specs = [_spec(parameter, kinds.get(id(parameter)), groups) for parameter in parameters]
+    layers = {
+        spec.name: Layer(spec, places[id(parameter)])
+        for parameter, spec in zip(parameters, specs)
+        if places.get(id(parameter)) and len(kinds[id(parameter)]) == 1
+    }
+    return parameters, specs, layers
+
+
+def _kinds(network: nn.Cell) -> tuple[dict[int, set[str]], dict[int, list[tuple[nn.Cell, str]]]]:
+    """By the identity of a parameter: what the cells that own it make of it, and the operators that are called with it."""
+    kinds: dict[int, set[str]] = {}
+    places: dict[int, list[tuple[nn.Cell, str]]] = {}
+    for _, cell in network.cells_and_names():
+        own = {attribute: value for attribute, value in cell.__dict__.get("_params", {}).items() if value is not None}
+        operator = _operator(cell, own)
+        if operator is not None:
+            weight = own[OPERATORS[operator][0]]
+            places.setdefault(id(weight), []).append((cell, operator))
+        for attribute, parameter in own.items():
+            kinds.setdefault(id(parameter), set()).add(_kind(attribute, parameter, own, operator))
+    return kinds, places
+
+
+def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
+    """The name of the operator by which the cell multiplies by its weight, or looks up rows of its table; None where there is none."""
+    for name, (weight, _) in OPERATORS.items():
+        operator = cell.__dict__.get(name)
+        if operator is None or weight not in own or own[weight].ndim != 2:
+            continue
+        operator = operator.original if isinstance(operator, _CAPTURED) else operator
+        transposed = name != "matmul" or (getattr(operator, "transpose_b", False) and not operator.transpose_a)
+        if transposed and not getattr(cell, "use_one_hot", False):
+            return name
+    return None
+
+
+def _kind(attribute: str, parameter: Parameter, own: Mapping[str, Parameter], operator: Optional[str]) -> str:
+    if attribute == "embedding_table":
+        return "table"
+    if operator is not None and attribute == OPERATORS[operator][0]:
+        return "dense"
+    scale = own.get("gamma", own.get("weight"))
+    if (
+        parameter.ndim == 1
+        and scale is not None
+        and scale.ndim == 1
+        and attribute in ("gamma", "beta", "weight", "bias")
+    ):
+        return "norm"
+    return "bias" if parameter.ndim == 1 else "other"
+
+
+def _spec(parameter: Parameter, kinds: Optional[set[str]], groups: Mapping[str, int]) -> ParameterSpec:
+    kind = "table" if kinds and "table" in kinds else next(iter(sorted(kinds or {"other"})))
+    count = next((number for pattern, number in groups.items() if fnmatchcase(parameter.name, pattern)), 1)
+    if count < 1 or parameter.shape[0] % count:
+        raise ConfigError(
+            f"groups says that {parameter.name} of shape {tuple(parameter.shape)} is {count} tensors side by side: "
+            f"its first axis must be a multiple of that"
+        )
+    return ParameterSpec(parameter.name, tuple(parameter.shape), kind, count)
+
+
+def _check_names(parameters: Sequence[Parameter]) -> None:
+    name, count = next(iter(Counter(parameter.name for parameter in parameters).most_common(1)), ("", 0))
+    if count > 1:
+        raise ConfigError(
+            f"{count} parameters of the network are called {name}: give each a name of its own (parameter.name = ...), "
+            "because the optimizer's state is stored by name"
+        )
+
+
+def _zeros(name: str, shape: tuple[int, ...]) -> Parameter:
+    return Parameter(np.zeros(shape, np.float32), name)

@@ -1,0 +1,61 @@
+"""LAMB (You et al., 2020, arXiv 1904.00962)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindspore import Tensor, ops
+
+from bert_thor.network.architecture import ParameterSpec
+from bert_thor.ops.adam import adam
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.methods.method import Method, register
+from bert_thor.optimizer.rule import TINY, Numbers, Registration, Rule, Shapes, constants
+
+
+class LambRule(Rule):
+    """u = m̂/(√v̂ + ε) + decay·w; w ← w − rate·(‖w‖/‖u‖)·u.
+
+    The ratio is 1 where a norm is 0, and for norms and biases, which have no decay either.
+    """
+
+    label = "lamb"
+    kernels = "adam, l2_norm"
+
+    @classmethod
+    def state_shapes(cls, spec: ParameterSpec, config: OptimizerConfig) -> Shapes:
+        """Both moments."""
+        return {"first_moment": spec.shape, "second_moment": spec.shape}
+
+    def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
+        super().__init__(entry, config)
+        self.epsilon = constants(config.epsilon)
+        self.adam = adam(config.beta1, config.beta2)
+        self.adapted = entry.decayed
+        self.decay = constants(0.0)  # it is a part of u
+
+    def construct(self, gradient: Tensor, numbers: Numbers) -> Any:
+        """Update from the gradient."""
+        epsilon = self.epsilon * numbers["root2"]  # beside √v instead of √v̂
+        moments = (self.first_moment, self.second_moment)
+        direction = self.adam(*moments, gradient, numbers["scale"], numbers["correction"], epsilon)
+        if not self.adapted:
+            return self.apply(direction, self.unscaled, numbers)
+        direction = direction + self.weight_decay * self.weight
+        return self.apply(direction, self.trust_ratio(direction), numbers)
+
+    def trust_ratio(self, direction: Tensor) -> Tensor:
+        """‖w‖/‖u‖ of each group, 1 where either is 0."""
+        ours, theirs = self.norms(self.weight), self.norms(direction)
+        ratio = ours / ops.maximum(theirs, TINY)
+        return ops.select(ops.logical_and(ours > 0.0, theirs > 0.0), ratio, ops.ones_like(ratio))
+
+
+register(
+    Method(
+        summary="Adam with a trust ratio for every layer",
+        defaults=OptimizerConfig(name="lamb", learning_rate=1.4e-2, first_order_learning_rate=1.4e-2, epsilon=1e-6),
+        rules={"dense": LambRule},
+        rest=LambRule,
+    )
+)
