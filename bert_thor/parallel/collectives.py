@@ -18,22 +18,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import has_all_gather
+from bert_thor.parallel.buckets import buckets
 from bert_thor.parallel.world import World
-
-BUCKET_ELEMENTS = 8 << 20
-"""Elements after which a bucket is closed: 32 MiB of float32, which hides the latency and can still overlap with the backward pass."""
-
-
-def buckets(sizes: Sequence[int], limit: int = BUCKET_ELEMENTS) -> list[tuple[int, int]]:
-    """Ranges [start, end) of consecutive tensors that travel together: each holds at most `limit` elements, or is one larger tensor."""
-    ranges: list[tuple[int, int]] = []
-    start = elements = 0
-    for index, size in enumerate(sizes):
-        if index > start and elements + size > limit:
-            ranges.append((start, index))
-            start, elements = index, 0
-        elements += size
-    return [*ranges, (start, len(sizes))] if sizes else []
 
 
 class SumOverRanks(nn.Cell):

@@ -1,4 +1,4 @@
-"""The processes that train together: who they are, that they agree, and that none of them is left waiting for a dead one.
+"""The processes that train together: how many there are, which one this is, and how they find each other.
 
 One process per device, started by msrun (`MS_ROLE`, `MS_WORKER_NUM`, ...) or with a rank table (`RANK_TABLE_FILE`, `RANK_SIZE`, `RANK_ID`,
 `DEVICE_ID`).
@@ -6,29 +6,18 @@ One process per device, started by msrun (`MS_ROLE`, `MS_WORKER_NUM`, ...) or wi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
-
-import numpy as np
-from mindspore import Parameter
 
 from bert_thor.compat import answer_last
-from bert_thor.errors import ConfigError, TrainingError
+from bert_thor.errors import ConfigError
 
 CONNECT_SECONDS = 600
 """Time for all processes to find each other; MindSpore's environment variable MS_TOPO_TIMEOUT gives another."""
-WATCH_SECONDS = 1.0
-"""Time between two looks at the other ranks."""
-FINISHED = b"finished\n"
 
 
 @dataclass(frozen=True)
@@ -101,113 +90,3 @@ if not select.select([0], [], [], float(sys.argv[1]))[0]:  # the pipe closes whe
     print(sys.argv[3], file=sys.stderr, flush=True)
     os.kill(int(sys.argv[2]), 9)
 """
-
-
-def checksum(parameters: Sequence[Parameter]) -> int:
-    """CRC-32 over the bytes of all parameters in their order."""
-    value = 0
-    for parameter in parameters:
-        value = zlib.crc32(np.ascontiguousarray(parameter.asnumpy()).data, value)
-    return value
-
-
-class Agreement:
-    """Compares the parameters of all ranks; also a barrier."""
-
-    def __init__(self, world: World) -> None:
-        from bert_thor.parallel.collectives import GatherNumbers
-
-        self.world = world
-        self.numbers = GatherNumbers(world) if world.ranks > 1 else None
-
-    def wait(self) -> None:
-        """Return when all ranks have come here."""
-        if self.numbers is not None:
-            self.numbers.gather(np.zeros(2))
-
-    def check(self, parameters: Sequence[Parameter], step: int) -> None:
-        """Raise `TrainingError` on every rank, naming those that differ from rank 0, unless all have the same bits."""
-        if self.numbers is None:
-            return
-        value = checksum(parameters)
-        halves = self.numbers.gather(np.array([value >> 16, value & 0xFFFF]))  # exact in float32
-        different = [str(rank) for rank in range(self.world.ranks) if (halves[rank] != halves[0]).any()]
-        if different:
-            raise TrainingError(
-                f"after step {step} the weights of rank {', '.join(different)} differ from those of rank 0: look for a faulty device "
-                "or unequal installations, and continue with --resume from the last checkpoint"
-            )
-
-
-class RankWatch:
-    """Ends this process within seconds when another rank has died, instead of waiting in a collective for ever.
-
-    Each rank holds an exclusive lock on a file of its own in a folder that all see. The operating system releases the lock the moment the
-    process ends, however it ends, even where its interpreter is busy compiling; a rank that ends in order writes so into its file first.
-    A thread of every rank tries the others' locks.
-    """
-
-    def __init__(self, folder: Path, world: World) -> None:
-        self.folder, self.world = folder, world
-        self._files = [folder / f"rank-{rank:05d}.lock" for rank in range(world.ranks)]
-        self._stop = Event()
-        self._own: int | None = None
-
-    def start(self, wait_for_all: Callable[[], None]) -> None:
-        """Take this rank's lock, `wait_for_all`, and watch the others from then on."""
-        if self.world.ranks == 1:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._own = os.open(self._files[self.world.rank], os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"{self._files[self.world.rank]} is locked: other processes are training in {self.folder.parent}, "
-                "wait for them or choose another folder"
-            ) from None
-        os.truncate(self._own, 0)
-        with limited_wait():
-            wait_for_all()
-        Thread(target=self._watch, name="rank-watch", daemon=True).start()
-
-    def finish(self) -> None:
-        """This rank ends in order, as all ranks do at this step: the others need not worry."""
-        self._stop.set()
-        if self._own is not None:
-            os.pwrite(self._own, FINISHED, 0)
-
-    def __enter__(self) -> RankWatch:
-        """Within, an exception means that this rank has failed."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave in order, unless by an exception."""
-        if kind is None:
-            self.finish()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(WATCH_SECONDS):
-            dead = [rank for rank in range(self.world.ranks) if rank != self.world.rank and self._died(rank)]
-            if dead and not self._stop.is_set():
-                names = ", ".join(str(rank) for rank in dead)
-                print(
-                    f"error: rank {names} of {self.world.ranks} has died, so rank {self.world.rank} stops too: "
-                    "the log of the dead rank says why; continue with --resume",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                os._exit(1)  # the main thread sits in a collective that never returns
-
-    def _died(self, rank: int) -> bool:
-        """Whether the process that holds the lock has ended without a word."""
-        descriptor = os.open(self._files[rank], os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return os.pread(descriptor, len(FINISHED), 0) != FINISHED
-        except OSError:
-            return False  # locked: alive
-        finally:
-            os.close(descriptor)

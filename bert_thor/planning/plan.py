@@ -9,11 +9,9 @@ from typing import Any, Optional
 from bert_thor.errors import ConfigError
 from bert_thor.files import write_json
 from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.parallel.buckets import BUCKET_ELEMENTS
 from bert_thor.planning import machine, work
 from bert_thor.recipes import PretrainConfig, recipe
-
-BUCKET_ELEMENTS = 8 << 20
-"""As in `bert_thor/parallel/collectives.py`."""
 
 
 @dataclass(frozen=True)

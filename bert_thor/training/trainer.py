@@ -27,7 +27,9 @@ from bert_thor.network.model import BertForPreTraining, dropout_seed
 from bert_thor.optimizer.block_choice import choose_block
 from bert_thor.optimizer.registration import describe
 from bert_thor.optimizer.step import Optimizer, StepResult
-from bert_thor.parallel.world import Agreement, RankWatch, World, join_world, launched_ranks
+from bert_thor.parallel.agreement import Agreement
+from bert_thor.parallel.watch import RankWatch
+from bert_thor.parallel.world import World, join_world, launched_ranks
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from bert_thor.training.compile_cache import cache_key, cached_graphs

@@ -15,9 +15,6 @@ import numpy as np
 import pytest
 from ranks import PRETRAIN, Ranks
 
-from bert_thor.errors import ConfigError
-from bert_thor.parallel.collectives import buckets
-from bert_thor.parallel.world import FINISHED, RankWatch, World, launched_ranks
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 SIZES = (
@@ -170,19 +167,6 @@ def test_weights_that_differ_stop_all(prepared: Path, tmp_path: Path) -> None:
     assert len(losses(tmp_path / "run")) == 6
 
 
-@pytest.mark.long
-def test_the_limit_to_connect_ends_no_training(tmp_path: Path) -> None:
-    limit = 60
-    program = (
-        "import sys, time; from bert_thor.compat import use_graph_mode; from bert_thor.parallel.world import join_world\n"
-        "from bert_thor.cli import end_process\n"
-        f"use_graph_mode('CPU'); join_world(); time.sleep({limit}); end_process(0)"
-    )
-    with Ranks(1, tmp_path, [sys.executable, "-c", program], connect_seconds=limit) as group:
-        assert group.wait(LIMIT) == [0], group.log(0)
-        assert group.scheduler.wait(LIMIT) == 0, (tmp_path / "scheduler.log").read_text()
-
-
 def test_a_worker_that_fails_is_not_waited_for(tmp_path: Path) -> None:
     program = "import os, sys, time; sys.exit(3) if os.environ.get('MS_NODE_ID') == '1' else time.sleep(1000)"
     with Ranks(2, tmp_path, [sys.executable, "-c", program]) as group:
@@ -202,58 +186,3 @@ def test_under_msrun(prepared: Path, alone: Path, tmp_path: Path) -> None:
         [*launcher, *arguments], check=True, capture_output=True, cwd=tmp_path, env=environment, timeout=LIMIT
     )
     assert_follows(tmp_path / "run", alone)
-
-
-def test_buckets_hold_consecutive_tensors_up_to_the_limit() -> None:
-    assert buckets([3, 3, 3, 9, 1, 1], limit=6) == [(0, 2), (2, 3), (3, 4), (4, 6)]
-    assert buckets([7], limit=6) == [(0, 1)] and buckets([]) == []
-
-
-def test_a_process_that_finds_no_others_says_so(tmp_path: Path) -> None:
-    program = (
-        "from bert_thor.compat import use_graph_mode as use; "
-        "from bert_thor.parallel.world import join_world; use('CPU'); join_world()"
-    )
-    cluster = {
-        "MS_ROLE": "MS_WORKER",
-        "MS_WORKER_NUM": "2",
-        "MS_SCHED_HOST": "127.0.0.1",
-        "MS_SCHED_PORT": "1",
-        "MS_NODE_ID": "0",
-    }
-    environment = {**os.environ, **cluster, "MS_TOPO_TIMEOUT": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-    )
-    assert done.returncode == -signal.SIGKILL
-    assert "error: the 2 processes have not found each other within 1 s" in done.stderr
-
-
-def test_how_many_processes_were_launched() -> None:
-    assert launched_ranks({}) == 1
-    assert launched_ranks({"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "4"}) == 4
-    assert launched_ranks({"RANK_SIZE": "8"}) == 1, "without a rank table the variable means nothing"
-    assert launched_ranks({"RANK_SIZE": "8", "RANK_TABLE_FILE": "table.json"}) == 8
-    with pytest.raises(ConfigError, match="MS_WORKER_NUM is 'two'"):
-        launched_ranks({"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "two"})
-
-
-def test_a_rank_is_dead_when_its_lock_is_free_and_it_said_nothing(tmp_path: Path) -> None:
-    ours, theirs = (RankWatch(tmp_path, World(rank, 3)) for rank in (0, 1))
-    for watch in (ours, theirs):
-        watch.start(lambda: None)
-    (tmp_path / "rank-00002.lock").touch()
-    assert not ours._died(1), "it holds its lock"
-    assert ours._died(2), "it holds none"
-    (tmp_path / "rank-00002.lock").write_bytes(FINISHED)
-    assert not ours._died(2), "it ended in order"
-    with pytest.raises(ConfigError, match="other processes are training"):
-        RankWatch(tmp_path, World(1, 3)).start(lambda: None)
-    ours.finish()
-    theirs.finish()
