@@ -9,7 +9,7 @@ from typing import Optional
 from bert_thor.errors import ConfigError
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.optimizer.presets import preset
+from bert_thor.optimizer.methods import method, preset
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class PretrainConfig:
         if self.device_target not in ("CPU", "Ascend"):
             raise ConfigError(f"device_target {self.device_target!r} is not supported: use CPU or Ascend")
         self.model.check()
+        method(self.optimizer.name)
         self.optimizer.check()
 
 

@@ -196,7 +196,7 @@ def inspect(
     parameters = list(network.trainable_params())
     _check_names(parameters)
     kinds, places = _kinds(network)
-    specs = [_spec(parameter, kinds.get(id(parameter)), groups) for parameter in parameters]
+    specs = [_spec(parameter, kinds.get(id(parameter), set()), groups) for parameter in parameters]
     layers = {
         spec.name: Layer(spec, places[id(parameter)])
         for parameter, spec in zip(parameters, specs)
@@ -216,7 +216,9 @@ def _kinds(network: nn.Cell) -> tuple[dict[int, set[str]], dict[int, list[tuple[
             weight = own[OPERATORS[operator][0]]
             places.setdefault(id(weight), []).append((cell, operator))
         for attribute, parameter in own.items():
-            kinds.setdefault(id(parameter), set()).add(_kind(attribute, parameter, own, operator))
+            kind = _kind(attribute, parameter, own, operator)
+            if kind is not None:
+                kinds.setdefault(id(parameter), set()).add(kind)
     return kinds, places
 
 
@@ -233,24 +235,19 @@ def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
     return None
 
 
-def _kind(attribute: str, parameter: Parameter, own: Mapping[str, Parameter], operator: Optional[str]) -> str:
+def _kind(attribute: str, parameter: Parameter, own: Mapping[str, Parameter], operator: Optional[str]) -> Optional[str]:
+    """What a cell makes of one of its parameters; None where its code would have to be read to know."""
     if attribute == "embedding_table":
         return "table"
     if operator is not None and attribute == OPERATORS[operator][0]:
         return "dense"
     scale = own.get("gamma", own.get("weight"))
-    if (
-        parameter.ndim == 1
-        and scale is not None
-        and scale.ndim == 1
-        and attribute in ("gamma", "beta", "weight", "bias")
-    ):
-        return "norm"
-    return "bias" if parameter.ndim == 1 else "other"
+    of_norm = scale is not None and scale.ndim == 1 and attribute in ("gamma", "beta", "weight", "bias")
+    return "norm" if of_norm and parameter.ndim == 1 else None
 
 
-def _spec(parameter: Parameter, kinds: Optional[set[str]], groups: Mapping[str, int]) -> ParameterSpec:
-    kind = "table" if kinds and "table" in kinds else next(iter(sorted(kinds or {"other"})))
+def _spec(parameter: Parameter, kinds: set[str], groups: Mapping[str, int]) -> ParameterSpec:
+    kind = min(kinds) if len(kinds) == 1 else "bias" if parameter.ndim == 1 else "table" if kinds else "other"
     count = next((number for pattern, number in groups.items() if fnmatchcase(parameter.name, pattern)), 1)
     if count < 1 or parameter.shape[0] % count:
         raise ConfigError(

@@ -64,6 +64,11 @@ class Rule(nn.Cell):
         """The float32 tensors that the rule keeps for a parameter, by kind."""
         return {}
 
+    @classmethod
+    def flop(cls, spec: ParameterSpec) -> int:
+        """Multiplications and additions of the matrix products that an update makes, preconditioning aside."""
+        return 0
+
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(auto_prefix=False)
         self.weight = entry.parameter

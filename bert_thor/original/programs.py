@@ -56,7 +56,7 @@ class OriginalTrainer(Trainer):
         super().save()
         step, config = self.progress.step, self.config
         path = self.exports / self.names.checkpoint(step)
-        export_ckpt(path, weights(self.model), config.model, int(config.optimizer.block), step, self.progress.samples)
+        export_ckpt(path, weights(self.model), config.model, step, self.progress.samples)
         exported = sorted(self.exports.glob("checkpoint_bert-*_*.ckpt"), key=lambda file: file.stat().st_mtime_ns)
         for old in exported[: -config.keep_checkpoints]:
             old.unlink()
@@ -108,7 +108,7 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     rows = evaluation_rows(data, "mlperf-v0.7", first.model)
     unigram_token = most_frequent_label(open_rows(data, "train", first.model))
     use_graph_mode(device_target)
-    evaluator = Evaluator(BertForPreTraining(first.model, first.block), rows, unigram_token, EVALUATION_BATCH)
+    evaluator = Evaluator(BertForPreTraining(first.model), rows, unigram_token, EVALUATION_BATCH)
     lines = []
     for export in exports:
         assign(weights(evaluator.model), export.weights, f"the checkpoint of step {export.step}")

@@ -21,7 +21,7 @@ class PlanConfig:
     recipe: str = "bert-large"
     """The recipe whose network and optimizer are planned."""
     optimizer: Optional[str] = None
-    """Another optimizer than the recipe's: thor, adamw, lamb or sgd."""
+    """Another optimizer than the recipe's."""
     devices: int = 8
     """Devices that train together."""
     batch_size: Optional[int] = None
@@ -82,12 +82,13 @@ def make_plan(config: PlanConfig) -> Plan:
     layers = work.preconditioned_layers(model, optimizer, batch)
     flop = {
         "forward and backward": work.step_flop(model, batch),
+        "products of the update": work.update_flop(model, optimizer),
         "precondition": sum(layer.precondition_flop for layer in layers),
         "fisher_covariance (refresh)": sum(layer.a.covariance_flop + layer.g.covariance_flop for layer in layers),
         "cholesky_inverse (refresh, all devices)": sum(layer.a.inverse_flop + layer.g.inverse_flop for layer in layers),
     }
     parameters = work.parameter_count(model)
-    traffic = _traffic(parameters, memory["factors"], config.devices)
+    traffic = _traffic(parameters, memory["captured factors"], config.devices)
     parts = _parts(replace(chosen, batch_size=batch.sequences), config, batch, layers, memory, flop, traffic)
     return Plan(chosen, batch, config.devices, parameters, memory, layers, flop, traffic, parts)
 
@@ -152,6 +153,13 @@ def _parts(
             "exchange of gradients", exchange[names[0]], machine.EXCHANGE_RATE.kind, False, "bytes at the exchange rate"
         ),
         Part("precondition", seconds["precondition"], precondition.kind, False, precondition.source),
+        Part(
+            "products of the update",
+            flop["products of the update"] / machine.MATRIX_RATE.value,
+            machine.MATRIX_RATE.kind,
+            False,
+            "FLOP at the framework's matrix rate",
+        ),
         Part("update of the weights", update, machine.UPDATE_PASSES.kind, False, "bytes at HBM's bandwidth"),
         Part("fisher_covariance", seconds["fisher_covariance"], covariance.kind, True, covariance.source),
         Part("exchange of factors", exchange[names[1]], machine.EXCHANGE_RATE.kind, True, "bytes at the exchange rate"),
@@ -160,7 +168,7 @@ def _parts(
             "gathering the inverses", exchange[names[2]], machine.EXCHANGE_RATE.kind, True, "bytes at the exchange rate"
         ),
     ]
-    return parts if layers else [part for part in parts if not part.per_refresh and part.name != "precondition"]
+    return [part for part in parts if part.seconds > 0.0]
 
 
 def _tiles(layer: work.PreconditionedLayer) -> float:

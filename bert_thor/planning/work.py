@@ -5,19 +5,24 @@ Letters: N rows (tokens) of a device's batch, O outputs and I inputs of a dense 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import prod
 
-from bert_thor.errors import ConfigError
-from bert_thor.network.architecture import architecture
+from bert_thor.network.architecture import ParameterSpec, architecture
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.curvature.blocks import factor_shapes, factor_sides
+from bert_thor.optimizer.methods import method
 
 FLOAT = 4
 """Bytes of a float32."""
-MOMENTS = {"thor": 2, "adamw": 2, "lamb": 2, "sgd": 1}
-"""Tensors of optimizer state per first-order parameter, by optimizer."""
+STATE_KINDS = {
+    "momentum": "moments", "first": "moments", "second": "moments",
+    "factor": "factors", "inverse": "inverses", "basis": "bases",
+    "kept": "counts and traces", "trace": "counts and traces",
+}  # fmt: skip
+"""What the plan calls the tensors that methods keep, by the first word of their kind."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class PreconditionedLayer:
-    """One dense layer that THOR preconditions."""
+    """One dense layer or table that THOR preconditions."""
 
     name: str
     outputs: int
@@ -86,19 +91,36 @@ class PreconditionedLayer:
 
 
 def preconditioned_layers(model: BertConfig, optimizer: OptimizerConfig, batch: Batch) -> list[PreconditionedLayer]:
-    """The dense layers with curvature, as the registration of the real network finds them."""
-    if optimizer.name != "thor":
-        return []
-    block = int(optimizer.block)
-    layers = []
-    for spec in architecture(model):
-        if spec.kind != "dense" or any(fnmatchcase(spec.name, pattern) for pattern in optimizer.first_order):
-            continue
-        outputs, inputs = spec.shape
-        rows = batch.rows(spec.rows)
-        a, g = _blocks(inputs, block, 1, rows), _blocks(outputs, block, spec.groups, rows)
-        layers.append(PreconditionedLayer(spec.name, outputs, inputs, a, g))
-    return layers
+    """The dense layers and tables with Kronecker factors, as the registration of the real network finds them."""
+    chosen = method(optimizer.name)
+    return [
+        _preconditioned(spec, int(optimizer.block), batch)
+        for spec in architecture(model)
+        if "factor_a" in chosen.state_shapes(spec, optimizer)
+    ]
+
+
+def _preconditioned(spec: ParameterSpec, block: int, batch: Batch) -> PreconditionedLayer:
+    """A table's A is counted, not multiplied; the G of a classifier is the identity: it has no blocks."""
+    features = spec.shape if spec.kind == "table" else spec.shape[::-1]
+    rows = batch.rows(spec.rows)
+    shapes, sides = factor_shapes(spec, block), factor_sides(spec)
+    blocks = {
+        side: Blocks(
+            shapes[side][0] if side in sides else 0,
+            shapes[side][1] if side in sides else 0,
+            size,
+            0 if spec.kind == "table" and side == "A" else rows,
+        )
+        for side, size in zip("AG", features)
+    }
+    return PreconditionedLayer(spec.name, spec.shape[0], spec.shape[1], blocks["A"], blocks["G"])
+
+
+def update_flop(model: BertConfig, optimizer: OptimizerConfig) -> int:
+    """Multiplications and additions of the matrix products in the method's own rules, without preconditioning."""
+    chosen = method(optimizer.name)
+    return sum(chosen.rule_of(spec, optimizer)[0].flop(spec) for spec in architecture(model))
 
 
 def parameter_count(model: BertConfig) -> int:
@@ -132,30 +154,18 @@ def memory(
     model: BertConfig, optimizer: OptimizerConfig, batch: Batch, devices: int, fused_attention: bool, bucket: int
 ) -> dict[str, int]:
     """Bytes on one device by kind, all in float32. `bucket`: elements of one bucket of the exchange between devices."""
-    count = parameter_count(model)
+    count, chosen = parameter_count(model), method(optimizer.name)
+    states: Counter[str] = Counter()
+    for spec in architecture(model):
+        for kind, shape in chosen.state_shapes(spec, optimizer).items():
+            states[STATE_KINDS[kind.split("_")[0]]] += prod(shape)
     layers = preconditioned_layers(model, optimizer, batch)
-    covered = sum(layer.outputs * layer.inputs for layer in layers)
-    blocks = sum(layer.a.elements + layer.g.elements for layer in layers)
-    if optimizer.name not in MOMENTS:
-        raise ConfigError(f"there is no plan for optimizer {optimizer.name!r}: use one of {', '.join(MOMENTS)}")
     elements = {
         "weights": count,
         "gradients": count,
-        "moments": covered + MOMENTS[optimizer.name] * (count - covered),
-        "factors": blocks,
-        "inverses": blocks,
-        "captured factors": blocks,
+        **{kind: states[kind] for kind in dict.fromkeys(STATE_KINDS.values())},
+        "captured factors": sum(layer.a.elements + layer.g.elements for layer in layers),
         "activations": activation_elements(model, batch, fused_attention),
         "exchange buckets": 2 * bucket if devices > 1 else 0,
     }
     return {kind: FLOAT * value for kind, value in elements.items()}
-
-
-def _blocks(features: int, edge: int, groups: int, rows: int) -> Blocks:
-    """As `layers.block_edge` cuts them: no block reaches across two groups, edge 0 keeps a group whole."""
-    part = features // groups
-    if edge == 0 or edge >= part:
-        edge = part
-    elif groups > 1:
-        edge = max(divisor for divisor in range(1, edge + 1) if part % divisor == 0)
-    return Blocks(-(-features // edge), edge, features, rows)

@@ -60,7 +60,8 @@ class Predictions(nn.Cell):
         self, ids: Tensor, mask: Tensor, segments: Tensor, positions: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return token predictions [B·P], nll [B·P], sentence predictions [B]."""
-        tokens, sentence = self.model.logits(ids, mask, segments, positions, self.seed)
+        scores, bias, sentence = self.model(ids, mask, segments, positions, self.seed)
+        tokens = scores + bias
         return ops.argmax(tokens, -1), negative_log_likelihood(tokens, labels.reshape(-1)), ops.argmax(sentence, -1)
 
 
@@ -136,7 +137,7 @@ def evaluation_rows(data: Path, rows: str, model: BertConfig, schema: Optional[P
 def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     """Evaluate, print the original's line for each checkpoint, and write evaluation.json into the run folder."""
     folder = RunFolder(config.run)
-    sizes, block = folder.read_model()
+    sizes = folder.read_model()
     available = folder.steps()
     chosen = available if config.step is None else [config.step]
     if not available:
@@ -148,7 +149,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     rows = evaluation_rows(config.data, config.rows, sizes)
     unigram_token = most_frequent_label(open_rows(config.data, "train", sizes))
     use_graph_mode(config.device_target)
-    evaluator = Evaluator(BertForPreTraining(sizes, block), rows, unigram_token, config.batch_size)
+    evaluator = Evaluator(BertForPreTraining(sizes), rows, unigram_token, config.batch_size)
     reports = []
     for step in chosen:
         path = checkpoint_path(folder.checkpoints, step)

@@ -26,17 +26,13 @@ class Exported(NamedTuple):
     step: int
     samples: int
     model: BertConfig
-    block: int
-    """Edge of the factors' blocks that the network was built with."""
     weights: dict[str, np.ndarray]
 
 
-def export_ckpt(
-    path: Path, parameters: Sequence[Parameter], model: BertConfig, block: int, step: int, samples: int
-) -> None:
+def export_ckpt(path: Path, parameters: Sequence[Parameter], model: BertConfig, step: int, samples: int) -> None:
     """Write the file `path`, which must end in .ckpt: whole or not at all."""
     temporary = path.with_name(f".writing-{path.name}")
-    facts = {"step": step, "samples": samples, "block": block}
+    facts = {"step": step, "samples": samples}
     facts.update({f"model.{name}": value for name, value in asdict(model).items()})
     temporary.unlink(missing_ok=True)
     try:
@@ -52,7 +48,8 @@ def import_ckpt(path: Path) -> Exported:
         raise CheckpointError(f"{path} does not exist: give the path of a .ckpt file")
     stored = read_ckpt(path)
     try:
-        step, samples, block = (int(stored.pop(name).item()) for name in ("step", "samples", "block"))
+        step, samples = (int(stored.pop(name).item()) for name in ("step", "samples"))
+        stored.pop("block", None)  # of older files, whose network knew the optimizer's blocks
         facts = {field.name: str(stored.pop(f"model.{field.name}").reshape(-1)[0]) for field in fields(BertConfig)}
         kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(BertConfig)}
         model = BertConfig(**{name: kind(facts[name]) for name, kind in kinds.items()})
@@ -61,4 +58,4 @@ def import_ckpt(path: Path) -> Exported:
         raise CheckpointError(
             f"{path} does not say which network it belongs to ({error}): it was written by another program"
         ) from None
-    return Exported(step, samples, model, block, stored)
+    return Exported(step, samples, model, stored)

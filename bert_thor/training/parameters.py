@@ -8,13 +8,12 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from bert_thor.errors import CheckpointError
-from bert_thor.optimizer.registration import is_probe
 from bert_thor.training.checkpoint import match_parameters
 
 
 def weights(model: nn.Cell) -> list[Parameter]:
-    """The parameters that a checkpoint's model file holds: all but the probes."""
-    return [parameter for parameter in model.get_parameters() if not is_probe(parameter)]
+    """The parameters that a checkpoint's model file holds."""
+    return list(model.get_parameters())
 
 
 def assign(parameters: list[Parameter], stored: dict[str, np.ndarray], path: object) -> None:

@@ -104,21 +104,19 @@ class RunFolder:
             raise ConfigError(f"{self.path} holds no run (config.json is missing): give the folder passed as --run")
         return read_json_object(self.config, ConfigError)
 
-    def read_model(self) -> tuple[BertConfig, int]:
-        """The network's sizes and the edge of the factors' blocks; `ConfigError` naming the entry that is not usable."""
+    def read_model(self) -> BertConfig:
+        """The network's sizes; `ConfigError` naming the entry that is not usable."""
         stored = self.read_config()
         known: dict[str, Any] = {f"model.{field.name}": type(field.default) for field in fields(BertConfig)}
-        known["optimizer.block"] = int
         values: dict[str, Any] = {}
         for name, kind in known.items():
             value = stored.get(name)
             if isinstance(value, bool) or not isinstance(value, (int, kind)):
                 raise ConfigError(f"{self.config} has {name} = {value!r}: {kind.__name__} was expected")
             values[name] = value
-        block = values.pop("optimizer.block")
         sizes = BertConfig(**{name[len("model.") :]: value for name, value in values.items()})
         sizes.check()
-        return sizes, block
+        return sizes
 
     def add_evaluation(self, report: dict[str, Any]) -> None:
         """Add the report of an evaluation during training."""

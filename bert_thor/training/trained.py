@@ -37,7 +37,7 @@ def read_trained(folder: Path) -> Trained:
     Errors: `ConfigError` without a run's config.json, `CheckpointError` without a checkpoint or with a damaged one.
     """
     run = RunFolder(folder if (folder / "checkpoints").is_dir() else folder.parent.parent)
-    config, _ = run.read_model()
+    config = run.read_model()
     path = folder
     if folder == run.path:
         if not run.steps():

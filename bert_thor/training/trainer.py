@@ -23,10 +23,8 @@ from bert_thor.compat import use_graph_mode, version
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, Interrupted, TrainingError
-from bert_thor.network.model import BertForPreTraining, dropout_seed
-from bert_thor.optimizer.block_choice import choose_block
-from bert_thor.optimizer.registration import describe
-from bert_thor.optimizer.step import Optimizer, StepResult
+from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+from bert_thor.optimizer import StepResult, Thor
 from bert_thor.parallel.agreement import Agreement
 from bert_thor.parallel.watch import RankWatch
 from bert_thor.parallel.world import World, join_world, launched_ranks
@@ -34,6 +32,8 @@ from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from bert_thor.training.compile_cache import cache_key, cached_graphs
 from bert_thor.training.evaluation import Evaluator
+from bert_thor.training.inputs import groups_of, inputs_and_labels
+from bert_thor.training.measured_block import with_measured_block
 from bert_thor.training.mindspore_checkpoint import import_ckpt
 from bert_thor.training.parameters import arrays, assign, read_count, weights
 from bert_thor.training.rows import open_rows
@@ -63,7 +63,7 @@ class Trainer:
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
-            config = choose_block(config, self.folder, self.rows)
+            config = with_measured_block(config, self.folder, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
@@ -74,8 +74,17 @@ class Trainer:
         self.watch.start(self.agreement.wait)
         if self.world.writes:
             self.folder.open(config)
-        self.model = BertForPreTraining(config.model, int(config.optimizer.block), config.seed, self.world.ranks)
-        self.optimizer = Optimizer(self.model, config.optimizer, self.world, failures=config.run)
+        self.model = BertForPreTraining(config.model, config.seed)
+        self.thor = Thor(
+            self.model,
+            PretrainingLoss(self.world.ranks),
+            config.steps,
+            config=config.optimizer,
+            groups=groups_of(config.model),
+            strict=True,
+            world=self.world,
+            failures=config.run,
+        )
         self.progress = Progress()
         self._evaluator: Evaluator | None = None
         self._stop_signal: int | None = None
@@ -89,7 +98,7 @@ class Trainer:
                 self.agreement.check(weights(self.model), self.progress.step)
                 if self.world.writes:
                     self.folder.truncate(self.progress.step)
-                    print(describe(self.optimizer.table, self.config.device_target), flush=True)
+                    print(self.thor.describe(self.config.device_target), flush=True)
                 with closing(self._batches(self.progress.samples, self.world, self.config.prefetch)) as batches:
                     self._loop(batches)
         finally:
@@ -136,7 +145,7 @@ class Trainer:
         with cached_graphs(self.config.compile_cache, key) as found:
             source = "loading" if found else "compiling"
             print(f"{source} the graphs of the training step, kept in {self.config.compile_cache / key}", flush=True)
-            self.optimizer.compile(self._inputs(batch))
+            self.thor.compile_steps(*self._inputs(batch))
         print(f"all graphs are ready after {perf_counter() - started:.1f} s", flush=True)
 
     def logs_at(self, step: int) -> bool:
@@ -186,8 +195,8 @@ class Trainer:
     def _one_step(self, batch: Batch) -> StepResult:
         progress = self.progress
         if self._stop_signal is not None:
-            self.optimizer.exchange.request_stop()
-        result = self.optimizer.step(self._inputs(batch), progress.step, self.config.steps)
+            self.thor.exchange.request_stop()
+        result = self.thor.step(*self._inputs(batch))
         progress.step += 1
         progress.samples += self.config.batch_size
         progress.failed_blocks += result.failed_blocks
@@ -195,16 +204,13 @@ class Trainer:
         progress.skipped_in_a_row = 0 if result.applied else progress.skipped_in_a_row + 1
         return result
 
-    def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        """What the graphs of the next step take."""
-        return (
-            *(Tensor(array) for array in batch),
-            dropout_seed(self.config.seed, self.progress.step, self.world.rank),
-        )
+    def _inputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """What the next step takes: inputs and labels."""
+        return inputs_and_labels(batch, self.config.seed, self.progress.step, self.world.rank)
 
     def _metrics(self, result: StepResult) -> dict[str, Any]:
         progress = self.progress
-        values = asdict(result)
+        values = metrics_of(result)
         values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
         if self.config.skip_damaged:
             values["damaged_rows"] = self.rows.skipped
@@ -223,7 +229,7 @@ class Trainer:
             "bert_thor": __version__,
             "mindspore": list(version()),
         }
-        checkpoint = Checkpoint(self.progress.step, arrays(weights(self.model)), arrays(self.optimizer.state()), state)
+        checkpoint = Checkpoint(self.progress.step, arrays(weights(self.model)), arrays(self.thor.state()), state)
         save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
 
     def _start_from(self, path: Path) -> None:
@@ -241,10 +247,11 @@ class Trainer:
         path, checkpoint = found
         for parameters, stored in (
             (weights(self.model), checkpoint.model),
-            (self.optimizer.state(), checkpoint.optimizer),
+            (self.thor.state(), checkpoint.optimizer),
         ):
             assign(parameters, stored, path)
         self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
+        self.thor.step_number = self.progress.step
         print(f"resuming from {path} at step {self.progress.step}", flush=True)
         return True
 
@@ -258,7 +265,7 @@ class Trainer:
             )
 
     def _stop_if_asked(self) -> None:
-        asked = self._stop_signal is not None if self.world.ranks == 1 else self.optimizer.exchange.stop_requested()
+        asked = self._stop_signal is not None if self.world.ranks == 1 else self.thor.exchange.stop_requested()
         if asked:
             self.save()
             self.watch.finish()
@@ -304,6 +311,13 @@ class _stop_signals:  # noqa: N801 - used as a function
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+
+def metrics_of(result: StepResult) -> dict[str, Any]:
+    """The values of a step by name; the parts of the loss are those of `PretrainingLoss`."""
+    values = asdict(result)
+    loss, (masked_lm_loss, next_sentence_loss) = values.pop("loss"), values.pop("parts")
+    return {"loss": loss, "masked_lm_loss": masked_lm_loss, "next_sentence_loss": next_sentence_loss, **values}
 
 
 def _warn(sentence: str) -> None:

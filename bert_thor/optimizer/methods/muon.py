@@ -57,6 +57,12 @@ class MuonRule(Rule):
         """The average."""
         return {"momentum": spec.shape}
 
+    @classmethod
+    def flop(cls, spec: ParameterSpec) -> int:
+        """Of each of the steps, with m the shorter side of a group and n the longer: xxᵀ and the last product 2m²n each, s² 2m³."""
+        short, long = sorted((spec.shape[0] // spec.groups, spec.shape[1]))
+        return spec.groups * NEWTON_SCHULZ_STEPS * (4 * short * short * long + 2 * short**3)
+
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
         self.nesterov = nesterov_momentum(config.momentum)

@@ -29,6 +29,12 @@ class SoapRule(Rule):
         """Both moments; the second one lives in the basis."""
         return {"first_moment": spec.shape, "second_moment": spec.shape}
 
+    @classmethod
+    def flop(cls, spec: ParameterSpec) -> int:
+        """Three changes of basis, 2·O·I·(O + I) each, and ggᵀ and gᵀg; what the bases take on the host is not in it."""
+        outputs, inputs = spec.shape[0] // spec.groups, spec.shape[1]
+        return spec.groups * 4 * 2 * outputs * inputs * (outputs + inputs)
+
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
         self.beta1, self.beta2, self.epsilon = config.beta1, config.beta2, config.epsilon

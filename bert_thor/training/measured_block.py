@@ -1,0 +1,36 @@
+"""`--block auto`: the edge of the factors' blocks that a run takes, measured once, before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bert_thor.compat import use_graph_mode
+from bert_thor.data.batches.rows import Rows, TrainingBatches
+from bert_thor.errors import ConfigError
+from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+from bert_thor.optimizer import choose_block
+from bert_thor.parallel.world import launched_ranks
+from bert_thor.recipes import PretrainConfig
+from bert_thor.training.inputs import groups_of, inputs_and_labels
+from bert_thor.training.run_folder import RunFolder
+
+
+def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -> PretrainConfig:
+    """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed."""
+    if folder.config.is_file() and config.resume:
+        return _with_block(config, int(folder.read_config()["optimizer.block"]))
+    if launched_ranks() > 1:
+        raise ConfigError(
+            "block is auto with several processes: measure with one process first, then give the number with --block"
+        )
+    use_graph_mode(config.device_target)
+    batch = next(TrainingBatches(rows, config.batch_size, config.seed, ahead=0))
+    network = BertForPreTraining(config.model, config.seed)
+    inputs, labels = inputs_and_labels(batch, config.seed, step=0)
+    choice = choose_block(network, PretrainingLoss(), inputs, labels, config.optimizer, groups_of(config.model))
+    print(choice.table, flush=True)
+    return _with_block(config, choice.block)
+
+
+def _with_block(config: PretrainConfig, block: int) -> PretrainConfig:
+    return replace(config, optimizer=replace(config.optimizer, block=block))
