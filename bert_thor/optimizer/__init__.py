@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bert_thor.optimizer.block_choice import choose_block
 from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.optimizer.curvature.block_choice import choose_block
 from bert_thor.optimizer.methods import preset
 from bert_thor.optimizer.thor import StepResult, Thor
 

@@ -160,24 +160,24 @@ class Layer:
 
     spec: ParameterSpec
     places: list[tuple[nn.Cell, str]]
-    _owner: object = None
-    _kept: Any = None
 
     def attach(self, owner: object, edges: Mapping[str, int], probes: Probes) -> None:
         """Put cells with `probes` in the places of the operators. The newest owner has the layer."""
-        self._kept = [*(self._kept or []), probes]  # MindSpore knows compiled cells by their address: none may be freed
         for cell, name in self.places:
-            operator = cell.__dict__[name]
+            operator = _attribute(cell, name)
             original = operator.original if isinstance(operator, _CAPTURED) else operator
             forward = RowsOf(original) if name == "gather" else original
             captured = OPERATORS[name][1](forward, edges, probes)
-            captured.__dict__.update(original=original, owner=owner)
-            self._kept += [operator, captured]
+            # MindSpore knows a compiled cell by its address: the one that stood here may not be freed, but its probes may.
+            captured.__dict__.update(original=original, owner=owner, before=operator)
+            if isinstance(operator, _CAPTURED):
+                for probe in ("probe_a", "probe_g", "uses"):
+                    operator.__dict__["_params"].pop(probe, None)
             cell.__dict__[name] = captured
 
     def belongs_to(self, owner: object) -> bool:
         """Whether `owner` was the last that attached probes."""
-        return all(cell.__dict__[name].__dict__.get("owner") is owner for cell, name in self.places)
+        return all(_attribute(cell, name).__dict__.get("owner") is owner for cell, name in self.places)
 
 
 _CAPTURED = (CapturedProduct, CapturedLookup)
@@ -225,7 +225,7 @@ def _kinds(network: nn.Cell) -> tuple[dict[int, set[str]], dict[int, list[tuple[
 def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
     """The name of the operator by which the cell multiplies by its weight, or looks up rows of its table; None where there is none."""
     for name, (weight, _) in OPERATORS.items():
-        operator = cell.__dict__.get(name)
+        operator = _attribute(cell, name)
         if operator is None or weight not in own or own[weight].ndim != 2:
             continue
         operator = operator.original if isinstance(operator, _CAPTURED) else operator
@@ -233,6 +233,11 @@ def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
         if transposed and not getattr(cell, "use_one_hot", False):
             return name
     return None
+
+
+def _attribute(cell: nn.Cell, name: str) -> Any:
+    """A primitive or a cell that is an attribute; what captures stands before it."""
+    return cell.__dict__.get(name) or cell.__dict__["_cells"].get(name)
 
 
 def _kind(attribute: str, parameter: Parameter, own: Mapping[str, Parameter], operator: Optional[str]) -> Optional[str]:

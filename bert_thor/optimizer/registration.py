@@ -30,9 +30,9 @@ def register(
     table = []
     for parameter, spec in zip(parameters, specs):
         rule, matrix = chosen.rule_of(spec, config)
-        if strict and chosen.curvatures is not None and not matrix and not is_listed(spec, config):
+        if strict and not chosen.is_uniform and not matrix and not is_listed(spec, config):
             raise ConfigError(
-                f"parameter {spec.name} of shape {spec.shape} ({spec.kind}) has no curvature with {config.name}: "
+                f"parameter {spec.name} of shape {spec.shape} ({spec.kind}) has no rule of its own with {config.name}: "
                 "add its name or kind to --first-order, or use a first-order optimizer"
             )
         table.append(Registration(parameter, spec, rule, matrix, layers.get(spec.name)))

@@ -214,6 +214,8 @@ class Thor(nn.Cell):
 
     def _gradients(self, inputs: int, capturing: bool) -> Gradients:
         """The graph of a step with that many inputs."""
+        if self.curvatures is not None:
+            self.curvatures.check()
         key = inputs, capturing
         if key not in self._graphs:
             weights = [entry.parameter for entry in self.table]

@@ -30,7 +30,7 @@ from typing import Any, Callable
 from reliability_harness import folder_in_memory, prepare_in_child
 
 from bert_thor.cli import main as bert_thor
-from bert_thor.optimizer.step import Optimizer
+from bert_thor.optimizer import Thor
 from bert_thor.training import evaluation, trainer
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint, newest_checkpoint
 
@@ -92,9 +92,9 @@ class Whereabouts:
     def watch_all(self) -> None:
         """Report every phase of training and evaluation."""
         self.watch(
-            Optimizer,
+            Thor,
             "step",
-            lambda optimizer, batch, step, *_: "refresh step" if optimizer.refreshes_at(step) else "step",
+            lambda thor, *_: "refresh step" if thor.captures(thor.step_number) else "step",
         )
         self.watch(
             trainer,

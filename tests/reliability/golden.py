@@ -17,7 +17,7 @@ from pathlib import Path
 from crash import SIZES, Lives
 from reliability_harness import folder_in_memory, machine, prepare_in_child
 
-from bert_thor.optimizer.config import OPTIMIZERS
+from bert_thor.optimizer.methods import METHODS
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STEPS = 20
@@ -67,12 +67,12 @@ def store(found: dict[str, list[float]], reason: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--optimizer", action="append", choices=OPTIMIZERS, help="only this one; may be repeated")
+    parser.add_argument("--optimizer", action="append", choices=list(METHODS), help="only this one; may be repeated")
     parser.add_argument("--reason", help="store the numbers, for this reason")
     arguments = parser.parse_args()
     if arguments.reason is not None and len(arguments.reason.split()) < 3:
         parser.error("golden losses promise that numbers do not move by accident: say in a few words why they move now")
-    found = losses(tuple(arguments.optimizer or OPTIMIZERS))
+    found = losses(tuple(arguments.optimizer or METHODS))
     if arguments.reason is not None:
         store(found, arguments.reason)
     print(json.dumps(found))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_thor.optimizer.config import OPTIMIZERS
+from bert_thor.optimizer.methods import METHODS
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
@@ -22,7 +22,7 @@ that its later losses are no property of the code."""
 
 
 def test_every_optimizer_has_golden_losses() -> None:
-    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(OPTIMIZERS)
+    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", METHODS)
 def test_losses_have_not_moved(optimizer: str, losses: dict[str, list[float]]) -> None:
     entry = json.loads((GOLDEN / f"{optimizer}.json").read_text())
     stored, now = np.array(entry["losses"]), np.array(losses[optimizer])

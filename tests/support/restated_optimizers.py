@@ -96,13 +96,16 @@ class Restated:
         if refresh and c.name.startswith("thor"):
             self._refresh(weights, found, sequences, self._damping(step))
         rate = self._rate(step, steps)
-        gradients = clip_global(found.gradients, c.clip_norm) if c.clip == "global" else found.gradients
+        published = c.name in ("thor-2020", "thor-2021")
+        gradients = found.gradients if published else clip_global(found.gradients, c.clip_norm)
         move = {"adamw": self._adamw, "lamb": self._lamb, "sgd": self._sgd, "muon": self._muon, "thor": self._thor}
         rule = move.get(c.name, self._original)
         return {name: rule(name, weights[name], gradients[name], rate, step, sequences) for name in weights}
 
     def first_order(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self.config.first_order)
+        patterns = {"thor-2020": ("*bias", "transform_norm.*", "next_sentence.*"), "thor-2021": ("*bias",)}
+        others = ("*bias", "*.gamma", "*.beta", "*_table", "next_sentence.*")
+        return any(fnmatchcase(name, pattern) for pattern in patterns.get(self.config.name, others))
 
     def _rate(self, step: int, steps: int) -> float:
         c = self.config

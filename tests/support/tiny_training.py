@@ -14,11 +14,11 @@ from float64_bert import Float64Bert, Pass
 from mindspore import Tensor
 from restated_optimizers import Restated
 
-from bert_thor.network.model import BertForPreTraining
+from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.optimizer.registration import is_probe
-from bert_thor.optimizer.step import Optimizer, StepResult
+from bert_thor.optimizer.thor import StepResult, Thor
+from bert_thor.training.inputs import groups_of
 
 BLOCK = 8
 SIZES = BertConfig(
@@ -60,20 +60,35 @@ def batch(seed: int) -> tuple[np.ndarray, ...]:
     )
 
 
+def inputs_and_labels(columns: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """A batch as the network and its loss take it, without dropout."""
+    tensors = [Tensor(column) for column in columns]
+    return [*tensors[:4], Tensor(np.zeros(4, np.int32))], tensors[4:]
+
+
 class TinyTraining:
     """One compiled optimizer, run from the same start as often as needed."""
 
     def __init__(self, config: OptimizerConfig, block: int = BLOCK, layers: int = 2, failures: Path = Path()) -> None:
         ms.set_context(mode=ms.GRAPH_MODE)
-        self.config = config
-        self.model = BertForPreTraining(replace(SIZES, num_layers=layers), block, seed=1)
+        self.config = replace(config, block=block)
+        sizes = replace(SIZES, num_layers=layers)
+        self.model = BertForPreTraining(sizes, seed=1)
         r = np.random.default_rng(2)  # biases and norms away from 0 and 1, so that nothing cancels
         for parameter in self.model.get_parameters():
             if parameter.ndim == 1:
                 noise = 0.1 * r.standard_normal(parameter.shape).astype(np.float32)
                 parameter.set_data(Tensor(parameter.asnumpy() + noise))
-        self.optimizer = Optimizer(self.model, config, failures=failures)
-        self.parameters = [*(p for p in self.model.get_parameters() if not is_probe(p)), *self.optimizer.state()]
+        self.thor = Thor(
+            self.model,
+            PretrainingLoss(),
+            STEPS,
+            config=self.config,
+            groups=groups_of(sizes),
+            strict=True,
+            failures=failures,
+        )
+        self.parameters = [*self.model.get_parameters(), *self.thor.state()]
         self.start = {p.name: p.asnumpy().copy() for p in self.parameters}
 
     def reset(self) -> None:
@@ -81,20 +96,23 @@ class TinyTraining:
             parameter.set_data(Tensor(self.start[parameter.name].copy()))
 
     def weights(self) -> dict[str, np.ndarray]:
-        return {p.name: p.asnumpy().copy() for p in self.model.get_parameters() if not is_probe(p)}
+        return {p.name: p.asnumpy().copy() for p in self.model.get_parameters()}
 
     def gradient_pass(self, seed: int) -> Pass:
         return Float64Bert(self.weights(), SIZES.num_heads).run(batch(seed))
 
     def step(self, number: int) -> StepResult:
-        inputs = [*(Tensor(column) for column in batch(number)), Tensor(np.zeros(4, np.int32))]
-        return self.optimizer.step(inputs, number, STEPS)
+        return self.step_on(number, batch(number))
+
+    def step_on(self, number: int, columns: Any) -> StepResult:
+        self.thor.step_number = number
+        return self.thor.step(*inputs_and_labels(columns))
 
     def largest_error(
         self,
         steps: int,
         refresh_interval: int,
-        mutation: Callable[[Any], AbstractContextManager[Any]] = lambda optimizer: nullcontext(),
+        mutation: Callable[[Any], AbstractContextManager[Any]] = lambda thor: nullcontext(),
         block_edge: Callable[[int, int], int] = edge,
     ) -> float:
         """The largest difference between a step and its restatement, over all parameters and steps, as a multiple of the tolerance.
@@ -103,7 +121,7 @@ class TinyTraining:
         the gradient, and the error of inverses of order n; and by 4ε of the weight itself.
         """
         self.reset()
-        with mutation(self.optimizer):
+        with mutation(self.thor):
             return max(self._errors(steps, refresh_interval, block_edge))
 
     def _errors(self, steps: int, refresh_interval: int, block_edge: Callable[[int, int], int]) -> Iterator[float]:

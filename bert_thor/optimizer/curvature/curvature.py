@@ -78,6 +78,9 @@ class Curvatures(ABC):
         """The parameters whose gradients a refresh needs; none where the weights' gradients are enough."""
         return []
 
+    def check(self) -> None:  # noqa: B027 - nothing to check is an answer
+        """Raise `ConfigError` where the layers' probes are no longer this object's."""
+
     def uses(self) -> list[Parameter]:
         """For each layer with probes: the parameter whose gradient is (uses, rows) in a step."""
         return []

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor
 
+from bert_thor.errors import ConfigError
 from bert_thor.kernels.arrays import Array
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature import safe_inverse, trace_rule
@@ -49,6 +50,13 @@ class KroneckerCurvatures(Curvatures):
     def probes(self) -> list[Parameter]:
         """The probes of all layers, A's, then G's, of each layer in turn."""
         return [probe for layer in self.layers for probe in layer.probes()]
+
+    def check(self) -> None:
+        """Raise `ConfigError` where another optimizer was made for the network since."""
+        if not all(layer.layer.belongs_to(layer) for layer in self.layers):
+            raise ConfigError(
+                "another Thor was made for this network, and the layers give their factors to the newest: go on with that one"
+            )
 
     def uses(self) -> list[Parameter]:
         """Their counts of uses and rows."""

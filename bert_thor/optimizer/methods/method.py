@@ -37,6 +37,11 @@ class Method:
         """What `--optimizer` takes."""
         return self.defaults.name
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all parameters have one rule."""
+        return all(rule is self.rest for rule in self.rules.values())
+
     def rule_of(self, spec: ParameterSpec, config: OptimizerConfig) -> tuple[type[Rule], bool]:
         """The rule of a parameter, and whether it has learning_rate."""
         if is_listed(spec, config) or spec.kind not in self.rules:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from mindspore import Parameter, ParameterTuple, Tensor, nn, value_and_grad
+from mindspore import Tensor, nn
 from safetensors.numpy import load_file
 
 import bert_thor.network.model
@@ -17,9 +17,10 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.convert.names import HUGGING_FACE, gather, name_map, scatter
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import ConfigError
-from bert_thor.network.model import BertForPreTraining, dropout_seed, truncated_normal
+from bert_thor.network.model import BertForPreTraining, PretrainingLoss, dropout_seed, truncated_normal
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
-from bert_thor.optimizer.registration import is_probe
+from bert_thor.optimizer import Thor, preset
+from bert_thor.training.inputs import groups_of
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "bert.safetensors"
 CONFIG = BertConfig(
@@ -45,11 +46,6 @@ def kept(cell: Any) -> Any:
     return cell
 
 
-def weights(model: nn.Cell) -> list[Parameter]:
-    """All parameters but the probes."""
-    return [parameter for parameter in model.get_parameters() if not is_probe(parameter)]
-
-
 @pytest.fixture(autouse=True)
 def graph_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MindSpore leaves files in the working directory."""
@@ -66,13 +62,13 @@ def of_kind(fixture: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
     return {name[len(kind) + 1 :]: value for name, value in fixture.items() if name.startswith(f"{kind}/")}
 
 
-def build(fixture: dict[str, np.ndarray], block: int) -> BertForPreTraining:
+def build(fixture: dict[str, np.ndarray]) -> BertForPreTraining:
     """The network with the fixture's weights."""
     stored = of_kind(fixture, "weight")
     shapes = {name: value.shape for name, value in stored.items()}
     values = gather(name_map(CONFIG, HUGGING_FACE), shapes, stored.__getitem__)
-    model = BertForPreTraining(CONFIG, block)
-    for parameter in weights(model):
+    model = BertForPreTraining(CONFIG)
+    for parameter in model.get_parameters():
         parameter.set_data(Tensor(values[parameter.name]))
     return kept(model)
 
@@ -92,25 +88,27 @@ class Logits(nn.Cell):
         self.model = model
 
     def construct(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.logits(*inputs)
+        scores, bias, sentence = self.model(*inputs)
+        return scores + bias, sentence
 
 
 def test_logits(fixture: dict[str, np.ndarray]) -> None:
-    model = build(fixture, block=0)
+    model = build(fixture)
     model.set_train(False)
     tokens, sentence = kept(Logits(model))(*batch(fixture)[:4], dropout_seed(0, 0))
     assert_close(tokens.asnumpy(), fixture["output/token_logits"])
     assert_close(sentence.asnumpy(), fixture["output/sentence_logits"])
 
 
-class LossesAndGradients(nn.Cell):
-    def __init__(self, model: BertForPreTraining, parameters: list[Parameter]) -> None:
-        super().__init__(auto_prefix=False)
-        self.model = model
-        self.backward = value_and_grad(model, None, ParameterTuple(parameters), has_aux=True)
+class Losses(nn.Cell):
+    """(loss, masked-LM loss, next-sentence loss) of a batch, in the order of its columns, and a dropout key."""
 
-    def construct(self, *inputs: Tensor) -> Any:
-        return self.backward(*inputs)
+    def __init__(self, model: BertForPreTraining) -> None:
+        super().__init__(auto_prefix=False)
+        self.model, self.loss = model, PretrainingLoss()
+
+    def construct(self, *columns: Tensor) -> Any:
+        return self.loss(*self.model(*columns[:4], columns[-1]), *columns[4:-1])
 
 
 class Backward(NamedTuple):
@@ -128,11 +126,14 @@ def backward(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("backward"))
         use_graph_mode("CPU")
-        model = build(fixture, request.param)
-        model.set_train()
-        parameters = list(model.get_parameters())
-        losses, gradients = kept(LossesAndGradients(model, parameters))(*batch(fixture), dropout_seed(0, 0))
-        values = {parameter.name: value.asnumpy() for parameter, value in zip(parameters, gradients)}
+        config = replace(preset("thor"), block=request.param, first_order=("bias", "norm"))
+        model = build(fixture)
+        thor = kept(Thor(model, PretrainingLoss(), 1, config=config, groups=groups_of(CONFIG)))
+        columns = batch(fixture)
+        inputs = [*columns[:4], dropout_seed(0, 0)]
+        losses, _, gradients, factors, _ = thor._gradients(len(inputs), True)(*inputs, *columns[4:])
+        parameters = [entry.parameter for entry in thor.table] + thor.probes()
+        values = {p.name: value.asnumpy() for p, value in zip(parameters, (*gradients, *factors))}
         yield Backward([loss.asnumpy() for loss in losses], values)
 
 
@@ -148,9 +149,11 @@ def test_loss_of_small_weights_and_of_none(fixture: dict[str, np.ndarray], scale
     logits, labels = fixture["output/token_logits"].astype(np.float64), fixture["input/masked_lm_ids"].reshape(-1)
     nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
     scaled = fixture["input/masked_lm_weights"] * np.float32(scale)
-    model = build(fixture, block=0)
+    model = build(fixture)
     model.set_train(False)
-    _, masked_lm_loss, _ = model(*batch({**fixture, "input/masked_lm_weights": scaled}), dropout_seed(0, 0))
+    _, masked_lm_loss, _ = kept(Losses(model))(
+        *batch({**fixture, "input/masked_lm_weights": scaled}), dropout_seed(0, 0)
+    )
     assert_close(masked_lm_loss.asnumpy(), (scaled.reshape(-1) * nll).sum() / (scaled.sum() + 1e-5))
 
 
@@ -173,18 +176,22 @@ LAYERS = {
     "next_sentence": ["cls.seq_relationship"],
 }
 TABLES = {
-    "bert.embedding.tokens": "bert.embeddings.word_embeddings",
-    "bert.embedding.positions": "bert.embeddings.position_embeddings",
-    "bert.embedding.segments": "bert.embeddings.token_type_embeddings",
+    "bert.embedding.token_table": "bert.embeddings.word_embeddings",
+    "bert.embedding.position_table": "bert.embeddings.position_embeddings",
+    "bert.embedding.segment_table": "bert.embeddings.token_type_embeddings",
 }
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_factors_of_a_dense_layer(fixture: dict[str, np.ndarray], backward: Backward, layer: str) -> None:
     """The probes' gradients are the diagonal blocks of xᵀx / N and dᵀd / N; query, key and value share A, not G."""
-    a, g = (backward.gradients[f"{layer}.{probe}"] for probe in ("probe_a", "probe_g"))
+    a, g = (backward.gradients.get(f"{probe}.{layer}.weight") for probe in ("probe_a", "probe_g"))
+    assert a is not None
     theirs = LAYERS[layer]
     assert_close(a, packed(fixture[f"factor_a/{theirs[0]}"], edge=a.shape[1]))
+    if g is None:
+        assert layer == "next_sentence"  # a classifier's G is taken as the identity
+        return
     for part, name in zip(np.split(g, len(theirs)), theirs):
         assert_close(part, packed(fixture[f"factor_g/{name}"], edge=g.shape[1]))
 
@@ -192,7 +199,7 @@ def test_factors_of_a_dense_layer(fixture: dict[str, np.ndarray], backward: Back
 @pytest.mark.parametrize("table", TABLES)
 def test_factors_of_a_table(fixture: dict[str, np.ndarray], backward: Backward, table: str) -> None:
     """A is how often each row was looked up, G is dᵀd / N over the look-ups (of positions: one for the whole batch)."""
-    counts, g = (backward.gradients[f"{table}.{probe}"] for probe in ("probe_a", "probe_g"))
+    counts, g = (backward.gradients[f"{probe}.{table}"] for probe in ("probe_a", "probe_g"))
     assert (counts.reshape(-1) == fixture[f"factor_a/{TABLES[table]}"]).all()
     assert_close(g, packed(fixture[f"factor_g/{TABLES[table]}"], edge=g.shape[1]))
 
@@ -209,9 +216,11 @@ def packed(dense: np.ndarray, edge: int) -> np.ndarray:
 def test_dropout_acts_in_training_only_and_follows_the_seed(fixture: dict[str, np.ndarray]) -> None:
     model = kept(BertForPreTraining(replace(CONFIG, num_layers=1, hidden_dropout=0.1, attention_dropout=0.1)))
 
+    losses = kept(Losses(model))
+
     def loss(training: bool, seed: int, step: int) -> float:
-        model.set_train(training)
-        return float(model(*batch(fixture), dropout_seed(seed, step))[0].asnumpy())
+        losses.set_train(training)
+        return float(losses(*batch(fixture), dropout_seed(seed, step))[0].asnumpy())
 
     assert loss(True, 3, 7) == loss(True, 3, 7)
     assert len({loss(True, 3, 7), loss(True, 3, 8), loss(True, 4, 7), loss(False, 3, 7)}) == 4
@@ -232,7 +241,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("size", BERT_SIZES)
 def test_parameter_count(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bert_thor.network.model, "initialise", lambda *arguments: None)
-    shapes = {parameter.name: parameter.shape for parameter in weights(BertForPreTraining(BERT_SIZES[size]))}
+    shapes = {parameter.name: parameter.shape for parameter in BertForPreTraining(BERT_SIZES[size]).get_parameters()}
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == PARAMETERS[size] == counted(BERT_SIZES[size])
 
 
@@ -245,19 +254,19 @@ def counted(c: BertConfig) -> int:
 
 
 def test_start_depends_on_seed_and_name_alone() -> None:
-    start, again, other_seed = (BertForPreTraining(CONFIG, block, seed) for block, seed in ((24, 5), (0, 5), (24, 6)))
-    deeper_network = BertForPreTraining(replace(CONFIG, num_layers=4), 24, 5)
-    values = {parameter.name: parameter.asnumpy() for parameter in weights(start)}
-    deeper = {parameter.name: parameter.asnumpy() for parameter in weights(deeper_network)}
-    assert all((parameter.asnumpy() == values[parameter.name]).all() for parameter in weights(again))
+    start, again, other_seed = (BertForPreTraining(CONFIG, seed) for seed in (5, 5, 6))
+    deeper_network = BertForPreTraining(replace(CONFIG, num_layers=4), 5)
+    values = {parameter.name: parameter.asnumpy() for parameter in start.get_parameters()}
+    deeper = {parameter.name: parameter.asnumpy() for parameter in deeper_network.get_parameters()}
+    assert all((parameter.asnumpy() == values[parameter.name]).all() for parameter in again.get_parameters())
     assert all((deeper[name] == value).all() for name, value in values.items())
-    assert all((p.asnumpy() != values[p.name]).any() for p in weights(other_seed) if p.ndim == 2)
+    assert all((p.asnumpy() != values[p.name]).any() for p in other_seed.get_parameters() if p.ndim == 2)
     matrices = [value.tobytes()[:64] for value in values.values() if value.ndim == 2]
     assert len(set(matrices)) == len(matrices) == 3 + 3 * 4 + 3
 
 
 def test_start_of_each_kind_of_parameter() -> None:
-    for parameter in BertForPreTraining(replace(CONFIG, initializer_range=0.5), 24).get_parameters():
+    for parameter in BertForPreTraining(replace(CONFIG, initializer_range=0.5)).get_parameters():
         value = parameter.asnumpy()
         if parameter.ndim == 2:
             assert 0 < np.abs(value).max() <= 2 * 0.5 and abs(value.mean()) <= 5 * 0.5 / np.sqrt(value.size)

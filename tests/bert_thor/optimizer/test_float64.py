@@ -11,12 +11,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from float64_bert import Float64Bert
-from tiny_training import BLOCK, EPSILON, LENGTH, MASKED, SEQUENCES, SIZES, TinyTraining, batch, edge
+from tiny_training import BLOCK, EPSILON, LENGTH, MASKED, SEQUENCES, SIZES, TinyTraining, batch, edge, inputs_and_labels
 
 from bert_thor.ops import _backend, softmax_cross_entropy
-from bert_thor.optimizer import step as step_module
-from bert_thor.optimizer.presets import preset
-from bert_thor.optimizer.step import Optimizer
+from bert_thor.optimizer import Thor, preset
+from bert_thor.optimizer import thor as thor_module
 
 TEST_EPSILON = 1e-3
 """Adam's ε here: with 1e-8 an element whose exact gradient is 0 (a key bias) would move by the sign of its rounding error."""
@@ -57,24 +56,25 @@ def test_the_restated_gradients_are_those_of_finite_differences(thor: TinyTraini
 
 def test_loss_gradients_and_factors_of_every_layer(original: TinyTraining) -> None:
     """A and G of dense layers, tables and the classifier: the captured blocks are those of XᵀX/N and DᵀD/N in float64."""
-    from mindspore import Tensor
-
     original.reset()
     found = original.gradient_pass(0)
-    optimizer = original.optimizer
-    inputs = [*(Tensor(column) for column in batch(0)), Tensor(np.zeros(4, np.int32))]
-    losses, _, gradients, factors = optimizer.gradients_and_factors(*inputs)
+    thor = original.thor
+    inputs, labels = inputs_and_labels(batch(0))
+    losses, _, gradients, factors, _ = thor._gradients(len(inputs), True)(*inputs, *labels)
     assert abs(float(losses[0].asnumpy()) - found.loss) <= 64 * EPSILON * found.loss
-    for entry, gradient in zip(optimizer.table, gradients):
-        exact = found.gradients[entry.parameter.name]
+    for entry, gradient in zip(thor.table, gradients):
+        exact = found.gradients[entry.spec.name]
         scale = max(np.abs(exact).max(), 1e-3)
         assert (np.abs(gradient.asnumpy() - exact) <= 64 * SEQUENCES * LENGTH * EPSILON * scale).all()
-    assert optimizer.curvatures is not None
     captured = iter(factors)
-    for layer in optimizer.curvatures.layers:
-        name = layer.entry.parameter.name
-        for side in layer.entry.sides:
-            check_factor(next(captured).asnumpy(), found, name, side)
+    for layer in layers_of(thor):
+        for side in layer.sides:
+            check_factor(next(captured).asnumpy(), found, layer.spec.name, side)
+
+
+def layers_of(thor: Thor) -> Any:
+    assert thor.curvatures is not None
+    return thor.curvatures.layers
 
 
 def check_factor(blocks: np.ndarray, found: Any, name: str, side: str) -> None:
@@ -123,7 +123,7 @@ def test_the_frameworks_own_operators(name: str, monkeypatch: pytest.MonkeyPatch
     """Network and optimizer as they run on a device: of our kernels only the inverse."""
     monkeypatch.setenv(_backend.VARIABLE, "mindspore")
     training = TinyTraining(config(name), layers=1)
-    assert isinstance(training.model.cross_entropy, softmax_cross_entropy.Composed)
+    assert isinstance(training.thor.loss.cross_entropy, softmax_cross_entropy.Composed)
     assert training.largest_error(4, 2) <= 1
 
 
@@ -149,15 +149,15 @@ def test_whole_blocks_without_averaging_are_k_fac() -> None:
 
 
 @contextmanager
-def refresh_off_by_one(optimizer: Optimizer) -> Iterator[None]:
-    with mock.patch.object(optimizer, "refreshes_at", lambda step: step == 0 or step % 2 == 1):
+def refresh_off_by_one(thor: Thor) -> Iterator[None]:
+    with mock.patch.object(thor.curvatures, "captures", lambda step: step == 0 or step % 2 == 1):
         yield
 
 
 @contextmanager
-def stale_inverse(optimizer: Optimizer) -> Iterator[None]:
+def stale_inverse(thor: Thor) -> Iterator[None]:
     """The factors are averaged, but after the first refresh nothing is inverted."""
-    curvatures, first = optimizer.curvatures, []
+    curvatures, first = thor.curvatures, []
     invert = curvatures._invert  # type: ignore[union-attr]
 
     def once(*arguments: Any) -> None:
@@ -170,61 +170,60 @@ def stale_inverse(optimizer: Optimizer) -> Iterator[None]:
 
 
 @contextmanager
-def missing_damping(optimizer: Optimizer) -> Iterator[None]:
-    with mock.patch.object(step_module, "damping", lambda *_: 1e-6):
+def missing_damping(thor: Thor) -> Iterator[None]:
+    with mock.patch.object(thor_module, "damping", lambda *_: 1e-6):
         yield
 
 
 @contextmanager
-def factors_of_the_wrong_layer(optimizer: Optimizer) -> Iterator[None]:
+def factors_of_the_wrong_layer(thor: Thor) -> Iterator[None]:
     """A of the output projection and of the transform, both of the same shape, change places."""
-    curvatures = optimizer.curvatures
-    assert curvatures is not None
-    names = [layer.entry.parameter.name for layer in curvatures.layers]
-    starts = np.cumsum([0, *(len(layer.entry.sides) for layer in curvatures.layers)])
+    curvatures = thor.curvatures
+    names = [layer.spec.name for layer in layers_of(thor)]
+    starts = np.cumsum([0, *(len(layer.sides) for layer in layers_of(thor))])
     first, second = (
         starts[names.index(name)] for name in ("bert.layers.0.attention_output.weight", "transform.weight")
     )
-    refresh = curvatures.refresh
+    refresh = curvatures.refresh  # type: ignore[union-attr]
 
-    def swapped(captured: Any, *arguments: Any) -> Any:
-        order = list(range(len(captured)))
+    def swapped(moment: Any) -> Any:
+        order = list(range(len(moment.captured)))
         order[first], order[second] = second, first
-        return refresh([captured[index] for index in order], *arguments)
+        return refresh(replace(moment, captured=[moment.captured[index] for index in order]))
 
     with mock.patch.object(curvatures, "refresh", swapped):
         yield
 
 
 @contextmanager
-def factor_g_without_scale(optimizer: Optimizer) -> Iterator[None]:
-    curvatures = optimizer.curvatures
+def factor_g_without_scale(thor: Thor) -> Iterator[None]:
+    curvatures = thor.curvatures
     refresh = curvatures.refresh  # type: ignore[union-attr]
 
-    def unscaled(captured: Any, sequences: tuple[int, int], damping: float) -> Any:
-        return refresh(captured, (sequences[0], 1), damping)
+    def unscaled(moment: Any) -> Any:
+        return refresh(replace(moment, samples=(moment.samples[0], 1)))
 
     with mock.patch.object(curvatures, "refresh", unscaled):
         yield
 
 
 @contextmanager
-def no_average(optimizer: Optimizer) -> Iterator[None]:
-    curvatures = optimizer.curvatures
-    with mock.patch.object(curvatures, "config", replace(optimizer.config, factor_decay=0.0)):
+def no_average(thor: Thor) -> Iterator[None]:
+    with mock.patch.object(thor.curvatures, "config", replace(thor.config, factor_decay=0.0)):
         yield
 
 
 @contextmanager
-def schedule_off_by_one(optimizer: Optimizer) -> Iterator[None]:
-    rate_factor = step_module.rate_factor
-    with mock.patch.object(step_module, "rate_factor", lambda step, *rest: rate_factor(step + 1, *rest)):
+def schedule_off_by_one(thor: Thor) -> Iterator[None]:
+    rate, first_rate = thor.rate, thor.first_rate
+    later = {"rate": lambda step: rate(step + 1), "first_rate": lambda step: first_rate(step + 1)}
+    with mock.patch.multiple(thor, **later):
         yield
 
 
 @contextmanager
-def no_clip(optimizer: Optimizer) -> Iterator[None]:
-    with mock.patch.object(optimizer, "config", replace(optimizer.config, clip_norm=0.0)):
+def no_clip(thor: Thor) -> Iterator[None]:
+    with mock.patch.object(thor, "config", replace(thor.config, clip_norm=0.0)):
         yield
 
 
@@ -252,17 +251,18 @@ def test_a_broken_original_is_caught(original: TinyTraining, mutation: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"),
+    ("name", "changes", "restated"),
     [
-        ("thor", {"momentum_order": "after"}),
-        ("thor", {"decay": "l2", "weight_decay": 0.5}),
-        ("thor-2020", {"clip": "global"}),
+        ("thor", {"update_rms": 0.1}, "thor"),
+        ("thor", {"damping_rule": "absolute"}, "thor"),
+        ("thor-2020", {}, "thor-2021"),
+        ("thor-2021", {"clip_norm": 0.0}, "thor-2021"),
     ],
 )
-def test_another_choice_is_another_step(name: str, changes: dict[str, Any]) -> None:
+def test_another_choice_is_another_step(name: str, changes: dict[str, Any], restated: str) -> None:
     """The named choices are not cosmetic: each differs from the restatement of the default."""
     training = TinyTraining(config(name, **changes), layers=1)
-    training.config = config(name, weight_decay=changes.get("weight_decay", preset(name).weight_decay))
+    training.config = replace(config(restated), block=BLOCK)
     assert training.largest_error(4, 2) > 10
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from bert_thor.cli import main
 from bert_thor.errors import ConfigError
+from bert_thor.network.architecture import ParameterSpec
 from bert_thor.network.sizes import BertConfig
-from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer import OptimizerConfig, preset
+from bert_thor.optimizer.methods import METHODS, method
 from bert_thor.planning.machine import KINDS, kernel_cycles
 from bert_thor.planning.plan import PlanConfig, as_json, describe, make_plan
 from bert_thor.planning.work import Batch, memory, parameter_count, preconditioned_layers, step_flop
@@ -25,23 +27,27 @@ SIZES = BertConfig(
 BATCH = Batch(sequences=3, length=8, predictions=2)
 
 
-@pytest.mark.parametrize("block", [0, 8, 16, 128])
-def test_parameters_and_factors_of_the_real_network(block: int) -> None:
-    from bert_thor.network.model import BertForPreTraining
-    from bert_thor.optimizer.registration import is_probe, register
+@pytest.mark.parametrize(("name", "block"), [("thor", 0), ("thor", 8), ("thor", 128), ("thor-2021", 16), ("soap", 0)])
+def test_parameters_and_state_of_the_real_network(name: str, block: int) -> None:
+    from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+    from bert_thor.optimizer.curvature.kronecker import KroneckerCurvature
+    from bert_thor.optimizer.thor import Thor
+    from bert_thor.training.inputs import groups_of
 
-    optimizer = OptimizerConfig(block=block)
-    model = BertForPreTraining(SIZES, block)
-    table = register(model, optimizer)
-    assert parameter_count(SIZES) == sum(p.size for p in model.get_parameters() if not is_probe(p))
+    optimizer = replace(preset(name), block=block)
+    model = BertForPreTraining(SIZES)
+    thor = Thor(model, PretrainingLoss(), 1, config=optimizer, groups=groups_of(SIZES))
+    assert parameter_count(SIZES) == sum(p.size for p in model.get_parameters())
     layers = preconditioned_layers(SIZES, optimizer, BATCH)
-    real = [entry for entry in table if entry.rule == "kronecker"]
-    assert {layer.name for layer in layers} == {entry.parameter.name for entry in real}
-    shapes = {entry.parameter.name: [tuple(probe.shape) for probe in entry.probes()] for entry in real}
+    curvatures = thor.curvatures.layers if thor.curvatures else []
+    real = {layer.spec.name: layer for layer in curvatures if isinstance(layer, KroneckerCurvature)}
+    assert {layer.name for layer in layers} == set(real)
     for layer in layers:
-        assert shapes[layer.name] == [(f.count, f.edge, f.edge) for f in (layer.a, layer.g)]
-    planned = memory(SIZES, optimizer, BATCH, 1, False, 0)
-    assert planned["moments"] + planned["factors"] + planned["inverses"] == sum(entry.state_bytes() for entry in table)
+        planned = [(f.count, f.edge, f.edge) for f in (layer.a, layer.g) if f.count]
+        assert planned == [tuple(probe.shape) for probe in real[layer.name].probes()]
+    planned_state = memory(SIZES, optimizer, BATCH, 1, False, 0)
+    kinds = ("moments", "factors", "inverses", "bases", "counts and traces")
+    assert sum(planned_state[kind] for kind in kinds) == 4 * sum(p.size for p in thor.state())
 
 
 def test_flop_of_every_matrix_product() -> None:
@@ -91,8 +97,22 @@ def test_sharing_divides_the_inversions() -> None:
 def test_first_order_optimizers_have_no_refresh() -> None:
     plan = make_plan(PlanConfig(optimizer="adamw"))
     assert not plan.layers and plan.refresh == plan.cached
-    with pytest.raises(ConfigError, match="no plan for optimizer 'muon'"):
-        make_plan(PlanConfig(optimizer="muon"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_plan(name: str) -> None:
+    plan = make_plan(PlanConfig(optimizer=name))
+    assert 0 < plan.cached <= plan.refresh and plan.config.optimizer.name == name
+    assert bool(plan.layers) == name.startswith("thor")
+
+
+def test_products_of_muon_and_soap_are_counted() -> None:
+    """Of one square layer [h, h]: 5 steps of three products of 2h³ for muon, twelve for soap (bases of h)."""
+    spec = ParameterSpec("w.weight", (24, 24), "dense")
+    config = preset("muon")
+    assert method("muon").rule_of(spec, config)[0].flop(spec) == 5 * 3 * 2 * 24**3
+    assert method("soap").rule_of(spec, config)[0].flop(spec) == 8 * 2 * 24**3
+    assert method("adamw").rule_of(spec, config)[0].flop(spec) == 0
 
 
 def write(path: Path, kernels: Any) -> Path:

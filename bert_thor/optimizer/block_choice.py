@@ -98,10 +98,12 @@ def whole_factors(
     thor = Thor(network, loss, 1, config=replace(config, block=0), groups=groups)
     curvatures = thor.curvatures.layers if thor.curvatures else []
     layers = [layer for layer in curvatures if isinstance(layer, KroneckerCurvature)]
-    chosen = [not layer.table and layer.sides == "AG" for layer in layers]
-    if not any(chosen):
+    if not layers:
         raise ConfigError(f"block is auto, but {config.name} has no blocks: leave --block out")
     factors, uses = thor.capture(inputs, labels)
+    chosen = [not layer.table and layer.sides == "AG" and used > 0 for layer, (used, _) in zip(layers, uses)]
+    if not any(chosen):
+        raise ConfigError("block is auto, but no dense layer with both factors is used: give a number")
     sides = [of_layer for layer, of_layer in zip(layers, chosen) for _ in layer.sides]
     shapes = [
         Shape(*layer.spec.shape, layer.spec.groups, int(rows))

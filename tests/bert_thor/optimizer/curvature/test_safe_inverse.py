@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bert_thor.errors import TrainingError
-from bert_thor.optimizer.safe_inverse import CONDITION_LIMIT, LOST, repair, stop
+from bert_thor.optimizer.curvature.safe_inverse import CONDITION_LIMIT, LOST, repair, stop
 
 
 def with_eigenvalues(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bert_thor.optimizer.trace_rule import damped_trace, decide, relative_change
+from bert_thor.optimizer.curvature.trace_rule import damped_trace, decide, relative_change
 
 
 def test_damped_trace_is_that_of_the_kronecker_product() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_training import TinyTraining
 
-from bert_thor.optimizer.curvature import scales
-from bert_thor.optimizer.presets import preset
+from bert_thor.optimizer import preset
+from bert_thor.optimizer.curvature.graphs import scales
 
 TRACES, SIZES = np.array([[8.0, 3.0], [0.5, 32.0]]), np.array([[4, 6], [2, 8]])
 
@@ -35,11 +35,11 @@ def test_an_all_zero_factor_gives_finite_numbers() -> None:
 
 def test_a_factor_that_is_taken_as_the_identity_has_its_trace() -> None:
     """So its mean is 1, whatever the number of outputs; the others have what was captured."""
-    curvatures = TinyTraining(replace(preset("thor-2021"), refresh_interval=1), layers=1).optimizer.curvatures
+    curvatures = TinyTraining(replace(preset("thor-2021"), refresh_interval=1), layers=1).thor.curvatures
     assert curvatures is not None
-    captured = np.arange(1.0, 1 + sum(len(layer.factors) for layer in curvatures.layers))
+    captured = np.arange(1.0, 1 + sum(len(layer.factors()) for layer in curvatures.layers))
     traces = curvatures._traces(captured)
-    sides = [layer.entry.sides for layer in curvatures.layers]
+    sides = [layer.sides for layer in curvatures.layers]
     assert {"A", "AG"} <= set(sides)
     assert [t for row, side in zip(traces, sides) for t in row[: len(side)]] == captured.tolist()
-    assert all(row[1] == layer.sizes[1] for row, layer in zip(traces, curvatures.layers) if layer.entry.sides == "A")
+    assert all(row[1] == layer.sizes[1] for row, layer in zip(traces, curvatures.layers) if layer.sides == "A")

@@ -12,7 +12,7 @@ from mindspore import Tensor
 from tiny_training import SIZES, STEPS, TinyTraining, batch
 
 from bert_thor.errors import TrainingError
-from bert_thor.optimizer.presets import preset
+from bert_thor.optimizer import preset
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
 
 
 def inverses(training: TinyTraining) -> dict[str, np.ndarray]:
-    return {p.name: p.asnumpy().copy() for p in training.optimizer.state() if p.name.startswith("inverse_")}
+    return {p.name: p.asnumpy().copy() for p in training.thor.state() if p.name.startswith("inverse_")}
 
 
 def test_trace_rule_decides_per_layer_and_says_so(traced: TinyTraining) -> None:
@@ -54,7 +54,7 @@ def test_trace_rule_decides_per_layer_and_says_so(traced: TinyTraining) -> None:
 def test_a_frozen_layer_stays_frozen_and_all_frozen_layers_end_the_captures(traced: TinyTraining) -> None:
     traced.reset()
     traced.step(0)
-    curvatures = traced.optimizer.curvatures
+    curvatures = traced.thor.curvatures
     assert curvatures is not None
     for layer in curvatures.layers[:-1]:
         layer.trace.set_data(Tensor(np.float32([1.0, 1.0])))
@@ -68,7 +68,7 @@ def test_a_frozen_layer_stays_frozen_and_all_frozen_layers_end_the_captures(trac
 
 def break_factor(training: TinyTraining, name: str, value: float) -> None:
     """Make block 0 of a factor indefinite, or not a number: a diagonal element becomes `value` times the largest one."""
-    factor = next(p for p in training.optimizer.state() if p.name == name)
+    factor = next(p for p in training.thor.state() if p.name == name)
     broken = factor.asnumpy().copy()
     size = np.nanmax(np.abs(broken))
     broken[0] = np.eye(broken.shape[1]) * size
@@ -98,15 +98,15 @@ def test_a_block_keeps_its_inverse_three_times_and_then_stops_the_run(plain: Tin
     break_factor(plain, "factor_g.pooler.weight", np.nan)
     with pytest.raises(TrainingError, match=r"block 0 of factor_g.pooler.weight could not be inverted in 4 refreshes"):
         plain.step(4)
-    assert plain.optimizer.curvatures is not None
-    saved = list(Path(plain.optimizer.curvatures.failures).glob("not-invertible-factor_g.pooler.weight-0.npy"))
+    assert plain.thor.curvatures is not None
+    saved = list(Path(plain.thor.curvatures.failures).glob("not-invertible-factor_g.pooler.weight-0.npy"))
     assert len(saved) == 1 and np.isnan(np.load(saved[0])[1, 1])
 
 
 def test_one_good_refresh_forgives_the_kept_ones(plain: TinyTraining) -> None:
     plain.reset()
     plain.step(0)
-    kept = next(p for p in plain.optimizer.state() if p.name == "kept_inverses.pooler.weight")
+    kept = next(p for p in plain.thor.state() if p.name == "kept_inverses.pooler.weight")
     kept.set_data(Tensor(np.full(kept.shape, 3, np.float32)))
     assert plain.step(1).failed_blocks == 0
     assert (kept.asnumpy() == 0).all()
@@ -118,7 +118,7 @@ def test_a_step_that_is_not_finite_changes_nothing(plain: TinyTraining) -> None:
     everything = {p.name: p.asnumpy().copy() for p in plain.parameters}
     columns = list(batch(1))
     columns[5] = np.full_like(columns[5], np.nan)
-    result = plain.optimizer.step([*(Tensor(c) for c in columns), Tensor(np.zeros(4, np.int32))], 1, STEPS)
+    result = plain.step_on(1, columns)
     assert not result.applied and not result.refreshed and result.curvature is None
     assert all((p.asnumpy() == everything[p.name]).all() for p in plain.parameters)
 
@@ -126,7 +126,7 @@ def test_a_step_that_is_not_finite_changes_nothing(plain: TinyTraining) -> None:
 def test_the_first_capture_is_taken_whole_whenever_it_comes(plain: TinyTraining) -> None:
     plain.reset()
     assert plain.step(3).refreshed
-    late = {p.name: p.asnumpy().copy() for p in plain.optimizer.state() if p.name.startswith("factor_")}
+    late = {p.name: p.asnumpy().copy() for p in plain.thor.state() if p.name.startswith("factor_")}
     plain.reset()
     found = plain.gradient_pass(3)
     for name in ("transform.weight", "pooler.weight"):
@@ -136,7 +136,7 @@ def test_the_first_capture_is_taken_whole_whenever_it_comes(plain: TinyTraining)
 
 
 def test_state_names_are_unique_and_complete(plain: TinyTraining) -> None:
-    names = [p.name for p in plain.optimizer.state()]
+    names = [p.name for p in plain.thor.state()]
     assert len(names) == len(set(names))
     kinds = {name.split(".", 1)[0] for name in names}
     assert kinds == {
@@ -149,20 +149,22 @@ def test_soap_steps_in_its_eigenbasis() -> None:
     """Bases orthogonal and those of qr(F Q); the first step leaves the matrices; then Adam on Qₗᵀ g Qᵣ, rotated back."""
     config = replace(preset("soap"), refresh_interval=2, epsilon=1e-3, warmup=0.0, clip_norm=0.0, weight_decay=0.0)
     training = TinyTraining(config, layers=1)
-    rule = next(rule for rule in training.optimizer.soap if rule.weight.name == "transform.weight")
+    rule = next(rule for rule in training.thor.rules if rule.weight.name == "transform.weight")
     name, start = rule.weight.name, training.weights()
     moments: dict[str, Any] = {"m": 0.0, "v": 0.0, "L": 0.0, "R": 0.0}
     for number in range(4):
         gradient = training.gradient_pass(number).gradients[name]
         training.step(number) if number == 0 else None
-        left, right = (np.float64(basis.asnumpy()[0]) for basis in (rule.basis_left, rule.basis_right))
+        left, right = (
+            np.float64(basis.asnumpy()[0]) for basis in (rule.curvature.basis_left, rule.curvature.basis_right)
+        )
         before = training.weights()[name] if number else start[name]
         expected = soap_step(before, gradient, (left, right), moments, number, config)
         if number:
             training.step(number)
         difference = np.abs(training.weights()[name] - expected).max()
         assert difference <= 2.0**-24 * (4096 * config.learning_rate + 4 * np.abs(before).max()), number
-        for basis, factor, old in ((rule.basis_left, "L", left), (rule.basis_right, "R", right)):
+        for basis, factor, old in ((rule.curvature.basis_left, "L", left), (rule.curvature.basis_right, "R", right)):
             new = np.float64(basis.asnumpy()[0])
             assert (np.abs(new.T @ new - np.eye(SIZES.hidden_size)) <= 1e-5).all()
             if number == 2:
