@@ -32,7 +32,7 @@ tree: KernelTree  # of this process
 
 
 def operations() -> list[str]:
-    """Every folder of kernels/ with C++ code, whether or not anybody has planted mistakes in it."""
+    """Every folder of kernels/ with C++ code, whether or not anybody has seeded mistakes in it."""
     return sorted(path.parent.name for path in ROOT.glob("kernels/*/bindings.cc") if path.parent.name != "common")
 
 
