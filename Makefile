@@ -103,7 +103,7 @@ golden: venv  ## store the golden losses anew: make golden REASON="why the numbe
 sanitize: venv  ## the kernel tests on kernels built with address, undefined-behaviour and thread sanitizers
 	$(BIN)/python tests/sanitize.py
 
-mutants: venv  ## seeded mistakes in every kernel, and whether its tests notice them
+mutants: venv  ## planted mistakes in every kernel, and whether its tests notice them
 	$(BIN)/python tests/mutants/run.py
 
 build/peers/.installed: bench/peers.txt $(VENV)/.packages

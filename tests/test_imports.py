@@ -6,6 +6,8 @@ Every import statement counts: at the top of a file, in a function, and for anno
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -176,6 +178,22 @@ def test_the_package_is_read(found: set[Import]) -> None:
         Import("bert_thor.ops.layer_norm", "bert_thor.kernels.layer_norm.akg"),
         Import("bert_thor.training.trainer", "bert_thor"),
     } <= found
+
+
+WITHOUT_MINDSPORE = (
+    "bert_thor.cli",
+    "bert_thor.convert.command",
+    "bert_thor.data.prepare",
+    "bert_thor.doctor",
+    "bert_thor.kernels.davinci",
+    "bert_thor.network.architecture",
+    "bert_thor.planning.plan",
+)
+
+
+def test_what_promises_to_run_without_mindspore_does() -> None:
+    program = f"import sys; sys.modules['mindspore'] = None; import {', '.join(WITHOUT_MINDSPORE)}"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def made_up(folder: Path, files: Mapping[str, str]) -> set[Import]:

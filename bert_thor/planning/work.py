@@ -130,11 +130,10 @@ def parameter_count(model: BertConfig) -> int:
 
 def step_flop(model: BertConfig, batch: Batch) -> int:
     """Multiplications and additions of the matrix products of one forward and backward pass (backward: twice the forward's)."""
-    h, tokens = model.hidden_size, batch.tokens
-    encoder = tokens * (2 * (4 * h * h + 2 * h * model.intermediate_size) + 4 * batch.length * h) * model.num_layers
-    masked = batch.sequences * batch.predictions
-    heads = 2 * masked * (h * h + h * model.vocab_size) + 2 * batch.sequences * (h * h + 2 * h)
-    return 3 * (encoder + heads)
+    dense = sum(2 * batch.rows(spec.rows) * prod(spec.shape) for spec in architecture(model) if spec.kind == "dense")
+    attention = 4 * batch.tokens * batch.length * model.hidden_size * model.num_layers
+    decoder = 2 * batch.rows("predictions") * model.hidden_size * model.vocab_size
+    return 3 * (dense + attention + decoder)
 
 
 def activation_elements(model: BertConfig, batch: Batch, fused_attention: bool) -> int:

@@ -9,13 +9,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
-import numpy as np
 from mindspore import Tensor
 
 from bert_thor import __version__
@@ -36,23 +34,14 @@ from bert_thor.training.inputs import groups_of, inputs_and_labels
 from bert_thor.training.measured_block import with_measured_block
 from bert_thor.training.mindspore_checkpoint import import_ckpt
 from bert_thor.training.parameters import arrays, assign, read_count, weights
+from bert_thor.training.progress import LogLine, Progress
 from bert_thor.training.rows import open_rows
 from bert_thor.training.run_folder import RunFolder
+from bert_thor.training.stop_signals import StopSignals
 from bert_thor.training.trained import read_trained
 
 MAX_SKIPPED = 10
 """Steps in a row whose loss or gradient is not finite before the run stops."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands: all that a resumed run needs beside the parameters."""
-
-    step: int = 0
-    samples: int = 0
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    failed_blocks: int = 0
 
 
 class Trainer:
@@ -87,12 +76,12 @@ class Trainer:
         )
         self.progress = Progress()
         self._evaluator: Evaluator | None = None
-        self._stop_signal: int | None = None
+        self._stop_signals = StopSignals()
 
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
-            with self.watch, _stop_signals(self):
+            with self.watch, self._stop_signals:
                 if not (self.config.resume and self._resume()) and self.config.start is not None:
                     self._start_from(self.config.start)
                 self.agreement.check(weights(self.model), self.progress.step)
@@ -147,6 +136,10 @@ class Trainer:
             print(f"{source} the graphs of the training step, kept in {self.config.compile_cache / key}", flush=True)
             self.thor.compile_steps(*self._inputs(batch))
         print(f"all graphs are ready after {perf_counter() - started:.1f} s", flush=True)
+
+    @property
+    def _stop_signal(self) -> int | None:
+        return self._stop_signals.received
 
     def logs_at(self, step: int) -> bool:
         """Whether a log line follows step `step` (from 1)."""
@@ -271,46 +264,6 @@ class Trainer:
             self.watch.finish()
             status = 128 + (self._stop_signal or signal.SIGTERM)
             raise Interrupted(f"interrupted; step {self.progress.step} is saved, continue with --resume", status)
-
-    def stop(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: end after the running step; the second time at once, with the last checkpoint as it is."""
-        if self._stop_signal is not None:
-            raise KeyboardInterrupt
-        self._stop_signal = number
-        os.write(2, b"\nstopping after this step; once more to stop now and lose the steps since the last checkpoint\n")
-
-
-class LogLine:
-    """The log line of the original: loss, seconds since the last line, and seconds per step."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.time = step, perf_counter()
-
-    def print(self, epoch: int, step: int, loss: float) -> None:
-        """Print the line of `step`."""
-        now = perf_counter()
-        total = now - self.time
-        outputs = np.array([loss], np.float32)
-        average = total / (step - self.step)
-        print(
-            f"epoch: {epoch}, step: {step}, outputs are {outputs}, total_time_span is {total}, step_time_span is {average}",
-            flush=True,
-        )
-        self.step, self.time = step, now
-
-
-class _stop_signals:  # noqa: N801 - used as a function
-    """Within, SIGINT and SIGTERM end the run after the running step instead of killing it."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-
-    def __enter__(self) -> None:
-        self.before = {number: signal.signal(number, self.trainer.stop) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 def metrics_of(result: StepResult) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_pivots_tell_a_bad_block(tmp_path: Path) -> None:
 
 
 class TestTheMachine:
-    """cce_machine.h refuses what it says it refuses, shown on the code of one kernel with one seeded mistake each."""
+    """cce_machine.h refuses what it says it refuses, shown on the code of one kernel with one planted mistake each."""
 
     @pytest.fixture(scope="class")
     def kernel(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ascend_code.Code]:

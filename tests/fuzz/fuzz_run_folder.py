@@ -98,9 +98,9 @@ def check(data: bytes) -> None:
             return
 
 
-def seeds() -> Path:
+def corpus() -> Path:
     """A folder with a sound input of each kind."""
-    folder = FOLDER / "seeds"
+    folder = FOLDER / "corpus"
     folder.mkdir()
     metrics = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": null}\n{"step": 3'
     config = json.dumps(resolved(recipe("demo"))).encode()
@@ -112,5 +112,5 @@ def seeds() -> Path:
 
 if __name__ == "__main__":
     found = os.environ.get("FUZZ_CORPUS") or tempfile.mkdtemp()
-    atheris.Setup([*sys.argv, found, str(seeds())], check)
+    atheris.Setup([*sys.argv, found, str(corpus())], check)
     atheris.Fuzz()

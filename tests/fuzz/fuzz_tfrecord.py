@@ -161,9 +161,9 @@ def check(data: bytes) -> None:
             return
 
 
-def seeds() -> Path:
+def corpus() -> Path:
     """A folder with a sound input of each kind, and random edits of sound values."""
-    folder = FOLDER / "seeds"
+    folder = FOLDER / "corpus"
     folder.mkdir()
     vocabulary = "\n".join(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "\u00e9"))
     unigram = Unigram(token_id=1, token="[UNK]", held_out_labels=1, held_out_hits=1, held_out_accuracy=1.0)
@@ -196,5 +196,5 @@ def seeds() -> Path:
 
 if __name__ == "__main__":
     found = os.environ.get("FUZZ_CORPUS") or tempfile.mkdtemp()
-    atheris.Setup([*sys.argv, found, str(seeds())], check)
+    atheris.Setup([*sys.argv, found, str(corpus())], check)
     atheris.Fuzz()

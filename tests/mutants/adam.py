@@ -1,4 +1,4 @@
-"""Seeded mistakes in adam that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in adam that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/adam/body.h"
 CHECKS = "kernels/adam/adam.cc"

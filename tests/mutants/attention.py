@@ -1,4 +1,4 @@
-"""Seeded mistakes in attention that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in attention that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/attention/body.h"
 PRODUCTS = "kernels/attention/products.h"

@@ -1,4 +1,4 @@
-"""Seeded mistakes in bias_gelu that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in bias_gelu that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/bias_gelu/body.h"
 ELEMENTARY = "kernels/common/elementary.h"

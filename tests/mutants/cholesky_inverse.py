@@ -1,4 +1,4 @@
-"""Seeded mistakes in cholesky_inverse that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in cholesky_inverse that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/cholesky_inverse/body.h"
 DISPATCH = "kernels/cholesky_inverse/cholesky_inverse.cc"

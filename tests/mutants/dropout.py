@@ -1,4 +1,4 @@
-"""Seeded mistakes in dropout that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in dropout that its tests must notice: (file, original, mutant, what it breaks)."""
 
 PHILOX = "kernels/common/philox.h"
 DROPOUT = "kernels/common/dropout.h"

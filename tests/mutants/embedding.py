@@ -1,4 +1,4 @@
-"""Seeded mistakes in embedding that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in embedding that its tests must notice: (file, original, mutant, what it breaks)."""
 
 ENTRY = "kernels/embedding/embedding.cc"
 

@@ -1,4 +1,4 @@
-"""Seeded mistakes in factor_average that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in factor_average that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/factor_average/body.h"
 CHECKS = "kernels/factor_average/factor_average.cc"

@@ -1,4 +1,4 @@
-"""Seeded mistakes in fisher_covariance that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in fisher_covariance that its tests must notice: (file, original, mutant, what it breaks)."""
 
 TILE = "kernels/common/tile.h"
 BF16 = "kernels/fisher_covariance/avx512_bf16.cc"

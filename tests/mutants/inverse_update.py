@@ -1,4 +1,4 @@
-"""Seeded mistakes in inverse_update that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in inverse_update that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/inverse_update/body.h"
 CHECKS = "kernels/inverse_update/inverse_update.cc"

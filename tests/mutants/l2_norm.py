@@ -1,4 +1,4 @@
-"""Seeded mistakes in l2_norm that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in l2_norm that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/l2_norm/body.h"
 SUMS = "kernels/l2_norm/l2_norm.cc"

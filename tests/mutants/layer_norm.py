@@ -1,4 +1,4 @@
-"""Seeded mistakes in layer_norm that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in layer_norm that its tests must notice: (file, original, mutant, what it breaks)."""
 
 ROWS = "kernels/layer_norm/rows.h"
 

@@ -1,4 +1,4 @@
-"""Seeded mistakes in momentum that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in momentum that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/momentum/body.h"
 CHECKS = "kernels/momentum/momentum.cc"

@@ -1,4 +1,4 @@
-"""Seeded mistakes in precondition that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in precondition that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/precondition/body.h"
 DISPATCH = "kernels/precondition/precondition.cc"

@@ -1,4 +1,4 @@
-"""Seeded mistakes in residual_dropout_layer_norm that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in residual_dropout_layer_norm that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/residual_dropout_layer_norm/body.h"
 ENTRY = "kernels/residual_dropout_layer_norm/residual_dropout_layer_norm.cc"

@@ -1,4 +1,4 @@
-"""Seeded mistakes in softmax_cross_entropy that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in softmax_cross_entropy that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/softmax_cross_entropy/body.h"
 ENTRY = "kernels/softmax_cross_entropy/softmax_cross_entropy.cc"

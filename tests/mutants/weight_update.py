@@ -1,4 +1,4 @@
-"""Seeded mistakes in weight_update that its tests must notice: (file, original, mutant, what it breaks)."""
+"""Planted mistakes in weight_update that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/weight_update/body.h"
 CHECKS = "kernels/weight_update/weight_update.cc"
