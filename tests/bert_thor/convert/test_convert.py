@@ -91,7 +91,7 @@ def test_there_and_back_is_bit_exact(source: Path, tmp_path: Path, stored: dict[
 def test_import_writes_a_run_that_can_be_evaluated(source: Path, tmp_path: Path) -> None:
     convert(ConvertConfig(source, tmp_path / "run"))
     run = RunFolder(tmp_path / "run")
-    assert run.steps() == [0] and run.read_model()[0] == CONFIG
+    assert run.steps() == [0] and run.read_model() == CONFIG
     checkpoint = load_checkpoint(checkpoint_path(run.checkpoints, 0))
     assert checkpoint.state["samples"] == 0 and checkpoint.model.keys() == parameter_shapes(CONFIG).keys()
 
