@@ -22,7 +22,9 @@ LAST = 20
 Batches = Callable[[np.random.Generator], Iterator[tuple[Tensor, Tensor]]]
 
 
-def compare(title: str, network: Callable[[], nn.Cell], loss: Any, batches: Batches, steps: int, **options: Any) -> None:
+def compare(
+    title: str, network: Callable[[], nn.Cell], loss: Any, batches: Batches, steps: int, **options: Any
+) -> None:
     """Print the training loss of both, each with its best rate. `options` are THOR's."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="learning rates to try")

@@ -1,6 +1,6 @@
 """THOR on a classifier: scikit-learn's handwritten digits, three dense layers of MindSpore's own.
 
-    python examples/digits.py
+python examples/digits.py
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ class Gradients(nn.Cell):
     ) -> None:
         super().__init__(auto_prefix=False)
         self.forward, self.exchange = forward, exchange
-        self.probes = ParameterTuple([*probes, *uses])  # a graph from the compile cache finds its parameters in the cell
+        self.probes = ParameterTuple(
+            [*probes, *uses]
+        )  # a graph from the compile cache finds its parameters in the cell
         self.weight_count, self.exchanged = len(weights), len(weights) + len(probes)
         self.norm = l2_norm()
         self.backward = ms.value_and_grad(forward, None, ParameterTuple([*weights, *probes, *uses]), has_aux=True)

@@ -73,7 +73,7 @@ class Thor(nn.Cell):
 
     A sample is an index of the first axis of the first input; a row is what a layer multiplies by its weight (a token). Factors are means
     over all rows of a step: those of all uses, where a layer is used more than once or a weight is shared by several layers; rows with zero
-    output gradient (padding) count as rows. A layer that the loss does not depend on is named in a warning and only decays.
+    output gradient (padding) count as rows. A layer that is not used in a step is named in a warning, and its weight is not preconditioned.
     """
 
     def __init__(
@@ -230,6 +230,7 @@ class Thor(nn.Cell):
         if capturing and self.curvatures is not None and self.curvatures.adapt(uses):
             self._retired += self._graphs.values()  # a freed cell's address must not be taken by another
             self._graphs.clear()
+            self.exchange.expect([probe.shape for probe in self.probes()])
             losses, norm, gradients, factors, _ = self._gradients(inputs, capturing)(*batch)
         return losses, norm, gradients, factors
 

@@ -73,7 +73,13 @@ class Exchange(nn.Cell):
         self.wishes = Parameter(np.zeros(1, np.float32), "stop.wishes", requires_grad=False)
         if self.active:
             self.sum = SumOverRanks([(1,), *weights])  # the losses and the wish travel with the first weights
-            self.mean = SumOverRanks(probes, 1.0 / world.ranks)
+        self.ranks = world.ranks
+        self.expect(probes)
+
+    def expect(self, probes: Sequence[tuple[int, ...]]) -> None:
+        """From the next graph on factors of these shapes are averaged."""
+        if self.active:
+            self.mean = SumOverRanks(probes, 1.0 / self.ranks)
 
     def construct(self, losses: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> Any:
         """Return (losses, gradients) of the global batch; `gradients` are those of the weights, then those of the probes, if any."""

@@ -39,17 +39,21 @@ class KroneckerCurvatures(Curvatures):
         self, layers: Sequence[KroneckerCurvature], config: OptimizerConfig, world: World, failures: Path
     ) -> None:
         super().__init__(layers, config, world, failures)
-        self.traced = config.trace_recompute > 0.0
-        self.sizes = np.array([layer.sizes for layer in self.layers])
-        self.average = Average(self.layers)
+        self.traced, self.world, self.adapted = config.trace_recompute > 0.0, world, False
+        self._take(self.layers)
+
+    def _take(self, layers: Sequence[KroneckerCurvature]) -> None:
+        """Refresh these layers; the others keep what they have."""
+        self.active = list(layers)
+        self.sizes = np.array([layer.sizes for layer in self.active])
+        self.average = Average(self.active)
         width = 1 if self.traced else LAYERS_PER_GRAPH
-        self.parts = [slice(start, start + width) for start in range(0, len(self.layers), width)]
-        self.inverts = [Invert(self.layers[part], world) for part in self.parts]
-        self.adapted = False
+        self.parts = [slice(start, start + width) for start in range(0, len(self.active), width)]
+        self.inverts = [Invert(self.active[part], self.world) for part in self.parts]
 
     def probes(self) -> list[Parameter]:
         """The probes of all layers, A's, then G's, of each layer in turn."""
-        return [probe for layer in self.layers for probe in layer.probes()]
+        return [probe for layer in self.active for probe in layer.probes()]
 
     def check(self) -> None:
         """Raise `ConfigError` where another optimizer was made for the network since."""
@@ -60,54 +64,63 @@ class KroneckerCurvatures(Curvatures):
 
     def uses(self) -> list[Parameter]:
         """Their counts of uses and rows."""
-        return [layer.captured.uses for layer in self.layers]
+        return [layer.captured.uses for layer in self.active]
 
     def adapt(self, uses: Sequence[Tensor]) -> bool:
-        """A layer that is used more than once captures sums over its rows; that is known from the first capture on."""
+        """Known from the first capture on: a layer that is used more than once captures sums over its rows, one that is not used nothing.
+
+        A weight whose layer is not used (it has no gradient, or its owner multiplies by it in another way) keeps identities for inverses.
+        """
         if self.adapted:
             return False
         self.adapted = True
         counts = [tensor.asnumpy() for tensor in uses]
         idle = [layer.spec.name for layer, (used, _) in zip(self.layers, counts) if used == 0]
-        if idle:
-            warnings.warn(
-                f"the loss does not depend on {', '.join(idle)}: they only decay", RuntimeWarning, stacklevel=2
-            )
         several = [(layer, int(rows)) for layer, (used, rows) in zip(self.layers, counts) if used > 1]
         for layer, rows in several:
             layer.rows = rows
             layer.attach(sums=True)
-        return bool(several)
+        if idle:
+            warnings.warn(
+                f"the layers of {', '.join(idle)} are not used in a step: these weights are not preconditioned; list them in first_order "
+                "to give them the first-order rule",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            self._take([layer for layer in self.layers if layer.spec.name not in idle])
+        return bool(several or idle)
 
     def captures(self, step: int) -> bool:
-        """Whether `step` refreshes: by the schedule, unless every layer is frozen."""
-        return refreshes_at(step, self.config) and not (self.traced and all(layer.frozen() for layer in self.layers))
+        """Whether `step` refreshes: by the schedule, unless every layer is frozen or none is used."""
+        if not self.active:
+            return False
+        return refreshes_at(step, self.config) and not (self.traced and all(layer.frozen() for layer in self.active))
 
     def compile(self) -> None:
         """Compile all graphs of a refresh."""
         captured = [Tensor(np.zeros(probe.shape, np.float32)) for probe in self.probes()]
         self.average.compile(*(_number(0.0) for _ in range(1 + len(captured))), *captured)
         for cell, part in zip(self.inverts, self.parts):
-            cell.compile(*_numbers(self.layers[part], np.zeros((len(self.layers[part]), 4), np.float32)))
+            cell.compile(*_numbers(self.active[part], np.zeros((len(self.active[part]), 4), np.float32)))
 
     def refresh(self, moment: Moment) -> RefreshReport:
         """Average the captured factors and renew the inverses; raises `TrainingError` when a block stays without one."""
         report = RefreshReport()
-        numbers = [scale for layer in self.layers for scale in layer.capture_scales(moment.samples)]
+        numbers = [scale for layer in self.active for scale in layer.capture_scales(moment.samples)]
         keep = _number(self.config.factor_decay)
         summaries = self.average(keep, *(_number(value) for value in numbers), *moment.captured).asnumpy()
         report.not_finite = int(summaries[:, 1].sum())
         traces = self._traces(summaries[:, 0])
         for cell, part in zip(self.inverts, self.parts):
-            if not self.traced or self._due(self.layers[part.start], traces[part.start], moment.damping, report):
+            if not self.traced or self._due(self.active[part.start], traces[part.start], moment.damping, report):
                 used = scales(self.config.damping_rule, traces[part], self.sizes[part], moment.damping)
-                self._invert(cell, self.layers[part], used, report)
+                self._invert(cell, self.active[part], used, report)
         return report
 
     def _traces(self, of_factors: Array) -> Array:
         """(tr A, tr G) of every layer; a G that is taken as the identity has as much trace as rows."""
         traces = self.sizes.astype(np.float32)
-        places = [(row, side) for row, layer in enumerate(self.layers) for side in range(len(layer.factors()))]
+        places = [(row, side) for row, layer in enumerate(self.active) for side in range(len(layer.factors()))]
         traces[tuple(zip(*places))] = of_factors
         return traces
 
