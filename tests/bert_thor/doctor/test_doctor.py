@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_thor import doctor as module
-from bert_thor import self_test
 from bert_thor.cli import main
+from bert_thor.doctor import examination as module
+from bert_thor.doctor import self_test
 from bert_thor.kernels.cases import operations, small
 from bert_thor.kernels.library import InstructionSet, instruction_set
 
