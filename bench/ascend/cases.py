@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ def residual_dropout_layer_norms(dtype: str) -> Iterator[Case]:
     before, after = (x, VECTOR, x, VECTOR, VECTOR, BITS), (x, x, VALUES, VALUES)
     program = ours(name, name, *before, *after, eps=1e-12, probability=0.1)
     yield case(name, shape, program, given, 2 * size + mask, 4 * size + mask)
-    before, gradients = (x, x, VECTOR, VALUES, VALUES, BITS), (x, VECTOR, x, VECTOR, VECTOR)
-    program = ours(name, f"{name}_grad", *before, *gradients, probability=0.1)
+    saved, gradients = (x, x, VECTOR, VALUES, VALUES, BITS), (x, VECTOR, x, VECTOR, VECTOR)
+    program = ours(name, f"{name}_grad", *saved, *gradients, probability=0.1)
     yield case(f"{name}_grad", shape, program, given_back, 2 * size + mask, 4 * size + mask)
 
 
@@ -150,16 +151,17 @@ def residual_gradient_inputs(dtype: str) -> list[np.ndarray]:
 
 def covariance(features: int, layout: str) -> Case:
     blocks = features // EDGE
-    fractals = (features // 16, ROWS // 16, 16, 16)
-    whole = {"shape": (ROWS, features), "dtype": F16}
+    shape: tuple[int, ...] = (ROWS, features)
+    whole: dict[str, Any] = {"shape": shape, "dtype": F16}
     if layout == "FRACTAL_NZ":
-        whole = {"shape": fractals, "dtype": F16, "format": layout, "ori_shape": (ROWS, features), "ori_format": "ND"}
+        shape = (features // 16, ROWS // 16, 16, 16)
+        whole = {"shape": shape, "dtype": F16, "format": layout, "ori_shape": (ROWS, features), "ori_format": "ND"}
 
     packed = ((blocks, EDGE, EDGE), F32)
     program = ours("fisher_covariance", "fisher_covariance", whole, packed, block=EDGE)
 
     def given() -> list[np.ndarray]:
-        return [normal(0, *whole["shape"], dtype=F16)]
+        return [normal(0, *shape, dtype=F16)]
 
     reads, writes = 2.0 * ROWS * features, 4.0 * blocks * EDGE**2
     flop = float(ROWS * features * EDGE)  # half of the products, since the result is symmetric
@@ -168,7 +170,7 @@ def covariance(features: int, layout: str) -> Case:
 
 def preconditioning(outputs: int, inputs: int) -> Case:
     shapes = [(outputs // EDGE, EDGE, EDGE), (outputs, inputs), (inputs // EDGE, EDGE, EDGE)]
-    tensors, sizes = [(shape, F32) for shape in shapes], [4.0 * np.prod(shape) for shape in shapes]
+    tensors, sizes = [(shape, F32) for shape in shapes], [4.0 * prod(shape) for shape in shapes]
     program = ours("precondition", "precondition", *tensors, tensors[1])
 
     def given() -> list[np.ndarray]:
