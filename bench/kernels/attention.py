@@ -18,7 +18,7 @@ def peers(problem: Problem, threads: int) -> Contenders:
     dout, qkv, bias, mask, log_sum_exp, *_ = problem.arguments
     if torch := frameworks.torch(threads):
         inputs = [to_torch(torch, array).requires_grad_() for array in (qkv, bias)]
-        output = _pytorch(torch, log_sum_exp.shape[1], *inputs, to_torch(torch, mask))
+        output = _pytorch(torch, log_sum_exp.shape[1], inputs[0], inputs[1], to_torch(torch, mask))
         contenders["pytorch"] = gradient(torch, output, inputs, to_torch(torch, dout).view(output.shape))
     return contenders
 
