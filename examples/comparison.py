@@ -1,6 +1,7 @@
 """Trains one network twice, with THOR and with MindSpore's own Adam, for each of five learning rates, and prints the best of both.
 
-Both see the same batches, start from the same weights, and have the same rate in every step: linear warm-up over a tenth, then linear decay.
+Both see the same batches, start from the same weights, and have the same rate in every step: linear warm-up over a tenth, then linear
+decay.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from bert_thor.data.batches.rows import TrainingBatches
-from bert_thor.network.model import dropout_seed
-from bert_thor.optimizer.directions import Kronecker
-from bert_thor.optimizer.rules import PreconditionedRule
+from bert_thor.optimizer.curvature.curvature import Moment
+from bert_thor.optimizer.curvature.kronecker import KroneckerCurvature
+from bert_thor.training.inputs import inputs_and_labels
 from bert_thor.training.trainer import Trainer
 
 REPETITIONS = 9
@@ -21,15 +21,15 @@ REPETITIONS = 9
 class Directions(nn.Cell):
     """Preconditions the gradients of all layers that have factors, and does nothing else of an update."""
 
-    def __init__(self, cells: list[Kronecker]) -> None:
+    def __init__(self, cells: list[KroneckerCurvature]) -> None:
         super().__init__(auto_prefix=False)
         self.layers = nn.CellList(cells, auto_prefix=False)
 
-    def construct(self, unused: Tensor, *gradients: Tensor) -> Any:
+    def construct(self, *gradients: Tensor) -> Any:
         """Return the preconditioned gradients."""
         directions = ()  # type: Any
         for cell, gradient in zip(self.layers, gradients):
-            directions = directions + (cell(gradient, unused),)  # noqa: RUF005 - as in optimizer/step.py
+            directions = directions + (cell(gradient),)  # noqa: RUF005 - as in optimizer/step.py
         return directions
 
 
@@ -38,27 +38,24 @@ def curvature_seconds(trainer: Trainer) -> dict[str, float]:
 
     The covariances are what a backward pass with factors takes more than one without.
     """
-    optimizer = trainer.optimizer
-    if optimizer.curvatures is None:
+    curvatures = trainer.thor.curvatures
+    layers = [layer for layer in curvatures.layers if isinstance(layer, KroneckerCurvature)] if curvatures else []
+    if curvatures is None or not layers:
         return {}
     batch = next(TrainingBatches(trainer.rows, trainer.config.batch_size, trainer.config.seed, ahead=0))
-    inputs = [*(Tensor(array) for array in batch), dropout_seed(trainer.config.seed, 0)]
-    _, _, gradients, factors = optimizer.gradients_and_factors(*inputs)
-    chosen = [
-        (rule.precondition, gradient)
-        for rule, gradient in zip(optimizer.rules, gradients)
-        if isinstance(rule, PreconditionedRule) and isinstance(rule.precondition, Kronecker)
-    ]
-    directions = Directions([cell for cell, _ in chosen])
-    unused, sequences = Tensor(np.float32(0.0)), (trainer.config.batch_size,) * 2
-    curvatures = optimizer.curvatures
-    with_factors, without, precondition, inversion = _medians(
-        lambda: optimizer.gradients_and_factors(*inputs)[1].asnumpy(),
-        lambda: optimizer.gradients(*inputs)[1].asnumpy(),
-        lambda: directions(unused, *(gradient for _, gradient in chosen))[-1].asnumpy(),
-        lambda: curvatures.refresh(factors, sequences, trainer.config.optimizer.damping),
+    inputs, labels = inputs_and_labels(batch, trainer.config.seed, 0)
+    with_factors, without = (trainer.thor.gradients(len(inputs), capturing) for capturing in (True, False))
+    _, _, gradients, factors, _ = with_factors(*inputs, *labels)
+    chosen = [gradient for gradient, entry in zip(gradients, trainer.thor.table) if entry.rule.has_curvature]
+    directions = Directions(layers)
+    moment = Moment(chosen, factors, 0, (trainer.config.batch_size,) * 2, trainer.config.optimizer.damping)
+    captured, cached, precondition, inversion = _medians(
+        lambda: with_factors(*inputs, *labels)[1].asnumpy(),
+        lambda: without(*inputs, *labels)[1].asnumpy(),
+        lambda: directions(*chosen)[-1].asnumpy(),
+        lambda: curvatures.refresh(moment),
     )
-    return {"precondition": precondition, "covariance": max(0.0, with_factors - without), "inversion": inversion}
+    return {"precondition": precondition, "covariance": max(0.0, captured - cached), "inversion": inversion}
 
 
 def _medians(*parts: Callable[[], object]) -> list[float]:

@@ -161,10 +161,10 @@ class Thor(nn.Cell):
         """Compile the graphs of all steps now, in one order whatever step comes first, instead of when each is first needed."""
         batch, count = _columns(inputs, labels)
         with kernel_errors():
-            self._gradients(count, False).compile(*batch)
+            self.gradients(count, False).compile(*batch)
             if self.curvatures is not None:
                 if self.probes():
-                    self._gradients(count, True).compile(*batch)
+                    self.gradients(count, True).compile(*batch)
                 self.curvatures.compile()
             gradients = [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
             self.update.compile(*(_scalar(0.0) for _ in range(7)), *gradients)
@@ -189,7 +189,7 @@ class Thor(nn.Cell):
             report, seconds = None, 0.0
             if finite:
                 report, seconds = self._refresh(Moment(gradients, factors, step, samples, strength))
-                seconds += self._update(gradients, norm, strength, samples[1])
+                seconds += self.apply(gradients, norm, strength, samples[1])
         self.step_number += 1
         return StepResult(
             loss=loss,
@@ -209,10 +209,10 @@ class Thor(nn.Cell):
         """The factors of one batch in the order of `probes`, and (uses, rows) of each layer; nothing is changed."""
         batch, count = _columns(inputs, labels)
         with kernel_errors():
-            _, _, _, factors, uses = self._gradients(count, True)(*batch)
+            _, _, _, factors, uses = self.gradients(count, True)(*batch)
         return [factor.asnumpy() for factor in factors], [counts.asnumpy() for counts in uses]
 
-    def _gradients(self, inputs: int, capturing: bool) -> Gradients:
+    def gradients(self, inputs: int, capturing: bool) -> Gradients:
         """The graph of a step with that many inputs."""
         if self.curvatures is not None:
             self.curvatures.check()
@@ -226,12 +226,12 @@ class Thor(nn.Cell):
 
     def _backward(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
         """(losses, norm, gradients, factors); at the first capture the probes may change by what it shows."""
-        losses, norm, gradients, factors, uses = self._gradients(inputs, capturing)(*batch)
+        losses, norm, gradients, factors, uses = self.gradients(inputs, capturing)(*batch)
         if capturing and self.curvatures is not None and self.curvatures.adapt(uses):
             self._retired += self._graphs.values()  # a freed cell's address must not be taken by another
             self._graphs.clear()
             self.exchange.expect([probe.shape for probe in self.probes()])
-            losses, norm, gradients, factors, _ = self._gradients(inputs, capturing)(*batch)
+            losses, norm, gradients, factors, _ = self.gradients(inputs, capturing)(*batch)
         return losses, norm, gradients, factors
 
     def _refresh(self, moment: Moment) -> tuple[Optional[RefreshReport], float]:
@@ -243,7 +243,7 @@ class Thor(nn.Cell):
         report = self.curvatures.refresh(replace(moment, gradients=chosen))
         return report, perf_counter() - started
 
-    def _update(self, gradients: Sequence[Tensor], norm: float, strength: float, samples: int) -> float:
+    def apply(self, gradients: Sequence[Tensor], norm: float, strength: float, samples: int) -> float:
         """Change the parameters; the seconds of what the curvature does after it."""
         config, step = self.config, self.step_number
         moves = self.curvatures is None or self.curvatures.moves(step)

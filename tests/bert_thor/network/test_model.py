@@ -131,7 +131,7 @@ def backward(
         thor = kept(Thor(model, PretrainingLoss(), 1, config=config, groups=groups_of(CONFIG)))
         columns = batch(fixture)
         inputs = [*columns[:4], dropout_seed(0, 0)]
-        losses, _, gradients, factors, _ = thor._gradients(len(inputs), True)(*inputs, *columns[4:])
+        losses, _, gradients, factors, _ = thor.gradients(len(inputs), True)(*inputs, *columns[4:])
         parameters = [entry.parameter for entry in thor.table] + thor.probes()
         values = {p.name: value.asnumpy() for p, value in zip(parameters, (*gradients, *factors))}
         yield Backward([loss.asnumpy() for loss in losses], values)

@@ -60,7 +60,7 @@ def test_loss_gradients_and_factors_of_every_layer(original: TinyTraining) -> No
     found = original.gradient_pass(0)
     thor = original.thor
     inputs, labels = inputs_and_labels(batch(0))
-    losses, _, gradients, factors, _ = thor._gradients(len(inputs), True)(*inputs, *labels)
+    losses, _, gradients, factors, _ = thor.gradients(len(inputs), True)(*inputs, *labels)
     assert abs(float(losses[0].asnumpy()) - found.loss) <= 64 * EPSILON * found.loss
     for entry, gradient in zip(thor.table, gradients):
         exact = found.gradients[entry.spec.name]
