@@ -18,7 +18,7 @@ import pytest
 ORDER = (
     {"original"},
     {"cli"},
-    {"training", "planning", "convert", "doctor", "self_test"},
+    {"training", "planning", "convert", "doctor"},
     {"recipes"},
     {"optimizer"},
     {"parallel", "network"},
