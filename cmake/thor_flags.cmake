@@ -1,5 +1,5 @@
-# The only place with compiler flags. A source file is compiled for the instruction set that its name states:
-#   portable.cc, dispatch and bindings: the compiler's baseline;  *avx2.cc;  *avx512.cc;  *avx512_bf16.cc
+# The only place with compiler flags, and the list of instruction sets. What belongs to one of them is compiled with its flags:
+# its copy of every kernels/*/body.h, and the files of kernels/*/ that are named after it. All else has the compiler's baseline.
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -12,9 +12,21 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 # No contraction behind our back: where a kernel fuses a multiply and an add it says so, and portable code rounds the same everywhere.
 add_compile_options(-Wall -Wextra -Werror=return-type -ffp-contract=off -fno-math-errno -fvisibility=hidden)
 
+set(THOR_FLAGS_portable "")
 set(THOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(THOR_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 set(THOR_FLAGS_avx512_bf16 ${THOR_FLAGS_avx512} -mavx512bf16)
+
+set(THOR_INSTRUCTION_SETS portable avx2 avx512 avx512_bf16)
+set(THOR_X86 OFF)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(THOR_X86 ON)
+  set(THOR_COMPILED ${THOR_INSTRUCTION_SETS})
+  set(THOR_OF_EVERY_BODY portable avx2 avx512)  # the last one only where there is a file of that name
+else()
+  set(THOR_COMPILED portable)
+  set(THOR_OF_EVERY_BODY portable)
+endif()
 
 # Sanitizers for `make sanitize`: -DTHOR_SANITIZE=address,undefined or thread
 set(THOR_SANITIZE "" CACHE STRING "comma-separated sanitizers")
