@@ -4,7 +4,7 @@ find_package(Threads REQUIRED)
 set(THOR_KERNELS ${CMAKE_SOURCE_DIR}/kernels)
 file(GLOB THOR_SOURCES CONFIGURE_DEPENDS ${THOR_KERNELS}/*/*.cc)
 file(GLOB THOR_BODIES CONFIGURE_DEPENDS ${THOR_KERNELS}/*/body.h)
-file(GLOB THOR_BINDINGS CONFIGURE_DEPENDS ${THOR_KERNELS}/*/bindings.cc)
+file(GLOB THOR_BINDINGS CONFIGURE_DEPENDS ${THOR_KERNELS}/*/bindings.cc ${THOR_KERNELS}/common/module.cc)
 list(REMOVE_ITEM THOR_SOURCES ${THOR_BINDINGS})
 
 # Each body.h becomes one source per instruction set, unless there is a file of that name already.

@@ -33,7 +33,7 @@ tree: KernelTree  # of this process
 
 def operations() -> list[str]:
     """Every folder of kernels/ with C++ code, whether or not anybody has seeded mistakes in it."""
-    return sorted(path.parent.name for path in ROOT.glob("kernels/*/bindings.cc") if path.parent.name != "common")
+    return sorted(path.parent.name for path in ROOT.glob("kernels/*/bindings.cc"))
 
 
 def mutants_of(operation: str) -> list[Mutant]:
@@ -99,7 +99,7 @@ def run(operation: str) -> Result:
     mutants, killed = mutants_of(operation), 0
     complaint = tree.build() or tree.test(tests_of(operation), timeout=TIMEOUT)
     if complaint:
-        print(f"{operation}: the unchanged kernel does not build or pass its tests; mend it first.\n{complaint}")
+        print(f"{operation}: the unchanged kernel does not build or pass its tests; fix it first.\n{complaint}")
         return operation, len(mutants), killed
     for mutant in mutants:
         verdict = verdict_of(operation, mutant)
