@@ -7,10 +7,10 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.ascend.registration import Registration
+from bert_thor.kernels.ascend.sizes import FRACTAL
 from bert_thor.kernels.fisher_covariance import akg as akg_kernel
 from bert_thor.kernels.fisher_covariance.tiling import MAX_BLOCK
-from bert_thor.kernels.tik_support import Registration
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import akg, tbe

@@ -9,8 +9,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
-from bert_thor.kernels.tik_support import Registration
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import akg, tbe

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.ascend.sizes import FRACTAL
 from bert_thor.kernels.precondition.tiling import MAX_BLOCK
 from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import cpu

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from bert_thor import kernels
-from bert_thor.kernels import davinci, tik_support
+from bert_thor.kernels import davinci
+from bert_thor.kernels.ascend import tik_support
 from bert_thor.kernels.davinci import tik
 
 load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
-from bert_thor.kernels.ascend_910 import BLOCK_BYTES, FP32_LANES, ITEM_BYTES, REPEAT_BYTES
-from bert_thor.kernels.layer_norm.tiling import GROUP, SLOTS, Tiling
-from bert_thor.kernels.tik_support import fill, repeats, tik_module
+from bert_thor.kernels.ascend.norms.tiling import GROUP, SLOTS, Tiling
+from bert_thor.kernels.ascend.sizes import BLOCK_BYTES, FP32_LANES, ITEM_BYTES, REPEAT_BYTES
+from bert_thor.kernels.ascend.tik_support import fill, repeats, tik_module
 
 PITCH = 2 * FP32_LANES  # fp32 numbers from row to row of a sum: every row of it lies in the same half of the banks
 

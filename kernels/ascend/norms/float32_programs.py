@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import FP32_LANES
-from bert_thor.kernels.layer_norm.row_batches import PITCH, RowBatches, two_sources
-from bert_thor.kernels.layer_norm.tiling import SLOTS, Tiling
-from bert_thor.kernels.tik_support import fill
+from bert_thor.kernels.ascend.norms.row_batches import PITCH, RowBatches, two_sources
+from bert_thor.kernels.ascend.norms.tiling import SLOTS, Tiling
+from bert_thor.kernels.ascend.sizes import FP32_LANES
+from bert_thor.kernels.ascend.tik_support import fill
 
 SINGLE = "float32"
 

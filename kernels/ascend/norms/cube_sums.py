@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL, FRACTAL_ITEMS, L0_BYTES
-from bert_thor.kernels.layer_norm.row_batches import RowBatches
-from bert_thor.kernels.layer_norm.tiling import fractals_per_row
-from bert_thor.kernels.tik_support import fill
+from bert_thor.kernels.ascend.norms.row_batches import RowBatches
+from bert_thor.kernels.ascend.norms.tiling import fractals_per_row
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL, FRACTAL_ITEMS, L0_BYTES
+from bert_thor.kernels.ascend.tik_support import fill
 
 OPERAND_ITEMS = L0_BYTES // 2 // 2  # half of L0A or L0B: one operand is loaded while the other is multiplied
 QUARTERS = FRACTAL_ITEMS // FP32_LANES

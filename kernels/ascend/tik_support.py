@@ -1,4 +1,4 @@
-"""What the TIK kernels share: CANN found by either of its names, what to register them as, fills, results of the cube as rows.
+"""What the TIK kernels share: CANN found by either of its names, checks, fills, results of the cube as rows.
 
 Nothing here imports CANN when the file is loaded, so a kernel file imports anywhere, as often as MindSpore likes.
 """
@@ -6,11 +6,10 @@ Nothing here imports CANN when the file is loaded, so a kernel file imports anyw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
-from typing import Any, Callable
+from typing import Any
 
-from bert_thor.kernels.ascend_910 import FRACTAL, ITEM_BYTES, MAX_REPEATS, REPEAT_BYTES
+from bert_thor.kernels.ascend.sizes import FRACTAL, ITEM_BYTES, MAX_REPEATS, REPEAT_BYTES
 
 
 def tik_module() -> Any:
@@ -31,34 +30,11 @@ def core_count() -> int:
     return int(get_soc_spec("CORE_NUM"))
 
 
-@dataclass(frozen=True)
-class Registration:
-    """What a framework must know to offer a kernel as an operator.
-
-    Attributes:
-        name: of the operator.
-        attributes: their types ("int", "float") by name, in the kernel's order.
-        formats: the choices of types and layouts, each one name of MindSpore's `DataType` ("F16_Default") per tensor.
-        inputs, outputs: names of the tensors.
-    """
-
-    name: str
-    attributes: dict[str, str]
-    formats: list[list[str]]
-    inputs: list[str]
-    outputs: list[str]
-
-
-def register(
-    name: str, attributes: dict[str, str], formats: list[list[str]], inputs: list[str], outputs: list[str]
-) -> Callable[[Any], Any]:
-    """Decorator that gives a kernel function the attribute `registration`; which framework reads it is not its concern."""
-
-    def decorate(function: Any) -> Any:
-        function.registration = Registration(name, attributes, formats, inputs, outputs)
-        return function
-
-    return decorate
+def check_float32(operation: str, **tensors: dict[str, Any]) -> None:
+    """Refuse descriptions of tensors, by name, that are not float32."""
+    for name, tensor in tensors.items():
+        if tensor["dtype"] != "float32":
+            raise ValueError(f"{operation}: {name} is {tensor['dtype']}; it must be float32.")
 
 
 def repeats(count: int, limit: int = MAX_REPEATS) -> Iterator[tuple[int, int]]:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from bert_thor.kernels.layer_norm.cube_sums import CubeSums
-from bert_thor.kernels.layer_norm.row_batches import Batch, RowBatches, take_turns, two_sources
-from bert_thor.kernels.layer_norm.tiling import Tiling
-from bert_thor.kernels.tik_support import fill
+from bert_thor.kernels.ascend.norms.cube_sums import CubeSums
+from bert_thor.kernels.ascend.norms.row_batches import Batch, RowBatches, take_turns, two_sources
+from bert_thor.kernels.ascend.norms.tiling import Tiling
+from bert_thor.kernels.ascend.tik_support import fill
 
 HALF = "float16"
 LookAhead = Callable[[], None]
