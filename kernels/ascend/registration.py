@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Callable
 
 
@@ -34,3 +36,11 @@ def register(
         return function
 
     return decorate
+
+
+def tik_kernels() -> dict[str, Any]:
+    """Every registered function of a kernels/<operation>/tbe.py by its name."""
+    files = sorted(Path(__file__).parents[1].glob("*/tbe.py"))
+    modules = [import_module(f"bert_thor.kernels.{file.parent.name}.tbe") for file in files]
+    found = [value for module in modules for value in vars(module).values() if hasattr(value, "registration")]
+    return {function.__name__: function for function in found}
