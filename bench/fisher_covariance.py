@@ -23,7 +23,7 @@ def _fp32(x: np.ndarray, block: int, threads: int) -> dict[str, Callable[[], obj
     parts = [x[:, first : first + block] for first in range(0, x.shape[1], block)]
     out = native.fisher_covariance(x, block)
     contenders: dict[str, Callable[[], object]] = {
-        "ours": lambda: native.fisher_covariance(x, block, threads=threads, out=out),
+        "ours": lambda: native.fisher_covariance(x, block, threads=threads, out=(out,)),
         "openblas": lambda: [part.T @ part for part in parts],  # NumPy sees the transpose and calls ssyrk
     }
     if torch := peers.torch(threads):
@@ -40,7 +40,7 @@ def _bf16(x: np.ndarray, block: int, threads: int) -> dict[str, Callable[[], obj
     bits = (x.view(np.uint32) >> 16).astype(np.uint16)
     out = native.fisher_covariance(bits, block)
     contenders: dict[str, Callable[[], object]] = {
-        "ours": lambda: native.fisher_covariance(bits, block, threads=threads, out=out)
+        "ours": lambda: native.fisher_covariance(bits, block, threads=threads, out=(out,))
     }
     if torch := peers.torch(threads):
         whole = torch.from_numpy(x).to(torch.bfloat16)

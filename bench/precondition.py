@@ -18,7 +18,7 @@ def case(threads: int, outputs: str, inputs: str, bg: str, ba: str) -> Case:
     g_inverse, gradient, a_inverse = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
     out = np.empty_like(gradient)
     contenders: dict[str, Callable[[], object]] = {
-        "ours": lambda: native.precondition(g_inverse, gradient, a_inverse, threads=threads, out=out)
+        "ours": lambda: native.precondition(g_inverse, gradient, a_inverse, threads=threads, out=(out,))
     }
 
     def openblas() -> np.ndarray:

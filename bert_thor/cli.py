@@ -95,7 +95,7 @@ def doctor(arguments: Sequence[str]) -> int:
     """What this installation is made of, and whether its kernels compute what they should."""
     from pathlib import Path
 
-    from bert_thor.doctor import doctor
+    from bert_thor.doctor.examination import doctor
 
     parser = argparse.ArgumentParser(prog="bert-thor doctor", description=doctor.__doc__)
     parser.add_argument(

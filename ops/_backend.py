@@ -21,7 +21,7 @@ from functools import cache
 
 import mindspore as ms
 
-from bert_thor.kernels import operations
+from bert_thor.kernels.cases import operations
 
 VARIABLE = "THOR_BACKEND"
 BACKENDS = ("tbe", "akg", "mindspore", "cpu")

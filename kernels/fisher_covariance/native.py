@@ -11,11 +11,11 @@ from bert_thor.kernels.arrays import Array, check_array, make_outputs
 from bert_thor.kernels.library import load_native
 
 
-def fisher_covariance(x: Array, block: int, *, threads: int = 0, out: Optional[Array] = None) -> Array:
+def fisher_covariance(x: Array, block: int, *, threads: int = 0, out: Optional[tuple[Array]] = None) -> Array:
     """[ceil(d / block), block, block] float32 of `reference.fisher_covariance`.
 
     x [..., d] float32, or uint16 holding bfloat16 bit patterns; block >= 1. `threads` 0: `library.num_threads()`; the
-    bits do not depend on it. `out`: array to write into. Raises TypeError, ValueError or KernelError.
+    bits do not depend on it. `out`: a tuple with the array to write into. Raises TypeError, ValueError or KernelError.
     """
     check_array("fisher_covariance", "x", x, (np.float32, np.uint16))
     if x.ndim == 0:
@@ -24,7 +24,7 @@ def fisher_covariance(x: Array, block: int, *, threads: int = 0, out: Optional[A
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
     rows, features = prod(x.shape[:-1]), x.shape[-1]
     shape = (-(-features // block), block, block)
-    (result,) = make_outputs("fisher_covariance", None if out is None else (out,), (shape,), (np.float32,))
+    (result,) = make_outputs("fisher_covariance", out, (shape,), (np.float32,))
     native = load_native()
     call = native.fisher_covariance_f32 if x.dtype == np.float32 else native.fisher_covariance_bf16
     call(x, rows, features, block, result, threads)

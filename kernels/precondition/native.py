@@ -11,11 +11,12 @@ from bert_thor.kernels.library import load_native
 
 
 def precondition(
-    g_inverse: Array, gradient: Array, a_inverse: Array, *, threads: int = 0, out: Optional[Array] = None
+    g_inverse: Array, gradient: Array, a_inverse: Array, *, threads: int = 0, out: Optional[tuple[Array]] = None
 ) -> Array:
     """[outputs, inputs] float32 of `reference.precondition`; every argument is float32.
 
-    `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: array to write into, none of the inputs.
+    `threads` 0: `library.num_threads()`; the bits do not depend on it. `out`: a tuple with the array to
+    write into, none of the inputs.
     Raises TypeError, ValueError or KernelError.
     """
     check_array("precondition", "gradient", gradient, (np.float32,))
@@ -24,7 +25,7 @@ def precondition(
     outputs, inputs = gradient.shape
     g_block = _block_edge("g_inverse", g_inverse, "outputs", outputs)
     a_block = _block_edge("a_inverse", a_inverse, "inputs", inputs)
-    (result,) = make_outputs("precondition", None if out is None else (out,), (gradient.shape,), (np.float32,))
+    (result,) = make_outputs("precondition", out, (gradient.shape,), (np.float32,))
     call = load_native().precondition_f32
     call(g_inverse, g_block, gradient, outputs, inputs, a_inverse, a_block, result, threads)
     return result

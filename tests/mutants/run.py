@@ -22,6 +22,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from kernel_tree import KernelTree  # noqa: E402
 
+from bert_thor.kernels.cases import operations  # noqa: E402
+
 WORK = ROOT / "build" / "mutants"
 QUICK = {"CMAKE_BUILD_TYPE": "Quick", "CMAKE_CXX_FLAGS_QUICK": "-O1 -DNDEBUG"}  # compiles in half the time of -O3
 TIMEOUT = 300.0  # seconds; a mutant that hangs is killed
@@ -29,11 +31,6 @@ FEWEST = 10  # mutants per operation
 Mutant = tuple[str, str, str, str]  # file, original text, what replaces it, what that breaks
 Result = tuple[str, int, int]  # operation, mutants, killed
 tree: KernelTree  # of this process
-
-
-def operations() -> list[str]:
-    """Every folder of kernels/ with C++ code, whether or not anybody has seeded mistakes in it."""
-    return sorted(path.parent.name for path in ROOT.glob("kernels/*/bindings.cc"))
 
 
 def mutants_of(operation: str) -> list[Mutant]:
@@ -67,7 +64,7 @@ def verdict_of(operation: str, mutant: Mutant) -> str:
     try:
         if tree.build():
             return "does not compile"
-        return "killed" if tree.test(tests_of(operation), timeout=TIMEOUT) else "SURVIVED"
+        return "killed" if tree.test(*tests_of(operation), timeout=TIMEOUT) else "SURVIVED"
     finally:
         write_for(operation, path, original)
 
@@ -83,8 +80,11 @@ def write_for(operation: str, source: Path, text: str) -> None:
             built.touch()  # newer than the header: nothing to build
 
 
-def tests_of(operation: str) -> str:
-    return str(ROOT / "tests" / "kernels" / operation)
+def tests_of(operation: str) -> list[str]:
+    """The small problems of its cases.py, then its own tests where it has some."""
+    tests = ROOT / "tests" / "kernels"
+    generic, own = f"{tests / 'test_cases.py'}::test_every_small_problem[{operation}]", tests / operation
+    return [generic, *([str(own)] if own.is_dir() else [])]
 
 
 def create_tree() -> None:
@@ -97,7 +97,7 @@ def create_tree() -> None:
 def run(operation: str) -> Result:
     """Print what becomes of each mutant of one operation."""
     mutants, killed = mutants_of(operation), 0
-    complaint = tree.build() or tree.test(tests_of(operation), timeout=TIMEOUT)
+    complaint = tree.build() or tree.test(*tests_of(operation), timeout=TIMEOUT)
     if complaint:
         print(f"{operation}: the unchanged kernel does not build or pass its tests; fix it first.\n{complaint}")
         return operation, len(mutants), killed

@@ -17,7 +17,7 @@ import pytest
 from framework import assert_same
 from mindspore import Tensor, nn, ops
 
-from bert_thor.kernels import operations
+from bert_thor.kernels.cases import operations
 from bert_thor.kernels.fisher_covariance import reference
 from bert_thor.ops import (
     _backend,

@@ -1,6 +1,6 @@
 """Runs every kernel on arrays that end where memory ends, or begin where it begins: a stray access is a crash.
 
-`guard_pages.py` compares each operation of `self_test.py`, at several sizes and every instruction set, with the same
+`guard_pages.py` compares each operation, on the small problems of its cases.py and every instruction set, with the same
 call on ordinary arrays, bit for bit. Every input and output lies between two pages that must not be touched, flush with
 the one behind it, then with the one before it. Prints each case first, so that a crash names its cause, and at the end
 one line of JSON.
@@ -16,16 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bert_thor import self_test
+from bert_thor.kernels.cases import Problem, operations, small
 from bert_thor.kernels.library import InstructionSet, instruction_set, set_instruction_set
 
 PAGE = mmap.PAGESIZE
-SIZES = ((1, 1, 1), (3, 17, 5), (37, 50, 16), (64, 64, 64), (130, 33, 16), (5, 257, 128))  # rows, features, block
-HALF_PRECISION = {
-    "layer_norm": (0,), "layer_norm_grad": (0, 1), "dropout": (0,), "fisher_covariance": (0,),
-    "residual_dropout_layer_norm": (0, 2), "residual_dropout_layer_norm_grad": (0, 1),
-}  # fmt: skip
-"""Arguments that may be bfloat16, by function."""
 
 _mprotect = ctypes.CDLL(None, use_errno=True).mprotect
 _mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -72,37 +66,26 @@ def call(module: Any, function: str, arguments: tuple[Any, ...], guards: Guards 
     return [output.tobytes() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
 
-def halved(case: self_test.Comparison) -> tuple[Any, ...]:
-    """The arguments with bfloat16 bit patterns where the function takes them."""
-    places = HALF_PRECISION[case.function]
-    return tuple(
-        (value.view(np.uint32) >> 16).astype(np.uint16) if place in places else value
-        for place, value in enumerate(case.arguments)
-    )
-
-
-def cases(operation: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """(function, arguments) of the operation at the sizes that are set."""
-    reference = import_module(f"bert_thor.kernels.{operation}.reference")
-    found = self_test.COMPARISONS[operation](np.random.default_rng(2), reference)
-    full = [(case.function, case.arguments) for case in found]
-    return full + [(case.function, halved(case)) for case in found if case.function in HALF_PRECISION]
+def calls(problem: Problem) -> list[tuple[Any, ...]]:
+    """The arguments of a problem, and those with bfloat16 where the function takes it."""
+    return [problem.arguments, *([problem.in_bfloat16] if problem.bfloat16 else [])]
 
 
 def main() -> None:
     highest, count = instruction_set(), 0
-    for operation in self_test.operations():
+    for operation in operations():
         module = import_module(f"bert_thor.kernels.{operation}.native")
-        for self_test._ROWS, self_test._FEATURES, self_test._BLOCK in SIZES:
-            for function, arguments in cases(operation):
+        for problem in small(operation):
+            for arguments in calls(problem):
                 for isa in InstructionSet:
                     if isa > highest or set_instruction_set(isa) != isa:
                         continue
-                    plain = call(module, function, arguments, None)
+                    plain = call(module, problem.function, arguments, None)
                     for at_end in (True, False):
-                        shapes = [value.shape for value in arguments if isinstance(value, np.ndarray)]
-                        print(f"{function} {isa.name.lower()} {shapes} {'end' if at_end else 'start'}", flush=True)
-                        assert call(module, function, arguments, Guards(at_end)) == plain
+                        types = [value.dtype for value in arguments if isinstance(value, np.ndarray)]
+                        side = "end" if at_end else "start"
+                        print(f"{problem.function} {problem.label} {isa.name.lower()} {types} {side}", flush=True)
+                        assert call(module, problem.function, arguments, Guards(at_end)) == plain
                         count += 1
     print(json.dumps({"calls": count}))
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from synthetic_data import prepare_small
 
-from bert_thor.doctor import cpu_name
+from bert_thor.doctor.examination import cpu_name
 from bert_thor.kernels.library import instruction_set
 
 _MEMORY = Path("/dev/shm")

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 PROGRAM = """
-from bert_thor.self_test import self_test
+from bert_thor.doctor.self_test import self_test
 verdicts = list(self_test())
 assert verdicts and all(verdict.passed for verdict in verdicts), verdicts
 print(len(verdicts), "comparisons,", ", ".join(sorted({verdict.instruction_set.name.lower() for verdict in verdicts})))

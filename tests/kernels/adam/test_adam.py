@@ -11,13 +11,12 @@ from buffers import OFFSETS, Guarded
 from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.adam import native, reference
+from bert_thor.kernels.cases import PARTS
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 BETAS, CORRECTION, EPS = (0.9, 0.98), 0.7, 1e-3
 RATE, DECAY = 0.3, 0.25
-# (parts, elements): around the lanes (16), four vectors (64) and the work of one thread (16384)
-SHAPES = [(1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000)]
 
 
 def problem(parts: int, elements: int) -> list[np.ndarray]:
@@ -42,7 +41,7 @@ def assert_adam(outputs: Any, first: np.ndarray, second: np.ndarray, gradient: n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for shape in SHAPES:
+    for shape in PARTS:
         arrays = problem(*shape)
         inputs = (*arrays, BETAS, CORRECTION, EPS)
         assert_adam(call_guarded(native.adam, inputs, [shape] * 3, [F32] * 3, offset), *arrays)
@@ -51,7 +50,7 @@ def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_update_of_every_size_and_alignment(instruction_set: int, offset: int) -> None:
     """The moments are those of adam bit for bit, and the step is that of its direction, in 5 units of the terms' sizes."""
-    for shape in SHAPES:
+    for shape in PARTS:
         arrays, weight = problem(*shape), np.random.default_rng(9).standard_normal(shape).astype(F32)
         *moments, direction = native.adam(*arrays, BETAS, CORRECTION, EPS)
         inputs = (weight, *arrays, BETAS, CORRECTION, EPS, RATE, DECAY)

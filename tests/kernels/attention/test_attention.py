@@ -11,15 +11,11 @@ from buffers import OFFSETS
 from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.attention import native, reference
+from bert_thor.kernels.attention.cases import SIZES
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 SEED, SITE = np.array([1, -2, 3, 5], np.int32), 7
-# batch, heads, length, head size: around the register tile (8), the vector (16) and the block of queries (64)
-SHAPES = [
-    (1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 8, 8), (1, 2, 15, 16), (2, 1, 16, 15), (1, 1, 17, 17), (1, 2, 33, 31),
-    (1, 2, 63, 32), (2, 2, 64, 33), (1, 1, 65, 64), (1, 1, 130, 20),
-]  # fmt: skip
 
 
 def problem(batch: int, heads: int, length: int, size: int) -> list[np.ndarray]:
@@ -39,7 +35,7 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, terms: int) -> None:
 @pytest.mark.parametrize("probability", [0.0, 0.1])
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int, probability: float) -> None:
-    for shape in SHAPES:
+    for shape in SIZES:
         batch, heads, length, size = shape
         dout, qkv, bias, mask = problem(*shape)
         inputs: list[Any] = [qkv, bias, mask, heads, probability, SEED, SITE]

@@ -8,10 +8,10 @@ import pytest
 from buffers import OFFSETS, Guarded, misaligned
 
 from bert_thor.kernels.cholesky_inverse import native, reference
+from bert_thor.kernels.cholesky_inverse.cases import EDGES
 from bert_thor.kernels.status import KernelError, Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32, LAPACK's epsilon
-EDGES = (1, 2, 3, 5, 10, 15, 16, 17, 31, 32, 33, 50, 127, 128, 129)
 
 
 def covariance(blocks: int, edge: int, seed: int = 0) -> np.ndarray:

@@ -9,12 +9,11 @@ from buffers import OFFSETS, Guarded
 from comparison import call_guarded, from_bf16, to_bf16
 
 from bert_thor.kernels.dropout import native, reference
+from bert_thor.kernels.dropout.cases import ELEMENTS
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 SEED, SITE = np.array([-5, 77, 3, 2], np.int32), 9
-# around a block (4), a vector (16), a call of the generator (32), a segment (512) and the work of one thread (16384)
-SIZES = [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 511, 512, 513, 1030, 16383, 16385, 50001]
 # counter, key, words: kat_vectors of the Random123 distribution, philox4x32-10
 KNOWN_ANSWERS = [
     ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
@@ -50,7 +49,7 @@ def test_words_of_any_blocks(instruction_set: int) -> None:
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment_is_the_reference_bit_for_bit(instruction_set: int, offset: int) -> None:
-    for n in SIZES:
+    for n in ELEMENTS:
         x = np.random.default_rng(n).standard_normal(n).astype(F32)
         for probability in (0.0, 0.1, 0.5, 0.999):
             inputs = (x, probability, SEED, SITE)

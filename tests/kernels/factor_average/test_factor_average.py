@@ -11,12 +11,11 @@ from buffers import OFFSETS, Guarded
 from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.factor_average import native, reference
+from bert_thor.kernels.factor_average.cases import SIZES
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 KEEP, SCALE = float(F32(0.9)), 0.25  # numbers that float32 has, as 1 - KEEP is
-# (blocks, edge): a diagonal, around the lanes (16), blocks of more than one task (16384 elements)
-SHAPES = [(0, 3), (1, 1), (70, 1), (3, 2), (2, 15), (3, 16), (1, 17), (5, 33), (2, 127), (2, 129), (1, 300)]
 
 
 def problem(blocks: int, edge: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +41,7 @@ def assert_average(
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for shape in SHAPES:
+    for shape in SIZES:
         factor, captured = problem(*shape)
         sizes = [factor.shape, (2,)]
         outputs = call_guarded(native.factor_average, (factor, captured, KEEP, SCALE), sizes, [F32, F32], offset)

@@ -8,16 +8,11 @@ import pytest
 from buffers import OFFSETS, Guarded, misaligned
 
 from bert_thor.kernels.fisher_covariance import native, reference
+from bert_thor.kernels.fisher_covariance.cases import SIZES
 from bert_thor.kernels.status import Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32
 DTYPES = (np.float32, np.uint16)
-# (N, d, block): around the register tile (8), the lanes (16), the panel depth (128, 256 for bf16) and the tile (256)
-SHAPES = [
-    (1, 1, 1), (2, 3, 2), (5, 7, 3), (7, 16, 16), (8, 17, 16), (9, 31, 32), (127, 33, 33), (128, 40, 15), (129, 64, 24),
-    (130, 130, 65), (255, 96, 48), (257, 97, 97), (300, 128, 127), (64, 257, 129), (33, 300, 255), (40, 512, 256),
-    (20, 600, 257), (21, 530, 513), (3, 5, 9), (50, 20, 300), (2, 768, 768),
-]  # fmt: skip
 
 
 def samples(rows: int, features: int, dtype: type, seed: int = 0) -> np.ndarray:
@@ -46,7 +41,7 @@ def assert_covariance(out: np.ndarray, x: np.ndarray, block: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SIZES, ids=str)
 def test_reference_is_the_definition(shape: tuple[int, int, int], dtype: type) -> None:
     rows, features, block = shape
     x = samples(rows, features, dtype)
@@ -57,10 +52,10 @@ def test_reference_is_the_definition(shape: tuple[int, int, int], dtype: type) -
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_size_and_alignment(instruction_set: int, dtype: type, offset: int) -> None:
-    for rows, features, block in SHAPES:
+    for rows, features, block in SIZES:
         x = misaligned(samples(rows, features, dtype), offset)
         out = Guarded((-(-features // block), block, block), np.float32, offset)
-        assert native.fisher_covariance(x, block, out=out.array) is out.array
+        assert native.fisher_covariance(x, block, out=(out.array,)) is out.array
         out.assert_intact()
         assert_covariance(out.array, x, block)
 

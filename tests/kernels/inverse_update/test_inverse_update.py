@@ -11,12 +11,11 @@ from buffers import OFFSETS, Guarded
 from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.inverse_update import native, reference
+from bert_thor.kernels.inverse_update.cases import SIZES
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 LIMIT = 1e3
-# (blocks, edge): a diagonal, around the lanes (16), two vectors and more
-SHAPES = [(0, 3), (1, 1), (70, 1), (3, 2), (2, 15), (3, 16), (1, 17), (5, 33), (2, 127), (2, 130)]
 
 
 def problem(blocks: int, edge: int) -> list[Any]:
@@ -47,7 +46,7 @@ def assert_update(outputs: Any, inputs: list[Any], limit: float = LIMIT) -> None
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for blocks, edge in SHAPES:
+    for blocks, edge in SIZES:
         inputs = problem(blocks, edge)
         sizes = [(blocks, edge, edge), (blocks,)]
         assert_update(call_guarded(native.inverse_update, (*inputs, LIMIT), sizes, [F32, F32], offset), inputs)

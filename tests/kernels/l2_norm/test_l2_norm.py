@@ -9,14 +9,10 @@ from buffers import OFFSETS
 from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.l2_norm import native, reference
+from bert_thor.kernels.l2_norm.cases import SIZES
 from bert_thor.kernels.status import Status
 
 F32 = np.float32
-# (parts, elements): around the lanes (16), four vectors (64), a piece (4096) and the work of one thread (16384)
-SHAPES = [
-    (1, 0), (3, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (3, 129), (2, 4095), (1, 4097),
-    (1, 16383), (2, 16385), (3, 40000), (700, 33),
-]  # fmt: skip
 
 
 def problem(parts: int, elements: int) -> np.ndarray:
@@ -32,7 +28,7 @@ def assert_norms(norms: np.ndarray, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for shape in SHAPES:
+    for shape in SIZES:
         x = problem(*shape)
         assert_norms(call_guarded(native.l2_norm, (x, len(x)), [(len(x),)], [F32], offset, single=True)[0], x)
 

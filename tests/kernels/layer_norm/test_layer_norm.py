@@ -20,14 +20,10 @@ from comparison import (
 )
 
 from bert_thor.kernels.layer_norm import native, reference
+from bert_thor.kernels.layer_norm.cases import SIZES
 from bert_thor.kernels.status import KernelError, Status
 
 EPS = 1e-6
-# rows around the group of 4 and the chunk of 32; features around the vector (16) and four of them (64)
-SHAPES = [
-    (0, 5), (1, 1), (2, 3), (3, 15), (4, 16), (5, 17), (7, 31), (8, 63), (9, 64), (31, 65), (32, 100), (33, 128),
-    (63, 48), (65, 33), (130, 257), (2100, 20), (3, 1024),
-]  # fmt: skip
 LADDER = [0.0, 1.0, 10.0, 100.0, 1000.0, 4000.0]
 F32 = np.float32
 
@@ -70,7 +66,7 @@ def assert_backward(outputs: list[np.ndarray], *inputs: np.ndarray) -> None:
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for rows, features in SHAPES:
+    for rows, features in SIZES:
         x, gamma, beta = forward_problem(rows, features)
         sizes = [(rows, features), (rows,), (rows,)]
         assert_forward(call_guarded(native.layer_norm, (x, gamma, beta, EPS), sizes, [F32] * 3, offset), x, gamma, beta)
@@ -106,7 +102,7 @@ def test_error_in_norm(instruction_set: int) -> None:
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
     """As precise as rounding the float32 result: one rounding of the stored type on top of the float32 bounds."""
-    for rows, features in SHAPES[1:]:
+    for rows, features in SIZES[1:]:
         x, gamma, beta = forward_problem(rows, features)
         bits = to_bf16(x)
         dtypes = [np.uint16, F32, F32]

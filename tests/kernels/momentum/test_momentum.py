@@ -10,13 +10,12 @@ import pytest
 from buffers import OFFSETS, Guarded
 from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
 
+from bert_thor.kernels.cases import PARTS
 from bert_thor.kernels.momentum import native, reference
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 DECAY = 0.95
-# (parts, elements): around the lanes (16), four vectors (64) and the work of one thread (16384)
-SHAPES = [(1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000)]
 RULES = ["nesterov_momentum", "heavy_ball"]
 
 
@@ -41,7 +40,7 @@ def assert_rule(rule: str, outputs: Any, average: np.ndarray, x: np.ndarray, fac
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int, rule: str) -> None:
-    for shape in SHAPES:
+    for shape in PARTS:
         arrays = problem(*shape)
         assert_rule(
             rule, call_guarded(getattr(native, rule), (*arrays, DECAY), [shape] * 2, [F32] * 2, offset), *arrays

@@ -23,12 +23,11 @@ from comparison import (
 from bert_thor.kernels.dropout.reference import dropout_scale
 from bert_thor.kernels.layer_norm import native as layer_norm_native
 from bert_thor.kernels.residual_dropout_layer_norm import native, reference
+from bert_thor.kernels.residual_dropout_layer_norm.cases import SIZES
 from bert_thor.kernels.status import KernelError, Status
 
 F32 = np.float32
 EPS, SEED, SITE = 1e-6, np.array([1, -2, 3, 5], np.int32), 4
-# rows around the group of 4 and the chunk of 32; features not a multiple of 4 (the counters), around 16 and 512
-SHAPES = [(0, 5), (1, 1), (3, 7), (4, 16), (5, 17), (9, 31), (31, 64), (33, 100), (66, 257), (7, 511), (5, 1030)]
 
 
 def forward_problem(rows: int, features: int) -> list[np.ndarray]:
@@ -57,7 +56,7 @@ def backward_shapes(rows: int, features: int) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7])
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int, probability: float) -> None:
-    for rows, features in SHAPES:
+    for rows, features in SIZES:
         x, bias, residual, gamma, beta = forward_problem(rows, features)
         scalars = (EPS, probability, SEED, SITE)
         inputs: list[Any] = [x, bias, residual, gamma, beta, *scalars]
@@ -76,7 +75,7 @@ def test_every_size_and_alignment(instruction_set: int, offset: int, probability
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7])
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_gradient_of_every_size_and_alignment(instruction_set: int, offset: int, probability: float) -> None:
-    for rows, features in SHAPES:
+    for rows, features in SIZES:
         arrays = backward_problem(rows, features, probability)
         inputs: list[Any] = [*arrays, probability, SEED, SITE]
         dx, dbias, dresidual, dgamma, dbeta = call_guarded(
@@ -108,7 +107,7 @@ def test_probability_zero_is_the_plain_sum(instruction_set: int) -> None:
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_bfloat16_storage(instruction_set: int, offset: int) -> None:
     """sum is rounded once; statistics and y are those of the rounded sum, so that the gradient sees the same numbers."""
-    for rows, features in SHAPES[1:]:
+    for rows, features in SIZES[1:]:
         x, bias, residual, gamma, beta = forward_problem(rows, features)
         bits, residual_bits = to_bf16(x), to_bf16(residual)
         scalars = (EPS, 0.1, SEED, SITE)

@@ -8,13 +8,12 @@ import pytest
 from buffers import OFFSETS, Guarded
 from comparison import UNIT, assert_entry_point_refuses, assert_within, call_guarded
 
+from bert_thor.kernels.cases import PARTS
 from bert_thor.kernels.status import KernelError, Status
 from bert_thor.kernels.weight_update import native, reference
 
 F32 = np.float32
 RATE, DECAY = 0.3, 0.25
-# (parts, elements): around the lanes (16), four vectors (64) and the work of one thread (16384)
-SHAPES = [(1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000)]
 
 
 def problem(parts: int, elements: int) -> list[np.ndarray]:
@@ -31,7 +30,7 @@ def assert_update(following: np.ndarray, weight: np.ndarray, direction: np.ndarr
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for shape in SHAPES:
+    for shape in PARTS:
         arrays = problem(*shape)
         inputs = (*arrays, RATE, DECAY)
         assert_update(call_guarded(native.weight_update, inputs, [shape], [F32], offset, single=True)[0], *arrays)

@@ -1,4 +1,4 @@
-"""`bert-thor doctor`: what this installation is made of and whether its kernels compute what they should.
+"""What `bert-thor doctor` looks at.
 
 One block of text to paste into a report. Every problem is followed by what to do about it. MindSpore is looked for but
 not imported, so a broken framework does not hide the state of the kernels.
@@ -14,11 +14,12 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from bert_thor import __version__
+from bert_thor.doctor.report import Report
+from bert_thor.doctor.self_test import Verdict, self_test
 from bert_thor.kernels.library import (
     ABI_VERSION,
     InstructionSet,
@@ -27,7 +28,6 @@ from bert_thor.kernels.library import (
     load_native,
     num_threads,
 )
-from bert_thor.self_test import Verdict, self_test
 
 CPU_FEATURES = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16")
 """What the kernels look for, by the names of /proc/cpuinfo."""
@@ -44,29 +44,6 @@ VARIABLES = (
 CANN_FOLDERS = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH")
 LOW_DISK, LOW_MEMORY = 5 << 30, 2 << 30
 """Bytes below which a run of the smallest useful size does not fit."""
-
-
-@dataclass
-class Report:
-    """Lines of the block, and the problems found while they were made."""
-
-    lines: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def line(self, name: str, *values: object) -> None:
-        """Add `name  value, value`."""
-        self.lines.append(f"{name:<18}{', '.join(str(value) for value in values)}")
-
-    def problem(self, sentence: str) -> None:
-        """Add something that is wrong, with what to do."""
-        self.problems.append(sentence)
-
-    def text(self) -> str:
-        """The whole block."""
-        if not self.problems:
-            return "\n".join([*self.lines, "verdict           all well"])
-        numbered = [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
-        return "\n".join([*self.lines, f"verdict           {len(self.problems)} to mend:", *numbered])
 
 
 def doctor(folder: Path) -> Report:

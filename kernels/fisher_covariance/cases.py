@@ -1,0 +1,27 @@
+"""The problems of fisher_covariance: N rows, d features, block edge b."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bert_thor.kernels.cases import Problem, normal
+
+SIZES = (
+    (1, 1, 1), (2, 3, 2), (5, 7, 3), (7, 16, 16), (8, 17, 16), (9, 31, 32), (127, 33, 33), (128, 40, 15), (129, 64, 24),
+    (130, 130, 65), (255, 96, 48), (257, 97, 97), (300, 128, 127), (64, 257, 129), (33, 300, 255), (40, 512, 256),
+    (20, 600, 257), (21, 530, 513), (3, 5, 9), (50, 20, 300), (2, 768, 768),
+)  # fmt: skip
+"""Around the register tile (8), the lanes (16), the panel depth (128, 256 for bf16) and the tile (256)."""
+SMALL = tuple((*sizes, "fp32") for sizes in SIZES)
+LARGE = (
+    (1536, 768, 128, "fp32"), (1536, 768, 768, "fp32"), (1536, 768, 768, "bf16"), (1536, 1024, 128, "fp32"),
+    (1536, 1024, 512, "fp32"), (1536, 1024, 1024, "fp32"), (1536, 4096, 128, "fp32"), (1536, 1024, 128, "bf16"),
+    (1536, 1024, 1024, "bf16"),
+)  # fmt: skip
+
+
+def problems(rows: int, features: int, block: int, dtype: str) -> Iterator[Problem]:
+    """FLOP: half of the products, each a multiply and an add, since the result is symmetric."""
+    arguments, label = (normal(rows, features, dtype=dtype), block), f"{dtype} N={rows} d={features} b={block}"
+    work = rows * features * (block + 1)
+    yield Problem("fisher_covariance", label, arguments, rows + 1, work, dtype, bfloat16=(0,))
