@@ -1,5 +1,5 @@
-# The only place with compiler flags, and the list of instruction sets. What belongs to one of them is compiled with its flags:
-# its copy of every kernels/*/body.h, and the files of kernels/*/ that are named after it. All else has the compiler's baseline.
+# The only place with compiler flags. An instruction set has those of its THOR_FLAGS_...: its copy of every kernels/*/body.h
+# (thor_library.cmake) and the files of kernels/*/ that are named after it are compiled with them, all else with the baseline.
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -17,15 +17,14 @@ set(THOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(THOR_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 set(THOR_FLAGS_avx512_bf16 ${THOR_FLAGS_avx512} -mavx512bf16)
 
-set(THOR_INSTRUCTION_SETS portable avx2 avx512 avx512_bf16)
+# Which of them this processor's library has, and which of these every body is compiled for.
 set(THOR_X86 OFF)
+set(THOR_COMPILED portable)
+set(THOR_OF_EVERY_BODY portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(THOR_X86 ON)
-  set(THOR_COMPILED ${THOR_INSTRUCTION_SETS})
-  set(THOR_OF_EVERY_BODY portable avx2 avx512)  # the last one only where there is a file of that name
-else()
-  set(THOR_COMPILED portable)
-  set(THOR_OF_EVERY_BODY portable)
+  set(THOR_COMPILED portable avx2 avx512 avx512_bf16)
+  set(THOR_OF_EVERY_BODY portable avx2 avx512)
 endif()
 
 # Sanitizers for `make sanitize`: -DTHOR_SANITIZE=address,undefined or thread
