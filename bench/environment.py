@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def variables(threads: int) -> dict[str, str]:
@@ -19,8 +23,17 @@ def variables(threads: int) -> dict[str, str]:
     return {**dict.fromkeys(names, count), **waiting, **memory}
 
 
-def ensure(threads: int) -> None:
-    """Return if this process has these variables, else start the program again with them."""
+def ensure(threads: int, module: str) -> None:
+    """Return if this process has these variables, else start `python -m module` again with them."""
     wanted = variables(threads)
     if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], {**os.environ, **wanted})
+
+
+def elsewhere(wanted: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process in another folder: these variables, and `python -m bench....` still finds this package.
+
+    The checkout comes last on the path, so that its folders hide no module.
+    """
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), str(ROOT))))
+    return {**os.environ, **wanted, "PYTHONPATH": path}

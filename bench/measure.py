@@ -7,28 +7,16 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-import machine
 import numpy as np
+
+from bench import machine
+from bench.case import Case
 
 ROUNDS = 9
 SAMPLE_SECONDS = 0.02  # a sample repeats the call for at least this long
 QUIET = 0.9  # of the peak: rounds in which a probe of the machine finds less are repeated ...
 ATTEMPTS = 4  # ... at most this many times over
 REPEATABLE = 0.1  # two halves of the rounds may differ by this much before a result counts as noisy
-
-
-@dataclass(frozen=True)
-class Case:
-    """One problem and everybody who solves it.
-
-    `work` is what the problem needs at least, in FLOP (`limit` "fp32" or "bf16") or in bytes (`limit` "copy").
-    """
-
-    operation: str
-    shape: str
-    limit: str
-    work: float
-    contenders: dict[str, Callable[[], object]]
 
 
 @dataclass(frozen=True)

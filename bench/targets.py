@@ -1,79 +1,88 @@
-"""What the kernels are meant to reach: how many times as fast as the best peer, and how much of the machine's limit."""
+"""What the project is meant to reach, in one table: how many times as fast as the best peer, how much of the limit, how long."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Callable, Optional
 
-
-class Measured(Protocol):
-    """A row of the benchmark."""
-
-    operation: str
-    shape: str
-    threads: int
-    seconds: dict[str, float]
-
-    def best_peer(self) -> float: ...
-    def percent(self, name: str) -> float: ...
+ONE_THREAD, TWO_THREADS = "best peer / ours, 1 thread", "best peer / ours, 2 threads"
+SHARE_OF_ONE_THREAD = "% of the limit, 1 thread"
+SHARE, MINDSPORE, MILLISECONDS = "% of the limit", "cycles of MindSpore's own / ours", "ms"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Least ratio (the best peer's time / ours) for 1 and for 2 threads, and least per cent of the limit, for one problem."""
+    """The least that a quantity should be for a result, or the most that it may be."""
 
-    operation: str
-    shape: str
-    ratios: dict[int, float]
-    percents: dict[int, float] = field(default_factory=dict)
+    name: str
+    quantity: str
+    needed: float
+    at_most: bool = False
+
+    def missed_by(self, value: float) -> float:
+        """Per cent; 0 or less where it is met, infinite for a NaN."""
+        missed = 100 * ((value / self.needed if self.at_most else self.needed / value) - 1)
+        return missed if missed == missed else float("inf")
 
 
-def _each(operation: str, shapes: Iterable[str], one: float, two: float, percent: float = 0) -> list[Target]:
-    percents = {1: percent} if percent else {}
-    return [Target(operation, shape, {1: one, 2: two}, percents) for shape in shapes]
+def _against_peers(name: str, one: float, two: float) -> list[Target]:
+    return [Target(name, ONE_THREAD, one), Target(name, TWO_THREADS, two)]
 
 
-TARGETS = [
-    *_each("cholesky_inverse", ["32 x 128"], 4.5, 8, percent=60),
-    *_each("cholesky_inverse", ["16 x 256"], 2.5, 3),
-    *_each("cholesky_inverse", ["8 x 512"], 2.3, 2.5),
-    *_each("cholesky_inverse", ["8 x 1024"], 1.6, 2),
-    *_each("fisher_covariance", ["fp32 N=1536 d=1024 b=128"], 1.3, 2.2),
-    *_each("fisher_covariance", ["fp32 N=1536 d=1024 b=1024"], 1.1, 1.3),
-    *_each("fisher_covariance", ["bf16 N=1536 d=1024 b=128"], 2.2, 2.5),
-    *_each("fisher_covariance", ["bf16 N=1536 d=1024 b=1024"], 2, 1.8),
-    *_each("precondition", ["1024x1024 bg=128 ba=128", "4096x1024 bg=128 ba=128"], 1.4, 1.6),
-    *_each("layer_norm", ["forward fp32 6144x1024", "backward fp32 6144x1024"], 2, 2, percent=80),
-    *_each("residual_dropout_layer_norm", ["forward fp32 6144x1024"], 8, 8),
-    *_each("residual_dropout_layer_norm", ["backward fp32 6144x1024"], 4, 4),
-    *_each("encoder_step", ["forward and backward, 4 layers of 256"], 1, 1),
+KERNELS = [
+    *_against_peers("cholesky_inverse 32 x 128", 4.5, 8),
+    Target("cholesky_inverse 32 x 128", SHARE_OF_ONE_THREAD, 60),
+    *_against_peers("cholesky_inverse 16 x 256", 2.5, 3),
+    *_against_peers("cholesky_inverse 8 x 512", 2.3, 2.5),
+    *_against_peers("cholesky_inverse 8 x 1024", 1.6, 2),
+    *_against_peers("fisher_covariance fp32 N=1536 d=1024 b=128", 1.3, 2.2),
+    *_against_peers("fisher_covariance fp32 N=1536 d=1024 b=1024", 1.1, 1.3),
+    *_against_peers("fisher_covariance bf16 N=1536 d=1024 b=128", 2.2, 2.5),
+    *_against_peers("fisher_covariance bf16 N=1536 d=1024 b=1024", 2, 1.8),
+    *_against_peers("precondition 1024x1024 bg=128 ba=128", 1.4, 1.6),
+    *_against_peers("precondition 4096x1024 bg=128 ba=128", 1.4, 1.6),
+    *_against_peers("layer_norm forward fp32 6144x1024", 2, 2),
+    Target("layer_norm forward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
+    *_against_peers("layer_norm backward fp32 6144x1024", 2, 2),
+    Target("layer_norm backward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
+    *_against_peers("residual_dropout_layer_norm forward fp32 6144x1024", 8, 8),
+    *_against_peers("residual_dropout_layer_norm backward fp32 6144x1024", 4, 4),
+    *_against_peers("encoder_step forward and backward, 4 layers of 256", 1, 1),
 ]
 
+ASCEND = [
+    Target("fisher_covariance 6144x1024 ND", SHARE, 60),
+    Target("fisher_covariance 6144x1024 FRACTAL_NZ", SHARE, 60),
+    Target("fisher_covariance 6144x4096 ND", SHARE, 60),
+    Target("fisher_covariance 6144x4096 FRACTAL_NZ", SHARE, 60),
+    Target("precondition 1024x1024", SHARE, 50),
+    Target("precondition 4096x1024", SHARE, 50),
+    Target("layer_norm 6144x1024 float16", SHARE, 70),
+    Target("layer_norm_grad 6144x1024 float16", SHARE, 70),
+    Target("cholesky_inverse_vector 128 blocks of 128", MINDSPORE, 7),
+    Target("cholesky_inverse_vector 3456 blocks of 128", MILLISECONDS, 12, at_most=True),
+    Target("cholesky_inverse 128 blocks of 128", MINDSPORE, 50),
+    Target("cholesky_inverse 3456 blocks of 128", MILLISECONDS, 1.5, at_most=True),
+    Target("precondition 2048x1024", MINDSPORE, 4),
+]
 
-def table(rows: Sequence[Measured]) -> str:
-    """A Markdown table of every target that `rows` has a result for."""
-    lines = [
-        "| problem | threads | best peer / ours | needed | % of the limit | needed | met |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for target in TARGETS:
-        for row in rows:
-            if (row.operation, row.shape) == (target.operation, target.shape) and row.threads in target.ratios:
-                lines.append(_line(target, row, _best_peer(row, rows) / row.seconds["ours"]))
+Found = Callable[[Target], Optional[Sequence[float]]]
+"""The values of a target, of which the first one counts; None without a result."""
+
+
+def table(targets: Iterable[Target], found: Found, columns: Sequence[str] = ("found",)) -> str:
+    """A Markdown table of every target that has a result, with a column for each of its values."""
+    lines = [_row("problem", "quantity", "needed", *columns, "met"), _row(*["---"] * (4 + len(columns)))]
+    for target in targets:
+        values = found(target)
+        if values is not None:
+            missed = target.missed_by(values[0])
+            needed = f"{'<=' if target.at_most else '>='} {target.needed:g}"
+            verdict = "yes" if missed <= 0 else f"missed by {missed:.0f} %"
+            lines.append(_row(target.name, target.quantity, needed, *(f"{value:.3g}" for value in values), verdict))
     return "\n".join(lines)
 
 
-def _best_peer(row: Measured, rows: Sequence[Measured]) -> float:
-    """Seconds, with as many threads or fewer: a peer that more threads slow down would be run with fewer."""
-    same = [other for other in rows if (other.operation, other.shape) == (row.operation, row.shape)]
-    return min(other.best_peer() for other in same if other.threads <= row.threads)
-
-
-def _line(target: Target, row: Measured, ratio: float) -> str:
-    percent = row.percent("ours")
-    needed, needed_percent = target.ratios[row.threads], target.percents.get(row.threads)
-    met = ratio >= needed and percent >= (needed_percent or 0)
-    percent_text = "" if needed_percent is None else f"{needed_percent:g}"
-    cells = (f"{row.operation} {row.shape}", row.threads, f"{ratio:.2f}", f"{needed:g}", f"{percent:.0f}", percent_text)
-    return f"| {' | '.join(map(str, cells))} | {'yes' if met else 'no'} |"
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

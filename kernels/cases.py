@@ -22,7 +22,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, empty_array
+from bert_thor.kernels.arrays import Array
 
 _FOLDER = Path(__file__).resolve().parent
 UNIT = 2.0**-24  # unit roundoff of float32
@@ -121,15 +121,9 @@ def as_tuple(value: Any) -> tuple[Array, ...]:
 
 
 def normal(*shape: int, seed: int = 0, dtype: str = "fp32") -> Array:
-    """Standard normal numbers that depend on shape and seed: float32, or bfloat16 bit patterns where dtype is "bf16".
-
-    They start at a cache line, as the tensors of the frameworks do.
-    """
+    """Standard normal numbers that depend on shape and seed: float32, or bfloat16 bit patterns where dtype is "bf16"."""
     x: Array = np.random.default_rng((seed, *shape)).standard_normal(shape, np.float32)
-    x = to_bfloat16(x) if dtype == "bf16" else x
-    aligned = empty_array(shape, x.dtype.type)
-    aligned[...] = x
-    return aligned
+    return to_bfloat16(x) if dtype == "bf16" else x
 
 
 def to_bfloat16(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """Does THOR learn in fewer steps and seconds than well-tuned baselines? One command, resumable:
 
-    python bench/convergence --work FOLDER [--source docstrings|PATH...] [--stage STAGE] [--budget-minutes M] [--jobs N]
+    python -m bench.convergence --work FOLDER [--source docstrings|PATH...] [--stage STAGE] [--budget-minutes M] [--jobs N]
                                 [--continue]
+    python -m bench.convergence --draw      # the stored results, drawn again
 
 Every finished run is one JSON file in FOLDER/runs-STAGE; a run that has its file is never repeated. After each slice the results so far are
 summed up in bench/results/convergence.json and convergence.png; --continue takes the runs that are stored there as done, if they were
@@ -20,13 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Optional
 
-from plan import SMALL, STEPS, Spec, next_specs, stage_before
-from splits import checksums, prepare_splits
-from stored import restore
-from summary import summarise
+from bench.convergence.plan import SMALL, STEPS, Spec, next_specs, stage_before
+from bench.convergence.splits import checksums, prepare_splits
+from bench.convergence.stored import restore
+from bench.convergence.summary import summarise
+from bench.environment import elsewhere
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 _LOCK = threading.Lock()
 _RUNNING: set[str] = set()
 """Keys of the runs under way."""
@@ -36,6 +37,9 @@ _FAILED = threading.Event()
 def main() -> int:
     """Run what fits into the budget, then sum up."""
     options = _options()
+    if options.draw:
+        draw()
+        return 0
     if options.continued:
         print(
             f"{restore(RESULTS / 'convergence.json', options.work, options.source)} stored runs taken as done",
@@ -51,7 +55,15 @@ def main() -> int:
             return 2
         run_stage(stage, options, end)
     summarise(read_results(options.work), RESULTS, checksums(options.work))
+    draw()
     return 0
+
+
+def draw() -> None:
+    """The stored results as a picture."""
+    from bench.convergence.plot import plot
+
+    plot(json.loads((RESULTS / "convergence.json").read_text(encoding="utf-8")), RESULTS / "convergence.png")
 
 
 def run_stage(stage: str, options: argparse.Namespace, end: float) -> None:
@@ -90,8 +102,9 @@ def run(spec: Spec, work: Path, splits: Path) -> None:
     target = work / f"runs-{spec.stage}" / f"{spec.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     print(f"{time.strftime('%H:%M:%S')} {spec.stage} {spec.key}", flush=True)
-    command = [sys.executable, str(HERE / "one_run.py"), json.dumps(spec.to_json()), str(splits), str(target)]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    module = [sys.executable, "-m", "bench.convergence.one_run"]
+    command = [*module, json.dumps(spec.to_json()), str(splits), str(target)]
+    done = subprocess.run(command, cwd=work, env=elsewhere({}), capture_output=True, text=True, check=False)
     if not target.is_file():
         raise SystemExit(f"{spec.key} did not finish (status {done.returncode}):\n{done.stderr[-2000:]}")
 
@@ -103,8 +116,11 @@ def read_results(work: Path) -> list[dict[str, Any]]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for data and runs")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.convergence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, help="folder for data and runs; needed unless --draw is given")
+    parser.add_argument("--draw", action="store_true", help="run nothing, draw the stored results again")
     parser.add_argument("--source", nargs="+", default=["docstrings"], help="text files or folders, or: docstrings")
     parser.add_argument("--stage", choices=(*STEPS, "all"), default="all", help="which stage to go on with")
     parser.add_argument(
@@ -124,7 +140,9 @@ def _options() -> argparse.Namespace:
         help="take the runs in bench/results/convergence.json as done",
     )
     options = parser.parse_args()
-    options.work = options.work.resolve()
+    if options.work is None and not options.draw:
+        parser.error("--work is missing: name a folder for data and runs, or give --draw")
+    options.work = options.work and options.work.resolve()
     return options
 
 

@@ -1,4 +1,4 @@
-"""One training run of the comparison: `python one_run.py SPEC_JSON SPLITS RESULT`."""
+"""One training run of the comparison: `python -m bench.convergence.one_run SPEC_JSON SPLITS RESULT`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from curvature_cost import curvature_seconds
-from plan import BATCH, SMALL
 
+from bench.convergence.contenders import defaults
+from bench.convergence.curvature_cost import curvature_seconds
+from bench.convergence.plan import BATCH, SMALL
 from bert_thor.checkpoint import checkpoint_path, load_checkpoint, write_json
 from bert_thor.config import BERT_SIZES, BertConfig
 from bert_thor.data.dataset import most_frequent_label
 from bert_thor.errors import TrainingError
 from bert_thor.evaluation import Evaluator
-from bert_thor.optimizer.presets import preset
 from bert_thor.parameters import assign, weights
 from bert_thor.recipes import PretrainConfig
 from bert_thor.rows import open_rows
@@ -53,7 +53,7 @@ def train(spec: dict[str, Any], splits: Path, folder: Path) -> Trainer:
         keep_checkpoints=EVALUATIONS[spec["stage"]] + 2,
         log_interval=interval,
         model=network(spec["stage"]),
-        optimizer=replace(preset(spec["optimizer"]), **spec["values"]),
+        optimizer=replace(defaults(spec["optimizer"]), **spec["values"]),
     )
     trainer = Trainer(config)
     with suppress(TrainingError):  # a run that breaks is a result: what it reached is evaluated

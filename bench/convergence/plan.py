@@ -22,13 +22,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench.convergence.contenders import BASELINES, CONTENDERS, HEADLINE, PUBLISHED, defaults
+
 Done = dict[tuple[str, str], dict[str, Any]]
 """Results by stage and key."""
 
-OPTIMIZERS = ("thor", "adamw", "muon", "lamb", "soap", "sgd", "thor-2021", "thor-2020")
-HEADLINE = "thor"
-BASELINES = ("adamw", "muon", "lamb", "soap", "sgd")
-PUBLISHED = ("thor-2021", "thor-2020")
 STEPS = {"tiny": 800, "mini": 800, "claim": 800, "longer": 960, "seconds": 80, "variants": 800}
 AFTER = {"tiny": "", "mini": "tiny", "claim": "mini", "longer": "mini", "seconds": "mini", "variants": "tiny"}
 """The stage whose results decide what a stage runs."""
@@ -50,6 +48,7 @@ MINI_KNOB: dict[str, dict[str, Any]] = {
     **{"adamw": {"beta2": 0.95}, "lamb": {"beta2": 0.95}, "sgd": {"momentum": 0.8}},
 }
 """What is also tried on mini. On tiny a block of 128 is a whole factor of the hidden layers, on mini a quarter of one."""
+ANY_MINI_KNOB: dict[str, Any] = {"weight_decay": 0.03}
 MINI_WARMUP = 0.2
 """Share of the horizon that a contender warms up for in its last run on mini."""
 VARIANTS: tuple[dict[str, Any], ...] = (
@@ -61,14 +60,10 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     *({"momentum": 0.9}, {"momentum_order": "after"}),
 )
 """Of stage variants, beside the tuned values: averaging, damping, block edge, age of the inverses, momentum."""
-START = {
-    **{"thor": 6e-3, "adamw": 1.4e-3, "muon": 8e-3, "lamb": 1.4e-2, "soap": 4e-3, "sgd": 0.3},
-    **{"thor-2020": 3.1e-3, "thor-2021": 6.464e-3},
-}
-"""Learning rates that the multiples start from."""
-RATIO = {"thor": 4 / 3, "adamw": 4.0, "soap": 2.0}
-"""First-order rate by learning rate; 1 where nothing is listed."""
-KNOBS: dict[str, tuple[tuple[str, tuple[Any, Any]], tuple[str, tuple[Any, Any]]]] = {
+Knob = tuple[str, tuple[Any, Any]]
+ANY_KNOBS: tuple[Knob, Knob] = (("warmup", (0.03, 0.2)), ("weight_decay", (0.0, 0.03)))
+"""Of an optimizer that KNOBS does not list."""
+KNOBS: dict[str, tuple[Knob, Knob]] = {
     "thor": (("damping", (0.05, 0.2)), ("refresh_interval", (5, 20))),
     "adamw": (("beta2", (0.95, 0.999)), ("warmup", (0.03, 0.2))),
     "muon": (("momentum", (0.9, 0.98)), ("warmup", (0.03, 0.2))),
@@ -76,7 +71,7 @@ KNOBS: dict[str, tuple[tuple[str, tuple[Any, Any]], tuple[str, tuple[Any, Any]]]
     "soap": (("refresh_interval", (5, 20)), ("beta2", (0.9, 0.98))),
     "sgd": (("momentum", (0.8, 0.95)), ("warmup", (0.03, 0.2))),
 }
-"""Two more knobs of each optimizer, with two values beside the preset's."""
+"""Two more knobs of an optimizer, with two values beside the preset's."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def next_specs(stage: str, results: Sequence[dict[str, Any]]) -> list[Spec]:
     """
     done = by_key(results)
     pending = []
-    for place, optimizer in enumerate(OPTIMIZERS):
+    for place, optimizer in enumerate(CONTENDERS):
         made = 0
         for group in groups(stage, optimizer, done):
             missing = [(k, spec) for k, spec in enumerate(group) if (stage, spec.key) not in done]
@@ -154,7 +149,8 @@ def groups(stage: str, optimizer: str, done: Done) -> Iterator[list[Spec]]:
 
 def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     """Learning rates, first-order rates, then the two knobs."""
-    start, ratio = START[optimizer], RATIO.get(optimizer, 1.0)
+    start = defaults(optimizer).learning_rate
+    ratio = defaults(optimizer).first_order_learning_rate / start
 
     def specs(candidates: Sequence[dict[str, Any]]) -> list[Spec]:
         return [Spec("tiny", optimizer, values, STEPS["tiny"]) for values in candidates]
@@ -173,7 +169,7 @@ def tiny_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     ]
     yield specs(first)
     best = _best(specs([best, *first]), done)
-    for name, values in KNOBS[optimizer]:
+    for name, values in KNOBS.get(optimizer, ANY_KNOBS):
         more = [{**best, name: value} for value in values]
         yield specs(more)
         best = _best(specs([best, *more]), done)
@@ -194,7 +190,10 @@ def mini_groups(optimizer: str, done: Done) -> Iterator[list[Spec]]:
     yield rates
     if optimizer in (HEADLINE, *leaders("tiny", 1, done)):
         best = _by_loss(rates, done)[:2]
-        knob = [Spec("mini", optimizer, {**spec.values, **MINI_KNOB[optimizer]}, STEPS["mini"]) for spec in best]
+        knob = [
+            Spec("mini", optimizer, {**spec.values, **MINI_KNOB.get(optimizer, ANY_MINI_KNOB)}, STEPS["mini"])
+            for spec in best
+        ]
         yield knob
         values = _best([*rates, *knob], done)
         yield [Spec("mini", optimizer, {**values, "warmup": MINI_WARMUP}, STEPS["mini"])]

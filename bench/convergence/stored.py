@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plan import BATCH, Spec
-from splits import SIZES, checksums, prepare_splits
-
+from bench.convergence.plan import BATCH, Spec
+from bench.convergence.splits import SIZES, checksums, prepare_splits
 from bert_thor.checkpoint import write_json
 
 

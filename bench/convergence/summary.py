@@ -1,4 +1,4 @@
-"""What the runs say: steps, samples and seconds to the target, with spread and significance; JSON and a picture.
+"""What the runs say: steps, samples and seconds to the target, with spread and significance.
 
 Target: the test accuracy that a baseline reaches at the end of its budget, mean over its seeds; in the headline that of the best one.
 Seconds: the two steps with compilation, then the steps with and without a refresh at their medians of stage seconds.
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from plan import (
-    BASELINES,
-    HEADLINE,
-    OPTIMIZERS,
+from scipy.stats import ttest_ind
+
+from bench.convergence.contenders import BASELINES, CONTENDERS, HEADLINE
+from bench.convergence.plan import (
     STEPS,
     VARIANTS,
     Done,
@@ -29,8 +29,6 @@ from plan import (
     stage_before,
     tuned,
 )
-from scipy.stats import ttest_ind
-
 from bert_thor.checkpoint import write_json
 
 NOISE = 0.1
@@ -38,13 +36,11 @@ NOISE = 0.1
 
 
 def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, str]) -> None:
-    """Write convergence.json and convergence.png into `folder`."""
+    """Write convergence.json into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     done = by_key(results)
     times = step_times(done)
-    runs = [with_seconds(result, times) for result in results if result["spec"]["stage"] != "seconds"]
-    made = {run["spec"]["stage"] for run in runs}
-    stage = next((name for name in ("claim", "mini") if name in made), "tiny")
+    runs = [result for result in results if result["spec"]["stage"] != "seconds"]
     summary = {
         "status": {name: _status(name, results) for name in STEPS},
         "texts": texts,
@@ -53,12 +49,11 @@ def summarise(results: Sequence[dict[str, Any]], folder: Path, texts: dict[str, 
         "longer": longer(done, times),
         "ends": ends(done),
         "step_times": times,
-        "tuned": {optimizer: _tuned(optimizer, done) for optimizer in OPTIMIZERS},
+        "tuned": {optimizer: _tuned(optimizer, done) for optimizer in CONTENDERS},
         "variants": variants(done),
         "runs": [_short(run) for run in sorted(runs, key=lambda run: (run["spec"]["stage"], loss_of(run)))],
     }
     write_json(folder / "convergence.json", summary)
-    draw([run for run in runs if run["spec"]["stage"] == stage], folder / "convergence.png")
 
 
 def step_times(done: Done) -> dict[str, dict[str, Any]]:
@@ -67,7 +62,7 @@ def step_times(done: Done) -> dict[str, dict[str, Any]]:
     Of the mean step, `second_order_share` is what preconditioning, covariances and inversions take.
     """
     times: dict[str, dict[str, Any]] = {}
-    for optimizer in OPTIMIZERS:
+    for optimizer in CONTENDERS:
         specs = [spec for group in groups("seconds", optimizer, done) for spec in group]
         rounds = [done["seconds", spec.key]["step_seconds"] for spec in specs if ("seconds", spec.key) in done]
         if not rounds:
@@ -301,28 +296,3 @@ def _short(run: dict[str, Any]) -> dict[str, Any]:
 
 def _rounded(value: Optional[float]) -> Optional[float]:
     return None if value is None or not math.isfinite(value) else round(value, 6)
-
-
-def draw(results: Sequence[dict[str, Any]], output: Path) -> None:
-    """Test accuracy against steps, samples and seconds: the best run of each optimizer by validation loss."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    keys = ["step", "samples", *(["seconds"] if any("seconds" in e for run in results for e in run["test"]) else [])]
-    figure, panels = pyplot.subplots(1, len(keys), figsize=(1 + 4 * len(keys), 4.5), sharey=True)
-    for optimizer in OPTIMIZERS:
-        runs = [result for result in results if result["spec"]["optimizer"] == optimizer and result["test"]]
-        if not runs:
-            continue
-        best = min(runs, key=loss_of)["test"]
-        for panel, key in zip(panels, keys):
-            panel.set_xlabel(key + ("s" if key == "step" else ""))
-            if key in best[0]:
-                panel.plot([e[key] for e in best], [e["masked_lm_accuracy"] for e in best], marker=".", label=optimizer)
-    panels[0].set_ylabel("test masked-LM accuracy")
-    panels[0].legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(output, dpi=120)
-    pyplot.close(figure)

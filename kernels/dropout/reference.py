@@ -39,6 +39,8 @@ def dropout_scale(shape: tuple[int, ...], probability: float, seed: ArrayLike, s
     and site are bit patterns. 0 <= probability < 1, rounded to float32 first.
     """
     p = float(np.float32(probability))
+    if p == 0:
+        return np.ones(shape, np.float32)
     key_step_slice = np.asarray(seed, np.int32).view(np.uint32)
     n = int(np.prod(shape))
     first = int(key_step_slice[3]) * n

@@ -1,0 +1,1 @@
+"""THOR beside tuned baselines: accuracy by steps and by seconds."""
