@@ -32,8 +32,17 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> KernelTree:
         shutil.rmtree(reference.parent)
         (tree.folder / "ops" / f"{reference.parent.name}.py").unlink()
     shutil.copytree(TEMPLATE, tree.folder, dirs_exist_ok=True)
+    (tree.folder / "bench").symlink_to(TESTS.parent / "bench")
     assert tree.build() == ""
     return tree
+
+
+def test_the_readme_names_its_files() -> None:
+    readme = (TESTS.parent / "kernels" / "README.md").read_text()
+    steps = readme.partition("## Add a kernel in six steps")[2].partition("\n## ")[0]
+    files = [*TEMPLATE.glob("kernels/*/*.*"), *TEMPLATE.glob("ops/*.py")]
+    names = [path.name.replace(OPERATION, "<operation>") for path in files]
+    assert [name for name in names if f"{name}`" not in steps] == [] and len(names) >= 10
 
 
 def output_of(tree: KernelTree, *arguments: str) -> str:
@@ -78,3 +87,11 @@ def test_a_choice_of_backend_may_name_it(tree: KernelTree) -> None:
     program = f"from bert_thor.ops import _backend as b; print(b.choose('{OPERATION}', b.BACKENDS))"
     done = tree.run(sys.executable, "-c", program, timeout=TIMEOUT, THOR_BACKEND=f"{OPERATION}=mindspore")
     assert done.stdout.splitlines()[-1:] == ["mindspore"], done.stderr
+
+
+def test_the_benchmark_has_it(tree: KernelTree) -> None:
+    program = (
+        "from bench.kernels.contenders import cases\n"
+        "print([(case.operation, list(case.contenders), case.contenders['ours']().size) for case in cases(1, '')])"
+    )
+    assert output_of(tree, "-c", program) == str([(OPERATION, ["ours"], size) for size in (3072 * 768, 4096 * 1024)])
