@@ -86,6 +86,7 @@ build/typing: $(VENV)/.lint
 	@rm -rf $@ && mkdir -p $@/bert_thor
 	@for entry in bert_thor/*; do ln -s "$(CURDIR)/$$entry" $@/bert_thor/; done
 	@ln -s "$(CURDIR)/kernels" "$(CURDIR)/ops" $@/bert_thor/
+	@ln -s "$(CURDIR)/bench" $@/
 
 crash: venv  ## 200 kills at random moments of training and evaluation, compared bit for bit (KILLS=n: another number)
 	@mkdir -p build
@@ -112,16 +113,16 @@ build/peers/.installed: bench/peers.txt $(VENV)/.packages
 
 bench: venv build/peers/.installed  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
-	$(BIN)/python bench/kernels.py
+	$(BIN)/python -m bench.kernels
 
 bench-ascend: venv  ## the TIK kernels over BERT-Large's shapes in the simulator; bench/results/ascend.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
-	$(BIN)/python bench/ascend.py
+	$(BIN)/python -m bench.ascend
 
 convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: start no run after m minutes; CONTINUE=1: take the stored runs as done)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	@mkdir -p build
-	$(BIN)/python bench/convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
+	$(BIN)/python -m bench.convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py
@@ -130,7 +131,7 @@ lint: venv build/typing  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h')
-	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p bert_thor
+	cd build/typing && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p bert_thor -p bench
 
 format: $(VENV)/.lint  ## rewrite Python and C++ in the house style
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -72,7 +72,7 @@ Found = Callable[[Target], Optional[Sequence[float]]]
 
 
 def table(targets: Iterable[Target], found: Found, columns: Sequence[str] = ("found",)) -> str:
-    """A Markdown table of every target that has a result, with a column for each of its values."""
+    """A Markdown table of every target that has a result, with a column for each of its values; empty without one."""
     lines = [_row("problem", "quantity", "needed", *columns, "met"), _row(*["---"] * (4 + len(columns)))]
     for target in targets:
         values = found(target)
@@ -81,7 +81,7 @@ def table(targets: Iterable[Target], found: Found, columns: Sequence[str] = ("fo
             needed = f"{'<=' if target.at_most else '>='} {target.needed:g}"
             verdict = "yes" if missed <= 0 else f"missed by {missed:.0f} %"
             lines.append(_row(target.name, target.quantity, needed, *(f"{value:.3g}" for value in values), verdict))
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _row(*cells: str) -> str:

@@ -6,6 +6,7 @@ here, so that a new folder is in all of them. A `cases.py` holds
     SMALL                sizes around the edges of the kernel's tiles, empty ones included
     LARGE                the sizes that the operation has in BERT-Base and BERT-Large
     problems(*sizes)     the problems of one of these sizes: every function of the operation
+    ASCEND, ASCEND_LARGE where there are kernels for Ascend 910: sizes that they take, with tails on every side, and those of BERT
 
 and imports NumPy and references alone. LARGE is made of BERT-Base (hidden 768, feed-forward 3072, 12 heads) and BERT-Large (1024,
 4096, 16) with 12 sequences of 128 tokens on a device, 1536 rows, or of 512, 6144 rows, and 20 masked tokens in each.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import numpy as np
 from bench.case import Case
 from bert_thor import kernels
 from bert_thor.kernels import davinci
+from bert_thor.kernels.cholesky_inverse import cases as cholesky_inverse
+from bert_thor.kernels.fisher_covariance import cases as fisher_covariance
+from bert_thor.kernels.layer_norm import cases as layer_norm
+from bert_thor.kernels.precondition import cases as precondition
+from bert_thor.kernels.residual_dropout_layer_norm import cases as residual_dropout_layer_norm
 
 KERNELS = Path(str(kernels.__file__)).resolve().parent
-ROWS, WIDTH, EDGE, CORES = 6144, 1024, 128, 32
-LARGE_BLOCKS = 3456  # of BERT-Large: 24 layers of 6 matrices, both factors
+EDGE, CORES = 128, 32
 F16, F32 = "float16", "float32"
 CHECKS = ("uninitialised", "poison", "bounds")  # which MindSpore's kernels do not pass
 
@@ -47,20 +52,22 @@ def case(
 
 
 def cases() -> Iterator[Case]:
-    """Ours, then MindSpore's."""
+    """Ours, at the large sizes of their cases.py, then MindSpore's."""
     for dtype in (F16, F32):
-        yield from layer_norms(dtype)
+        for sizes in layer_norm.ASCEND_LARGE:
+            yield from layer_norms(*sizes, dtype)
     for dtype in (F16, F32):
-        yield from residual_dropout_layer_norms(dtype)
-        yield from residual_layer_norms(dtype)
-    for features in (1024, 4096):
+        for sizes in residual_dropout_layer_norm.ASCEND_LARGE:
+            yield from residual_dropout_layer_norms(*sizes, dtype)
+            yield from residual_layer_norms(*sizes, dtype)
+    for rows, features, block in fisher_covariance.ASCEND_LARGE:
         for layout in ("ND", "FRACTAL_NZ"):
-            yield covariance(features, layout)
-    for outputs, inputs in ((1024, 1024), (4096, 1024), (1024, 4096), (2048, 1024)):
-        yield preconditioning(outputs, inputs)
+            yield covariance(rows, features, block, layout)
+    for outputs, inputs, bg, ba in precondition.ASCEND_LARGE:
+        yield preconditioning(outputs, inputs, bg, ba)
     for name in ("cholesky_inverse", "cholesky_inverse_vector"):
-        for count in (128, LARGE_BLOCKS):
-            yield inverses(name, count)
+        for count, edge in cholesky_inverse.ASCEND_LARGE:
+            yield inverses(name, count, edge)
     yield from foreign()
 
 
@@ -82,112 +89,116 @@ def normal(seed: int, *shape: int, dtype: str = F32) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-VECTOR, VALUES, BITS = ((WIDTH,), F32), ((ROWS,), F32), ((ROWS * WIDTH // 8,), "uint8")
-
-
-def statistics() -> list[np.ndarray]:
+def statistics(rows: int) -> list[np.ndarray]:
     """A mean and a reciprocal deviation per row."""
-    return [np.zeros(ROWS, F32), np.ones(ROWS, F32)]
+    return [np.zeros(rows, F32), np.ones(rows, F32)]
 
 
-def layer_norms(dtype: str) -> Iterator[Case]:
-    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
-    shape, folder = f"{ROWS}x{WIDTH} {dtype}", "layer_norm"
+def size_of(rows: int, width: int, dtype: str) -> float:
+    """Bytes."""
+    return float(rows * width * np.dtype(dtype).itemsize)
+
+
+def layer_norms(rows: int, width: int, dtype: str) -> Iterator[Case]:
+    x, vector, values, size = ((rows, width), dtype), ((width,), F32), ((rows,), F32), size_of(rows, width, dtype)
+    shape, folder = f"{rows}x{width} {dtype}", "layer_norm"
 
     def given() -> list[np.ndarray]:
-        return [normal(0, ROWS, WIDTH, dtype=dtype), normal(1, WIDTH), normal(2, WIDTH)]
+        return [normal(0, rows, width, dtype=dtype), normal(1, width), normal(2, width)]
 
     def given_back() -> list[np.ndarray]:
-        return [*(normal(k, ROWS, WIDTH, dtype=dtype) for k in (0, 1)), normal(1, WIDTH), *statistics()]
+        return [*(normal(k, rows, width, dtype=dtype) for k in (0, 1)), normal(1, width), *statistics(rows)]
 
-    program = ours(folder, "layer_norm", x, VECTOR, VECTOR, x, VALUES, VALUES, eps=1e-12)
+    program = ours(folder, "layer_norm", x, vector, vector, x, values, values, eps=1e-12)
     yield case("layer_norm", shape, program, given, size, 2 * size)
-    program = ours(folder, "layer_norm_grad", x, x, VECTOR, VALUES, VALUES, x, VECTOR, VECTOR)
+    program = ours(folder, "layer_norm_grad", x, x, vector, values, values, x, vector, vector)
     yield case("layer_norm_grad", shape, program, given_back, 2 * size, 3 * size)
 
 
-def residual_dropout_layer_norms(dtype: str) -> Iterator[Case]:
-    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
-    shape, name, mask = f"{ROWS}x{WIDTH} {dtype}", "residual_dropout_layer_norm", ROWS * WIDTH / 8
+def residual_dropout_layer_norms(rows: int, width: int, dtype: str) -> Iterator[Case]:
+    x, vector, values, size = ((rows, width), dtype), ((width,), F32), ((rows,), F32), size_of(rows, width, dtype)
+    shape, name, mask = f"{rows}x{width} {dtype}", "residual_dropout_layer_norm", rows * width / 8
+    packed = ((rows * width // 8,), "uint8")
 
     def bits() -> np.ndarray:
-        return np.random.default_rng(3).integers(0, 256, ROWS * WIDTH // 8).astype(np.uint8)
+        return np.random.default_rng(3).integers(0, 256, rows * width // 8).astype(np.uint8)
 
     def given() -> list[np.ndarray]:
-        return [*residual_inputs(dtype), bits()]
+        return [*residual_inputs(rows, width, dtype), bits()]
 
     def given_back() -> list[np.ndarray]:
-        return [*residual_gradient_inputs(dtype), bits()]
+        return [*residual_gradient_inputs(rows, width, dtype), bits()]
 
-    before, after = (x, VECTOR, x, VECTOR, VECTOR, BITS), (x, x, VALUES, VALUES)
+    before, after = (x, vector, x, vector, vector, packed), (x, x, values, values)
     program = ours(name, name, *before, *after, eps=1e-12, probability=0.1)
     yield case(name, shape, program, given, 2 * size + mask, 4 * size + mask)
-    before, gradients = (x, x, VECTOR, VALUES, VALUES, BITS), (x, VECTOR, x, VECTOR, VECTOR)
-    program = ours(name, f"{name}_grad", *before, *gradients, probability=0.1)
+    saved, gradients = (x, x, vector, values, values, packed), (x, vector, x, vector, vector)
+    program = ours(name, f"{name}_grad", *saved, *gradients, probability=0.1)
     yield case(f"{name}_grad", shape, program, given_back, 2 * size + mask, 4 * size + mask)
 
 
-def residual_layer_norms(dtype: str) -> Iterator[Case]:
-    x, size = ((ROWS, WIDTH), dtype), float(ROWS * WIDTH * np.dtype(dtype).itemsize)
-    shape, name, folder = f"{ROWS}x{WIDTH} {dtype}", "residual_layer_norm", "residual_dropout_layer_norm"
-    program = ours(folder, name, x, VECTOR, x, VECTOR, VECTOR, x, x, VALUES, VALUES, eps=1e-12)
-    yield case(name, shape, program, partial(residual_inputs, dtype), 2 * size, 4 * size)
-    program = ours(folder, f"{name}_grad", x, x, VECTOR, VALUES, VALUES, x, VECTOR, VECTOR, VECTOR)
-    yield case(f"{name}_grad", shape, program, partial(residual_gradient_inputs, dtype), 2 * size, 3 * size)
+def residual_layer_norms(rows: int, width: int, dtype: str) -> Iterator[Case]:
+    x, vector, values, size = ((rows, width), dtype), ((width,), F32), ((rows,), F32), size_of(rows, width, dtype)
+    shape, name, folder = f"{rows}x{width} {dtype}", "residual_layer_norm", "residual_dropout_layer_norm"
+    program = ours(folder, name, x, vector, x, vector, vector, x, x, values, values, eps=1e-12)
+    yield case(name, shape, program, partial(residual_inputs, rows, width, dtype), 2 * size, 4 * size)
+    program = ours(folder, f"{name}_grad", x, x, vector, values, values, x, vector, vector, vector)
+    given_back = partial(residual_gradient_inputs, rows, width, dtype)
+    yield case(f"{name}_grad", shape, program, given_back, 2 * size, 3 * size)
 
 
-def residual_inputs(dtype: str) -> list[np.ndarray]:
+def residual_inputs(rows: int, width: int, dtype: str) -> list[np.ndarray]:
     """x, bias, residual, gamma, beta."""
-    x, vector = normal(0, ROWS, WIDTH, dtype=dtype), normal(1, WIDTH)
+    x, vector = normal(0, rows, width, dtype=dtype), normal(1, width)
     return [x, vector, x, vector, vector]
 
 
-def residual_gradient_inputs(dtype: str) -> list[np.ndarray]:
+def residual_gradient_inputs(rows: int, width: int, dtype: str) -> list[np.ndarray]:
     """dy, sum, gamma, mean, rstd."""
-    x = normal(0, ROWS, WIDTH, dtype=dtype)
-    return [x, x, normal(1, WIDTH), *statistics()]
+    x = normal(0, rows, width, dtype=dtype)
+    return [x, x, normal(1, width), *statistics(rows)]
 
 
-def covariance(features: int, layout: str) -> Case:
-    blocks = features // EDGE
-    fractals = (features // 16, ROWS // 16, 16, 16)
-    whole = {"shape": (ROWS, features), "dtype": F16}
+def covariance(rows: int, features: int, block: int, layout: str) -> Case:
+    blocks = features // block
+    shape: tuple[int, ...] = (rows, features)
+    whole: dict[str, Any] = {"shape": shape, "dtype": F16}
     if layout == "FRACTAL_NZ":
-        whole = {"shape": fractals, "dtype": F16, "format": layout, "ori_shape": (ROWS, features), "ori_format": "ND"}
+        shape = (features // 16, rows // 16, 16, 16)
+        whole = {"shape": shape, "dtype": F16, "format": layout, "ori_shape": (rows, features), "ori_format": "ND"}
 
-    packed = ((blocks, EDGE, EDGE), F32)
-    program = ours("fisher_covariance", "fisher_covariance", whole, packed, block=EDGE)
+    program = ours("fisher_covariance", "fisher_covariance", whole, ((blocks, block, block), F32), block=block)
 
     def given() -> list[np.ndarray]:
-        return [normal(0, *whole["shape"], dtype=F16)]
+        return [normal(0, *shape, dtype=F16)]
 
-    reads, writes = 2.0 * ROWS * features, 4.0 * blocks * EDGE**2
-    flop = float(ROWS * features * EDGE)  # half of the products, since the result is symmetric
-    return case("fisher_covariance", f"{ROWS}x{features} {layout}", program, given, reads, reads + writes, flop)
+    reads, writes = 2.0 * rows * features, 4.0 * blocks * block**2
+    flop = float(rows * features * block)  # half of the products, since the result is symmetric
+    return case("fisher_covariance", f"{rows}x{features} {layout}", program, given, reads, reads + writes, flop)
 
 
-def preconditioning(outputs: int, inputs: int) -> Case:
-    shapes = [(outputs // EDGE, EDGE, EDGE), (outputs, inputs), (inputs // EDGE, EDGE, EDGE)]
-    tensors, sizes = [(shape, F32) for shape in shapes], [4.0 * np.prod(shape) for shape in shapes]
+def preconditioning(outputs: int, inputs: int, bg: int, ba: int) -> Case:
+    shapes = [(outputs // bg, bg, bg), (outputs, inputs), (inputs // ba, ba, ba)]
+    tensors, sizes = [(shape, F32) for shape in shapes], [4.0 * prod(shape) for shape in shapes]
     program = ours("precondition", "precondition", *tensors, tensors[1])
 
     def given() -> list[np.ndarray]:
         return [normal(k, *shape) for k, shape in enumerate(shapes)]
 
-    flop = 4.0 * outputs * inputs * EDGE
+    flop = 2.0 * outputs * inputs * (bg + ba)
     return case("precondition", f"{outputs}x{inputs}", program, given, sum(sizes), sum(sizes) + sizes[1], flop)
 
 
-def inverses(name: str, count: int) -> Case:
-    square, bytes_ = ((count, EDGE, EDGE), F32), 4.0 * count * EDGE**2
+def inverses(name: str, count: int, edge: int) -> Case:
+    square, bytes_ = ((count, edge, edge), F32), 4.0 * count * edge**2
     program = ours("cholesky_inverse", name, square, ((count,), F32), square, ((count, 8), "int32"))
 
     def given() -> list[np.ndarray]:
-        samples = normal(0, 8, 4 * EDGE, EDGE)
-        covariances = samples.transpose(0, 2, 1) @ samples / (4 * EDGE)
+        samples = normal(0, 8, 4 * edge, edge)
+        covariances = samples.transpose(0, 2, 1) @ samples / (4 * edge)
         return [np.tile(covariances, (count // 8, 1, 1)), np.full(count, 0.01, F32)]
 
-    return case(name, f"{count} blocks of {EDGE}", program, given, bytes_, 2 * bytes_)
+    return case(name, f"{count} blocks of {edge}", program, given, bytes_, 2 * bytes_)
 
 
 # MindSpore's own ----------------------------------------------------------------------------------------------------------

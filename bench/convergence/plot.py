@@ -58,7 +58,7 @@ def curve_of(optimizer: str, runs: Sequence[dict[str, Any]]) -> Curve | None:
     steps, accuracies, _, refreshes = np.moveaxis(whole, 2, 0)  # each [seeds, evaluations]
     deviation = 100 * accuracies.std(axis=0, ddof=1) if len(whole) > 1 else np.zeros(evaluations)
     broken = f" ({len(found) - len(whole)} more broke)" if len(whole) < len(found) else ""
-    label = f"{optimizer}, {len(whole)} seeds{broken}"
+    label = f"{optimizer}, {len(whole)} seed{'s' if len(whole) > 1 else ''}{broken}"
     return Curve(optimizer, label, steps[0], refreshes.mean(axis=0), 100 * accuracies.mean(axis=0), deviation)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bert_thor.data.corpus import text_parts
 from bert_thor.data.prepare import PrepareConfig, prepare
@@ -38,13 +39,13 @@ def prepare_splits(work: Path, stage: str, source: Sequence[str]) -> Path:
     texts = work / "texts"
     if not (texts / "complete").is_file():
         _divide(texts, source)
-    shared = {"max_seq_length": size.max_seq_length, "seed": 12345}
+    shared: dict[str, Any] = {"max_seq_length": size.max_seq_length, "seed": 12345}
     if not (folder / "main").is_dir():
         prepare(PrepareConfig(folder / "main", (str(texts / "main.txt"),), vocab_size=size.vocab_size, **shared))
     if not (folder / "test").is_dir():
         vocabulary = folder / "main" / "vocab.txt"
-        settings = {"vocab_file": vocabulary, "held_out_fraction": 0.0}
-        prepare(PrepareConfig(folder / "test", (str(texts / "test.txt"),), **settings, **shared))  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"vocab_file": vocabulary, "held_out_fraction": 0.0}
+        prepare(PrepareConfig(folder / "test", (str(texts / "test.txt"),), **settings, **shared))
     return folder
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import ttest_ind
 
 from bench.convergence.contenders import BASELINES, CONTENDERS, HEADLINE
@@ -159,7 +160,7 @@ def longer(done: Done, times: dict[str, dict[str, Any]]) -> Optional[dict[str, A
     }
 
 
-def welch(ours: Sequence[float], theirs: Sequence[float], alternative: str) -> float:
+def welch(ours: ArrayLike, theirs: ArrayLike, alternative: str) -> float:
     """The p-value of Welch's test; SciPy's warning about equal values is expected where all seeds pay for their whole budget."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench import environment, frameworks, machine
 from bench.case import Case
@@ -51,7 +52,11 @@ def _row(case: Case, threads: int, limits: dict[str, float], result: Result) -> 
     unit, limit = "GFLOP/s", limits.get(kind, 0.0)
     if kind == "copy":
         unit, limit = "GB/s", machine.copy_bandwidth(threads, int(work / 2 / threads))
-    trust = {"repeatability": result.repeatability, "quiet_rounds": result.quiet_rounds, "noisy": result.noisy}
+    trust: dict[str, Any] = {
+        "repeatability": result.repeatability,
+        "quiet_rounds": result.quiet_rounds,
+        "noisy": result.noisy,
+    }
     row = Row(case.operation, case.shape, threads, unit, work, limit, result.seconds, **trust)
     print(row.line(), flush=True)
     return row

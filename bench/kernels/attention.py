@@ -18,7 +18,7 @@ def peers(problem: Problem, threads: int) -> Contenders:
     dout, qkv, bias, mask, log_sum_exp, *_ = problem.arguments
     if torch := frameworks.torch(threads):
         inputs = [to_torch(torch, array).requires_grad_() for array in (qkv, bias)]
-        output = _pytorch(torch, *inputs, to_torch(torch, mask), log_sum_exp.shape[1])
+        output = _pytorch(torch, log_sum_exp.shape[1], inputs[0], inputs[1], to_torch(torch, mask))
         contenders["pytorch"] = gradient(torch, output, inputs, to_torch(torch, dout).view(output.shape))
     return contenders
 
@@ -28,21 +28,21 @@ def _forward(problem: Problem, threads: int) -> Contenders:
     arrays, heads = problem.arguments[:3], problem.arguments[3]
     if torch := frameworks.torch(threads):
         tensors = [to_torch(torch, array) for array in arrays]
-        contenders["pytorch"] = lambda: _pytorch(torch, *tensors, heads)
+        contenders["pytorch"] = lambda: _pytorch(torch, heads, *tensors)
     if mindspore := frameworks.mindspore(threads):
         copies = [mindspore.Tensor(array) for array in arrays]
-        contenders["mindspore"] = lambda: _mindspore(mindspore.ops, *copies, heads).asnumpy()
+        contenders["mindspore"] = lambda: _mindspore(mindspore.ops, heads, *copies).asnumpy()
     return contenders
 
 
-def _pytorch(torch: Any, qkv: Any, bias: Any, mask: Any, heads: int) -> Any:
+def _pytorch(torch: Any, heads: int, qkv: Any, bias: Any, mask: Any) -> Any:
     batch, length = mask.shape
     q, k, v = (qkv + bias).view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
     fused = torch.nn.functional.scaled_dot_product_attention
     return fused(q, k, v, mask[:, None, None, :], PROBABILITY).transpose(1, 2).reshape(batch * length, -1)
 
 
-def _mindspore(ops: Any, qkv: Any, bias: Any, mask: Any, heads: int) -> Any:
+def _mindspore(ops: Any, heads: int, qkv: Any, bias: Any, mask: Any) -> Any:
     batch, length = mask.shape
     q, k, v = (qkv + bias).reshape(batch, length, 3, heads, -1).transpose(2, 0, 3, 1, 4)
     scores = ops.BatchMatMul(transpose_b=True)(q, k) * (q.shape[-1] ** -0.5) + mask.reshape(batch, 1, 1, length)

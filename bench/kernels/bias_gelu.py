@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench import frameworks
 from bench.case import Contenders
 from bench.frameworks import gradient, to_torch
@@ -12,7 +14,7 @@ def peers(problem: Problem, threads: int) -> Contenders:
     """The sum and the framework's GELU."""
     contenders: Contenders = {}
     torch = frameworks.torch(threads)
-    gelu = torch.nn.functional.gelu if torch else None
+    gelu: Any = torch.nn.functional.gelu if torch else None
     if problem.function == "bias_gelu_grad":
         dy, x, bias = problem.arguments
         if torch:

@@ -41,7 +41,7 @@ def relative_error(threads: int, edge: int, condition: float) -> tuple[float, fl
     c = matrices(1, edge, condition)
     damped = c[0] + DAMPING * np.eye(edge, dtype=np.float32)
     exact = np.linalg.inv(damped.astype(np.float64))
-    ours = native.cholesky_inverse(c, DAMPING, threads=threads)[0][0]
+    ours = native.cholesky_inverse(c, float(DAMPING), threads=threads)[0][0]
     upper = lapack.spotri(lapack.spotrf(damped)[0])[0]
     peer = np.triu(upper) + np.triu(upper, 1).T
     errors = [float(np.linalg.norm(x - exact) / np.linalg.norm(exact)) for x in (ours, peer)]

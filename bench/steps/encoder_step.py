@@ -26,7 +26,7 @@ from typing import Any, Callable
 import numpy as np
 
 from bench import environment, frameworks, machine
-from bench.case import Case
+from bench.case import Case, Contenders
 from bench.measure import Result, interleave
 
 OPERATION = "encoder_step"
@@ -48,7 +48,9 @@ def flop() -> float:
 def case(threads: int) -> Case:
     """Every variant, each call of which is a process of its own and gives its seconds per step."""
     contenders = [name for name in VARIANTS if name == "ours" or frameworks.torch(threads)]
-    variants = {variant: partial(_in_process, variant, threads) for name in contenders for variant in VARIANTS[name]}
+    variants: Contenders = {
+        variant: partial(_in_process, variant, threads) for name in contenders for variant in VARIANTS[name]
+    }
     return Case(OPERATION, f"forward and backward, {LAYERS} layers of {HIDDEN}", {"fp32": flop()}, variants)
 
 

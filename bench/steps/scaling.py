@@ -105,10 +105,12 @@ def measure(point: Point) -> dict[str, float]:
         return outputs
 
     _, norm, gradients, factors = ready(optimizer.gradients_and_factors(*inputs))
+    curvatures = optimizer.curvatures
+    assert curvatures is not None, "THOR has factors"
     calls: dict[str, Callable[[], object]] = {
         "cached": lambda: ready(optimizer.gradients(*inputs)),
         "captured": lambda: ready(optimizer.gradients_and_factors(*inputs)),
-        "refresh": lambda: optimizer.curvatures.refresh(factors, sequences, 0.1),
+        "refresh": lambda: curvatures.refresh(factors, sequences, 0.1),
         "update": lambda: optimizer._update(gradients, float(norm.asnumpy()), 1, 1.0, (0.1, point.sequences)),
     }
     if world.ranks > 1:

@@ -18,6 +18,13 @@ LARGE = (
     (1536, 1024, 512, "fp32"), (1536, 1024, 1024, "fp32"), (1536, 4096, 128, "fp32"), (1536, 1024, 128, "bf16"),
     (1536, 1024, 1024, "bf16"),
 )  # fmt: skip
+ASCEND = (
+    (33, 48, 32), (1, 16, 16), (15, 17, 16), (16, 32, 16), (17, 31, 32), (40, 48, 48), (100, 100, 128), (128, 128, 128),
+    (129, 129, 128), (127, 272, 128), (100, 200, 48), (300, 200, 48), (300, 96, 16), (70, 300, 256), (130, 272, 144),
+    (1030, 64, 16), (512, 256, 64),
+)  # fmt: skip
+"""Rows around a fractal and a chunk; features around a fractal, a block and 32 bytes; block edges, full L0C among them."""
+ASCEND_LARGE = ((6144, 1024, 128), (6144, 4096, 128))
 
 
 def problems(rows: int, features: int, block: int, dtype: str) -> Iterator[Problem]:

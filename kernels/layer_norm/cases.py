@@ -16,6 +16,11 @@ SIZES = (
 """Rows around the group of 4 and the chunk of 32; features around the vector (16) and four of them (64)."""
 SMALL = tuple((*sizes, "fp32") for sizes in SIZES)
 LARGE = ((1536, 768, "fp32"), (6144, 1024, "fp32"), (6144, 1024, "bf16"))
+ASCEND = (
+    (24, 64), (1, 16), (7, 32), (8, 48), (9, 64), (33, 80), (100, 112), (257, 128), (300, 144), (40, 768), (70, 1024),
+)  # fmt: skip
+"""Rows around a group of 8, a batch and the cores; features around a block, a repeat of fp32 and of fp16."""
+ASCEND_LARGE = ((6144, 1024),)
 EPS = 1e-12
 
 

@@ -13,6 +13,9 @@ SIZES = ((0, 5), (1, 1), (3, 7), (4, 16), (5, 17), (9, 31), (31, 64), (33, 100),
 """Rows around the group of 4 and the chunk of 32; features not a multiple of 4 (the counters), around 16 and 512."""
 SMALL = tuple((*sizes, "fp32", probability) for sizes in SIZES for probability in (0.0, PROBABILITY))
 LARGE = ((1536, 768, "fp32", PROBABILITY), (6144, 1024, "fp32", PROBABILITY), (6144, 1024, "bf16", PROBABILITY))
+ASCEND = ((24, 64), (1, 16), (7, 32), (9, 48), (33, 80), (257, 128), (40, 272), (30, 768), (70, 1024))
+"""Rows around a group of 8, a batch and the cores; features around a block, a repeat and a fractal."""
+ASCEND_LARGE = ((6144, 1024),)
 EPS = 1e-12
 
 

@@ -12,10 +12,15 @@ import tbe_kernels
 from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
 
 from bert_thor.kernels import davinci
+from bert_thor.kernels.cholesky_inverse import cases as cholesky_inverse_sizes
 from bert_thor.kernels.cholesky_inverse import reference as cholesky_inverse
+from bert_thor.kernels.fisher_covariance import cases as fisher_covariance_sizes
 from bert_thor.kernels.fisher_covariance import reference as fisher_covariance
+from bert_thor.kernels.layer_norm import cases as layer_norm_sizes
 from bert_thor.kernels.layer_norm import reference as layer_norm
+from bert_thor.kernels.precondition import cases as precondition_sizes
 from bert_thor.kernels.precondition import reference as precondition
+from bert_thor.kernels.residual_dropout_layer_norm import cases as residual_sizes
 
 FP16_UNIT = 2.0**-11
 EPS, PROBABILITY = 0.01, 0.1
@@ -119,16 +124,16 @@ def _assert_inverse(damped: np.ndarray, inverse: np.ndarray) -> None:
     assert (rest <= (4 + 0.3 * edge) * norms * UNIT).all()
 
 
-def precondition_case(outputs: int, inputs: int, edge: int) -> Case:
+def precondition_case(outputs: int, inputs: int, bg: int, ba: int) -> Case:
     """Factors whose sizes differ from block to block; the bound is that of four roundings to fp16."""
     generator = np.random.default_rng(outputs + inputs)
 
-    def factor(side: int) -> np.ndarray:
+    def factor(side: int, edge: int) -> np.ndarray:
         blocks = -(-side // edge)
         x, scale = generator.standard_normal((blocks, edge, edge)), 10.0 ** generator.uniform(-3, 3, (blocks, 1, 1))
         return (scale * (x @ x.transpose(0, 2, 1) / edge + 0.1 * np.eye(edge))).astype(np.float32)
 
-    g, a = factor(outputs), factor(inputs)
+    g, a = factor(outputs, bg), factor(inputs, ba)
     gradient = (generator.standard_normal((outputs, inputs)) * 1e-3).astype(np.float32)
     exact = precondition.precondition(g, gradient, a)
 
@@ -141,10 +146,10 @@ def precondition_case(outputs: int, inputs: int, edge: int) -> Case:
         magnitude = precondition.precondition(np.abs(g), np.abs(gradient), np.abs(a)).astype(np.float64)
         full = [np.broadcast_to(np.abs(x).max(axis=(1, 2), keepdims=True), x.shape) for x in (g, a)]
         tiny = precondition.precondition(full[0], np.full_like(gradient, np.abs(gradient).max()), full[1])
-        assert_within(result, exact, (4.01 * FP16_UNIT + (2 * edge + 4) * UNIT) * magnitude + 4 * 2.0**-24 * tiny)
+        assert_within(result, exact, (4.01 * FP16_UNIT + (bg + ba + 4) * UNIT) * magnitude + 4 * 2.0**-24 * tiny)
 
     shape = [(gradient.shape, "float32")]
-    name = f"precondition {outputs} x {inputs}, blocks {edge}"
+    name = f"precondition {outputs} x {inputs}, blocks {bg} and {ba}"
     return Case(name, "precondition", ["tbe"], make, [g, gradient, a], "precondition", shape, {}, check)
 
 
@@ -265,30 +270,27 @@ def residual_grad_case(rows: int, features: int) -> Case:
     )  # fmt: skip
 
 
-SMALL = [
-    partial(covariance_case, 33, 48, 32),
-    partial(inverse_case, 9, 16),
-    partial(bad_blocks_case, 16),
-    partial(precondition_case, 33, 40, 16),
-    partial(layer_norm_case, 24, 64),
-    partial(layer_norm_grad_case, 24, 64),
-    partial(residual_case, 24, 64),
-    partial(residual_grad_case, 24, 64),
-]
+MAKERS = {
+    covariance_case: fisher_covariance_sizes,
+    inverse_case: cholesky_inverse_sizes,
+    precondition_case: precondition_sizes,
+    layer_norm_case: layer_norm_sizes,
+    layer_norm_grad_case: layer_norm_sizes,
+    residual_case: residual_sizes,
+    residual_grad_case: residual_sizes,
+}
+"""What makes a case, and the file with its sizes."""
+
+SMALL = [*(partial(make, *sizes.ASCEND[0]) for make, sizes in MAKERS.items()), partial(bad_blocks_case, 16)]
 """For the interpreter in the default suite: they prove the checks themselves."""
 
 LARGE = [
-    *(partial(covariance_case, *sizes) for sizes in ((100, 200, 48), (300, 96, 16), (3000, 768, 96))),
-    *(partial(covariance_case, 6144, features, 128) for features in (1024, 4096)),
-    *(partial(inverse_case, *sizes) for sizes in ((3, 9), (40, 48), (64, 128), (3456, 128))),
+    *(partial(make, *shape) for make, sizes in MAKERS.items() for shape in (*sizes.ASCEND[1:], *sizes.ASCEND_LARGE)),
+    partial(covariance_case, 3000, 768, 96),
+    *(partial(make, 256, 768) for make in (layer_norm_case, layer_norm_grad_case, residual_case, residual_grad_case)),
     partial(bad_blocks_case, 128),
-    *(partial(precondition_case, *sizes) for sizes in ((300, 200, 64), (1024, 1024, 128), (4096, 1024, 128))),
-    *(partial(layer_norm_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
-    *(partial(layer_norm_grad_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
-    *(partial(residual_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
-    *(partial(residual_grad_case, *shape) for shape in ((7, 32), (256, 768), (6144, 1024))),
 ]
-"""For the device: tails on every side, then the shapes of BERT-Base and BERT-Large. Made when they are needed."""
+"""For the device: tails on every side, then the shapes of BERT-Large, and some of BERT-Base. Made when they are needed."""
 
 
 def name(case: partial[Case]) -> str:

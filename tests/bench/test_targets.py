@@ -36,7 +36,7 @@ def test_met_or_missed(value: float, at_most: bool, verdict: str) -> None:
 
 
 def test_a_target_without_a_result_is_left_out() -> None:
-    assert len(table([Target("a", "ms", 2.0)], lambda _: None).splitlines()) == 2
+    assert table([Target("a", "ms", 2.0)], lambda _: None) == ""
 
 
 def row(threads: int, **seconds: float) -> Row:

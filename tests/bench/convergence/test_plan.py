@@ -77,7 +77,9 @@ def test_values_are_chosen_by_validation_loss_alone() -> None:
         results.append(result(spec, 1.0 if good else 2.0))
     done = plan.by_key(results)
     for optimizer in contenders.CONTENDERS:
-        assert plan.tuned(optimizer, done)["learning_rate"] == pytest.approx(2 * plan.START[optimizer], rel=5e-3)
+        assert plan.tuned(optimizer, done)["learning_rate"] == pytest.approx(
+            2 * PRESETS[optimizer].learning_rate, rel=5e-3
+        )
 
 
 def test_a_broken_run_counts_and_is_never_chosen() -> None:

@@ -8,17 +8,12 @@ import tbe_kernels
 from comparison import UNIT, assert_within
 
 from bert_thor.kernels import davinci
+from bert_thor.kernels.fisher_covariance.cases import ASCEND
 from bert_thor.kernels.fisher_covariance.reference import fisher_covariance
 from bert_thor.kernels.fisher_covariance.tiling import tile
 
 KERNEL = tbe_kernels.load("fisher_covariance").fisher_covariance
 FORMATS = ("ND", "FRACTAL_NZ")
-
-# rows around a fractal and a chunk; features around a fractal, a block and 32 bytes; block edges, full L0C among them
-SHAPES = [
-    (1, 16, 16), (15, 17, 16), (16, 32, 16), (17, 31, 32), (40, 48, 48), (100, 100, 128), (128, 128, 128), (129, 129, 128),
-    (127, 272, 128), (300, 200, 48), (70, 300, 256), (130, 272, 144), (1030, 64, 16), (512, 256, 64),
-]  # fmt: skip
 
 
 def samples(rows: int, features: int) -> np.ndarray:
@@ -45,7 +40,7 @@ def error_bound(x: np.ndarray, block: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("layout", FORMATS)
-@pytest.mark.parametrize(("rows", "features", "block"), SHAPES)
+@pytest.mark.parametrize(("rows", "features", "block"), ASCEND)
 def test_against_the_reference(rows: int, features: int, block: int, layout: str) -> None:
     x = samples(rows, features)
     bound = error_bound(x, block)
@@ -73,7 +68,7 @@ def test_leading_axes_are_rows() -> None:
 
 
 @pytest.mark.parametrize("layout", FORMATS)
-@pytest.mark.parametrize(("rows", "features", "block"), [*SHAPES, (6144, 30522, 128), (6144, 1024, 256)])
+@pytest.mark.parametrize(("rows", "features", "block"), [*ASCEND, (6144, 30522, 128), (6144, 1024, 256)])
 def test_buffers_are_what_the_tiling_says(rows: int, features: int, block: int, layout: str) -> None:
     used, tiling = program((rows, features), block, layout, 32).peak_bytes, tile(rows, features, block, 32)
     assert used["ubuf"] <= tiling.ub_bytes()

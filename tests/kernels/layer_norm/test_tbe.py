@@ -9,15 +9,13 @@ from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
 from tbe_kernels import root_mean_square
 
 from bert_thor.kernels import davinci
+from bert_thor.kernels.layer_norm.cases import ASCEND
 from bert_thor.kernels.layer_norm.reference import layer_norm, layer_norm_grad
 from bert_thor.kernels.layer_norm.tiling import tile_backward, tile_forward
 
 MODULE = tbe_kernels.load("layer_norm")
 DTYPES = ("float16", "float32")
 EPS = 1e-12
-
-# rows around a group of 8, a batch and the cores; features around a block, a repeat of fp32 and of fp16
-SHAPES = [(1, 16), (7, 32), (8, 48), (9, 64), (33, 80), (100, 112), (257, 128), (300, 144), (40, 768), (70, 1024)]
 
 
 def parameters(features: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +71,7 @@ def assert_forward(x: np.ndarray, result: davinci.Result) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ASCEND)
 def test_forward(shape: tuple[int, int], dtype: str) -> None:
     x = samples(shape, dtype)
     for cores in tbe_kernels.CORES:
@@ -148,7 +146,7 @@ def assert_backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ASCEND)
 def test_backward(shape: tuple[int, int], dtype: str) -> None:
     x, dy = samples(shape, dtype), samples((shape[0], shape[1]), dtype, 0.1)[::-1].copy()
     for cores in tbe_kernels.CORES:
@@ -186,7 +184,7 @@ def test_refuses_other_types() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [*SHAPES, (6144, 768), (6144, 1024)])
+@pytest.mark.parametrize("shape", [*ASCEND, (6144, 768), (6144, 1024)])
 def test_buffers_are_what_the_tiling_says(shape: tuple[int, int], dtype: str) -> None:
     rows, features = shape
     x, vector, values = (shape, dtype), ((features,), "float32"), ((rows,), "float32")
