@@ -34,7 +34,7 @@ def layer_norm(eps: float) -> LayerNorm:
     return backends[choose("layer_norm", backends)](eps)
 
 
-# The CPU's --------------------------------------------------------------------------------------------------------------------
+# The CPU's --------------------------------------------------------------------------------------------------------------
 
 
 def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> Any:
