@@ -1,5 +1,5 @@
-# The only place with compiler flags. A source file is compiled for the instruction set that its name states:
-#   portable.cc, dispatch and bindings: the compiler's baseline;  *avx2.cc;  *avx512.cc;  *avx512_bf16.cc
+# The only place with compiler flags. An instruction set has those of its THOR_FLAGS_...: its copy of every kernels/*/body.h
+# (thor_library.cmake) and the files of kernels/*/ that are named after it are compiled with them, all else with the baseline.
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -12,9 +12,20 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 # No contraction behind our back: where a kernel fuses a multiply and an add it says so, and portable code rounds the same everywhere.
 add_compile_options(-Wall -Wextra -Werror=return-type -ffp-contract=off -fno-math-errno -fvisibility=hidden)
 
+set(THOR_FLAGS_portable "")
 set(THOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(THOR_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 set(THOR_FLAGS_avx512_bf16 ${THOR_FLAGS_avx512} -mavx512bf16)
+
+# Which of them this processor's library has, and which of these every body is compiled for.
+set(THOR_X86 OFF)
+set(THOR_COMPILED portable)
+set(THOR_OF_EVERY_BODY portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(THOR_X86 ON)
+  set(THOR_COMPILED portable avx2 avx512 avx512_bf16)
+  set(THOR_OF_EVERY_BODY portable avx2 avx512)
+endif()
 
 # Sanitizers for `make sanitize`: -DTHOR_SANITIZE=address,undefined or thread
 set(THOR_SANITIZE "" CACHE STRING "comma-separated sanitizers")

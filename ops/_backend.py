@@ -1,12 +1,12 @@
 """Which implementation an operator uses: a kernel for Ascend 910 in TIK (`tbe`) or AKG (`akg`), MindSpore's own operators
-(`mindspore`), or the compiled kernel (`aot`).
+(`mindspore`), or the kernel for CPUs (`cpu`).
 
-`auto`, the default: on the CPU `aot`; on a device the first that an operation offers and that can run there, and where that is
+`auto`, the default: on the CPU `cpu`; on a device the first that an operation offers and that can run there, and where that is
 not its first, a warning says why, once. THOR_BACKEND chooses: a name, for every operation that offers it, or `operation=name`,
-separated by commas, the last that fits (`THOR_BACKEND=akg`, `THOR_BACKEND=mindspore,layer_norm=aot`). A choice that cannot be met
+separated by commas, the last that fits (`THOR_BACKEND=akg`, `THOR_BACKEND=mindspore,layer_norm=cpu`). A choice that cannot be met
 raises.
 
-The device is that of MindSpore's context when the operator is made. `mindspore` runs wherever the graph does. `aot` runs on the
+The device is that of MindSpore's context when the operator is made. `mindspore` runs wherever the graph does. `cpu` runs on the
 host: in a graph for a device its tensors cross the bus twice.
 """
 
@@ -22,27 +22,10 @@ from functools import cache
 import mindspore as ms
 
 from bert_thor.errors import UserError
+from bert_thor.kernels.cases import operations
 
 VARIABLE = "THOR_BACKEND"
-BACKENDS = ("tbe", "akg", "mindspore", "aot")
-OPERATIONS = (
-    "adam",
-    "attention",
-    "bias_gelu",
-    "cholesky_inverse",
-    "dropout",
-    "embedding",
-    "factor_average",
-    "fisher_covariance",
-    "inverse_update",
-    "l2_norm",
-    "layer_norm",
-    "momentum",
-    "precondition",
-    "residual_dropout_layer_norm",
-    "softmax_cross_entropy",
-    "weight_update",
-)
+BACKENDS = ("tbe", "akg", "mindspore", "cpu")
 NEWEST_ASCEND_910 = (2, 0)  # the last line of MindSpore that builds TBE and AKG kernels
 
 
@@ -73,10 +56,12 @@ def requested(operation: str, offered: tuple[str, ...]) -> str:
     result = "auto"
     for part in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, backend = part.strip().rpartition("=")
+        if backend == "aot":
+            raise BackendError(f"{VARIABLE}={part} names a backend that is called cpu: use {part.strip()[:-3]}cpu")
         if backend not in (*BACKENDS, "auto"):
             raise BackendError(f"{VARIABLE}={part} names no backend: use {', '.join(BACKENDS)} or auto")
-        if name not in ("", *OPERATIONS):
-            raise BackendError(f"{VARIABLE}={part} names no operation with a choice: use {', '.join(OPERATIONS)}")
+        if name not in ("", *operations()):
+            raise BackendError(f"{VARIABLE}={part} names no operation: use {', '.join(operations())}")
         if name == operation or (not name and backend in (*offered, "auto")):
             result = backend
     return result
@@ -84,7 +69,7 @@ def requested(operation: str, offered: tuple[str, ...]) -> str:
 
 def obstacle(backend: str) -> str | None:
     """Why `backend` cannot run on the device of MindSpore's context, in words; None where it can."""
-    if backend in ("mindspore", "aot"):
+    if backend in ("mindspore", "cpu"):
         return None
     target = ms.get_context("device_target")
     if target != "Ascend":
@@ -100,7 +85,7 @@ def obstacle(backend: str) -> str | None:
 
 def _first_usable(operation: str, offered: tuple[str, ...]) -> str:
     if ms.get_context("device_target") != "Ascend":
-        return "aot"
+        return "cpu"
     obstacles = {backend: obstacle(backend) for backend in offered}
     usable = next(backend for backend in offered if obstacles[backend] is None)
     if usable != offered[0]:

@@ -1,4 +1,4 @@
-"""How an operator reaches its kernel: `Custom(func_type="aot")` on the plain C ABI, and error codes as sentences."""
+"""How an operator reaches its kernel for CPUs: `Custom(func_type="aot")` on the plain C ABI, and error codes as sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bert_thor.kernels.status import KernelError
 _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
 
 
-def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | None = None) -> ops.Custom:
+def cpu(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | None = None) -> ops.Custom:
     """The operator over the C entry point `thor_<name>`.
 
     `out_shape` and `out_dtype` are values, or functions of the inputs' shapes and dtypes; `bprop(*inputs, out, dout)` returns one gradient
@@ -27,13 +27,13 @@ def aot(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     return operator
 
 
-def aot_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
-    """As `aot`, for an entry point that changes the parameters among its inputs.
+def cpu_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
+    """As `cpu`, for an entry point that changes the parameters among its inputs.
 
     Marked as a side effect on memory: without that a graph drops it when its result is unused, merges two equal calls, and
     in a graph for a device does not copy the host's changes back.
     """
-    operator = aot(name, out_shape, out_dtype)
+    operator = cpu(name, out_shape, out_dtype)
     operator.add_prim_attr("side_effect_mem", True)
     return operator
 

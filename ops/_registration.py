@@ -8,7 +8,7 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import ops
 
-from bert_thor.kernels.tik_support import Registration
+from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.ops import thor_tbe_kernels
 
 TARGET = "Ascend"

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._custom import cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 Adam = Callable[[Any, Any, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -24,7 +24,7 @@ def adam(beta1: float, beta2: float) -> Adam:
     for each of that many equal parts of it, correction and eps have one element; all float32. It has no gradient. Graph
     mode and PyNative.
     """
-    backends: dict[str, Callable[..., Adam]] = {"mindspore": Composed, "aot": Compiled}
+    backends: dict[str, Callable[..., Adam]] = {"mindspore": AdamMindSpore, "cpu": AdamCpu}
     return backends[choose("adam", backends)](beta1, beta2)
 
 
@@ -34,7 +34,7 @@ def adam_update(beta1: float, beta2: float) -> AdamUpdate:
     The moments as with `adam`; weight, a parameter, becomes (1 - rate decay) weight - rate direction. rate and decay
     have one element; the result has one too and is there for others to depend on.
     """
-    backends: dict[str, Callable[..., AdamUpdate]] = {"mindspore": ComposedUpdate, "aot": CompiledUpdate}
+    backends: dict[str, Callable[..., AdamUpdate]] = {"mindspore": AdamUpdateMindSpore, "cpu": AdamUpdateCpu}
     return backends[choose("adam", backends)](beta1, beta2)
 
 
@@ -42,13 +42,13 @@ def _betas(beta1: float, beta2: float) -> Tensor:
     return Tensor(np.array([beta1, 1.0 - beta1, beta2, 1.0 - beta2], np.float32))
 
 
-class Compiled(nn.Cell):
+class AdamCpu(nn.Cell):
     """The kernel for CPUs."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
         super().__init__()
         self.betas = _betas(beta1, beta2)
-        self.operator = aot_in_place("adam", lambda first, second, gradient, *_: gradient, ms.float32)
+        self.operator = cpu_in_place("adam", lambda first, second, gradient, *_: gradient, ms.float32)
 
     def construct(
         self, first: Any, second: Any, gradient: Tensor, factors: Tensor, correction: Tensor, eps: Tensor
@@ -57,13 +57,13 @@ class Compiled(nn.Cell):
         return self.operator(first, second, gradient, factors, self.betas, correction, eps)
 
 
-class CompiledUpdate(nn.Cell):
+class AdamUpdateCpu(nn.Cell):
     """The kernel for CPUs that moves the weight too."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
         super().__init__()
         self.betas = _betas(beta1, beta2)
-        self.operator = aot_in_place("adam_update", [1], ms.float32)
+        self.operator = cpu_in_place("adam_update", [1], ms.float32)
 
     def construct(
         self, weight: Any, first: Any, second: Any, gradient: Tensor, factors: Tensor, correction: Tensor, eps: Tensor,
@@ -73,7 +73,7 @@ class CompiledUpdate(nn.Cell):
         return self.operator(weight, first, second, gradient, factors, self.betas, correction, eps, rate, decay)
 
 
-class Composed(nn.Cell):
+class AdamMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
@@ -92,12 +92,12 @@ class Composed(nn.Cell):
         return correction * m / (ops.sqrt(v) + eps)
 
 
-class ComposedUpdate(nn.Cell):
+class AdamUpdateMindSpore(nn.Cell):
     """MindSpore's own operators that move the weight too."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
         super().__init__()
-        self.adam = Composed(beta1, beta2)
+        self.adam = AdamMindSpore(beta1, beta2)
 
     def construct(
         self, weight: Any, first: Any, second: Any, gradient: Tensor, factors: Tensor, correction: Tensor, eps: Tensor,

@@ -9,8 +9,8 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
-from bert_thor.ops.dropout import Composed as ComposedDropout
+from bert_thor.ops._custom import cpu
+from bert_thor.ops.dropout import DropoutMindSpore
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -24,11 +24,11 @@ def attention(heads: int, probability: float, site: int) -> Attention:
 
     With MindSpore's own operators the scores are stored, and the masks come from the device's generator.
     """
-    backends: dict[str, Callable[[int, float, int], Attention]] = {"mindspore": Composed, "aot": Compiled}
+    backends: dict[str, Callable[[int, float, int], Attention]] = {"mindspore": AttentionMindSpore, "cpu": AttentionCpu}
     return backends[choose("attention", backends)](heads, probability, site)
 
 
-_gradient = aot(
+_gradient = cpu(
     "attention_grad",
     lambda dout, qkv, bias, mask, log_sum_exp, probability, seed, site: (qkv, bias),
     (ms.float32, ms.float32),
@@ -41,7 +41,7 @@ def _backward(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site:
     return dqkv, dbias, zeros(mask), zeros(probability), zeros(seed), zeros(site)
 
 
-class Compiled(nn.Cell):
+class AttentionCpu(nn.Cell):
     """The kernel for CPUs: the scores never reach memory."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:
@@ -52,7 +52,7 @@ class Compiled(nn.Cell):
         def shapes(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site: Any) -> Any:
             return [qkv[0], qkv[1] // 3], [mask[0], heads, mask[1]]
 
-        self.operator = aot("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
+        self.operator = cpu("attention", shapes, (ms.float32, ms.float32), bprop=_backward)
         # MindSpore takes operators with equal attributes for one and the same.
         self.operator.add_prim_attr("heads", heads)
 
@@ -66,7 +66,7 @@ def _scale(size: int) -> float:
     return size**-0.5
 
 
-class Composed(nn.Cell):
+class AttentionMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:
@@ -74,7 +74,7 @@ class Composed(nn.Cell):
         self.heads = heads
         self.scores, self.mix = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul()
         self.softmax = ops.Softmax(-1)
-        self.dropout = ComposedDropout(probability, site)
+        self.dropout = DropoutMindSpore(probability, site)
 
     def construct(self, qkv: Tensor, bias: Tensor, mask: Tensor, seed: Tensor) -> Tensor:
         """Return the mixed values."""

@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 
 BiasGelu = Callable[[Tensor, Tensor], Tensor]
 ROOT_HALF = 0.5**0.5
@@ -19,7 +19,7 @@ def bias_gelu() -> BiasGelu:
 
     x [..., features] and bias [features] float32. Gradients flow to both. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], BiasGelu]] = {"mindspore": Composed, "aot": lambda: _forward}
+    backends: dict[str, Callable[[], BiasGelu]] = {"mindspore": BiasGeluMindSpore, "cpu": bias_gelu_cpu}
     return backends[choose("bias_gelu", backends)]()
 
 
@@ -27,11 +27,16 @@ def _backward(x: Any, bias: Any, out: Any, dout: Any) -> Any:
     return _gradient(dout, x, bias)
 
 
-_gradient = aot("bias_gelu_grad", lambda dy, x, bias: (x, bias), (ms.float32, ms.float32))
-_forward = aot("bias_gelu", lambda x, bias: x, ms.float32, bprop=_backward)
+_gradient = cpu("bias_gelu_grad", lambda dy, x, bias: (x, bias), (ms.float32, ms.float32))
+_forward: BiasGelu = cpu("bias_gelu", lambda x, bias: x, ms.float32, bprop=_backward)
 
 
-class Composed(nn.Cell):
+def bias_gelu_cpu() -> BiasGelu:
+    """The kernel for CPUs."""
+    return _forward
+
+
+class BiasGeluMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self) -> None:

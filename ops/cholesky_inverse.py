@@ -9,7 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.cholesky_inverse.tiling import MAX_EDGE, MIN_EDGE
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import tbe
 
 CholeskyInverse = Callable[[Tensor, Tensor], "tuple[Tensor, Tensor]"]
@@ -24,21 +24,22 @@ def cholesky_inverse() -> CholeskyInverse:
     is not finite. The inverse of a block with another status than 0 is all zeros: look at the status. It has no
     gradient. Graph mode and PyNative. Ascend 910: tbe for edges of 8 to 128; others are inverted on the host, but for edge 1.
     """
-    backends: dict[str, Callable[[], CholeskyInverse]] = {"tbe": OnAscend, "aot": _compiled}
+    backends: dict[str, Callable[[], CholeskyInverse]] = {"tbe": CholeskyInverseTbe, "cpu": cholesky_inverse_cpu}
     return backends[choose("cholesky_inverse", backends)]()
 
 
-def _compiled() -> CholeskyInverse:
-    operator: CholeskyInverse = aot("cholesky_inverse", lambda c, damping: (c, damping), (ms.float32, ms.int32))
+def cholesky_inverse_cpu() -> CholeskyInverse:
+    """The kernel for CPUs."""
+    operator: CholeskyInverse = cpu("cholesky_inverse", lambda c, damping: (c, damping), (ms.float32, ms.int32))
     return operator
 
 
-class OnAscend(nn.Cell):
+class CholeskyInverseTbe(nn.Cell):
     """The TIK kernel, which writes every status eight times, for the edges that it takes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.reciprocals, self.host = Reciprocals(), _compiled()
+        self.reciprocals, self.host = Reciprocals(), cholesky_inverse_cpu()
         self.operator = tbe(
             "cholesky_inverse", lambda c, damping: (c, (damping[0], STATUS_ITEMS)), (ms.float32, ms.int32)
         )

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 
 Dropout = Callable[[Tensor, Tensor], Tensor]
 
@@ -24,7 +24,7 @@ def dropout(probability: float, site: int) -> Dropout:
 
     With MindSpore's own operator the masks come from the device's generator and not from `seed`.
     """
-    backends: dict[str, Callable[[float, int], Dropout]] = {"mindspore": Composed, "aot": Compiled}
+    backends: dict[str, Callable[[float, int], Dropout]] = {"mindspore": DropoutMindSpore, "cpu": DropoutCpu}
     return backends[choose("dropout", backends)](probability, site)
 
 
@@ -33,11 +33,11 @@ def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: An
     return dx, ops.zeros_like(probability), ops.zeros_like(seed), ops.zeros_like(site)
 
 
-_dropout_of_gradient = aot("dropout", lambda x, probability, seed, site: x, ms.float32)
-_dropout = aot("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
+_dropout_of_gradient = cpu("dropout", lambda x, probability, seed, site: x, ms.float32)
+_dropout = cpu("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
 
 
-class Compiled(nn.Cell):
+class DropoutCpu(nn.Cell):
     """The kernel for CPUs."""
 
     def __init__(self, probability: float, site: int) -> None:
@@ -50,7 +50,7 @@ class Compiled(nn.Cell):
         return _dropout(x, self.probability, seed, self.site)
 
 
-class Composed(nn.Cell):
+class DropoutMindSpore(nn.Cell):
     """MindSpore's own operator: it keeps the mask for its gradient."""
 
     def __init__(self, probability: float, site: int) -> None:

@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 
 Embedding = Callable[[Tensor, Tensor], Tensor]
 EmbeddingGrad = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -20,17 +20,17 @@ def embedding() -> Embedding:
 
     Its gradient is `embedding_grad`. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], Embedding]] = {"mindspore": Composed, "aot": lambda: _forward}
+    backends: dict[str, Callable[[], Embedding]] = {"mindspore": EmbeddingMindSpore, "cpu": embedding_cpu}
     return backends[choose("embedding", backends)]()
 
 
 def embedding_grad() -> EmbeddingGrad:
     """The operator (dy, ids, table) -> dtable: row v is the sum of dy[r] over the rows with ids[r] = v.
 
-    dy [rows, features] float32, ids [rows] int32; of `table` only the shape matters. aot adds the rows in their order: the
+    dy [rows, features] float32, ids [rows] int32; of `table` only the shape matters. `cpu` adds the rows in their order: the
     same bits on every run.
     """
-    backends: dict[str, Callable[[], EmbeddingGrad]] = {"mindspore": ComposedGrad, "aot": lambda: _table_gradient}
+    backends: dict[str, Callable[[], EmbeddingGrad]] = {"mindspore": EmbeddingGradMindSpore, "cpu": embedding_grad_cpu}
     return backends[choose("embedding", backends)]()
 
 
@@ -38,11 +38,21 @@ def _backward(table: Any, ids: Any, out: Any, dout: Any) -> Any:
     return _table_gradient(dout, ids, table), ops.zeros_like(ids)
 
 
-_table_gradient = aot("embedding_grad", lambda dy, ids, table: table, ms.float32)
-_forward = aot("embedding", lambda table, ids: [ids[0], table[1]], ms.float32, bprop=_backward)
+_table_gradient: EmbeddingGrad = cpu("embedding_grad", lambda dy, ids, table: table, ms.float32)
+_forward: Embedding = cpu("embedding", lambda table, ids: [ids[0], table[1]], ms.float32, bprop=_backward)
 
 
-class ComposedGrad(nn.Cell):
+def embedding_cpu() -> Embedding:
+    """The kernel for CPUs."""
+    return _forward
+
+
+def embedding_grad_cpu() -> EmbeddingGrad:
+    """The gradient's kernel for CPUs."""
+    return _table_gradient
+
+
+class EmbeddingGradMindSpore(nn.Cell):
     """MindSpore's own operator."""
 
     def __init__(self) -> None:
@@ -54,7 +64,7 @@ class ComposedGrad(nn.Cell):
         return self.sum_by_id(dy, ids, table.shape[0])
 
 
-class Composed(nn.Cell):
+class EmbeddingMindSpore(nn.Cell):
     """MindSpore's own operator, which knows its gradient."""
 
     def __init__(self) -> None:

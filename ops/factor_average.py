@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._custom import cpu_in_place
 
 FactorAverage = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 
@@ -20,16 +20,17 @@ def factor_average() -> FactorAverage:
     scaled captured trace is not finite is left out, and keep counts as 0 while factor has no trace. summary [2] is (tr factor
     afterwards, number of blocks left out). It has no gradient. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], FactorAverage]] = {"mindspore": Composed, "aot": _compiled}
+    backends: dict[str, Callable[[], FactorAverage]] = {"mindspore": FactorAverageMindSpore, "cpu": factor_average_cpu}
     return backends[choose("factor_average", backends)]()
 
 
-def _compiled() -> FactorAverage:
-    operator: FactorAverage = aot_in_place("factor_average", [2], ms.float32)
+def factor_average_cpu() -> FactorAverage:
+    """The kernel for CPUs."""
+    operator: FactorAverage = cpu_in_place("factor_average", [2], ms.float32)
     return operator
 
 
-class Composed(nn.Cell):
+class FactorAverageMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def construct(self, factor: Any, captured: Tensor, keep: Tensor, scale: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.ascend.registration import Registration
+from bert_thor.kernels.ascend.sizes import FRACTAL
 from bert_thor.kernels.fisher_covariance import akg as akg_kernel
 from bert_thor.kernels.fisher_covariance.tiling import MAX_BLOCK
-from bert_thor.kernels.tik_support import Registration
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import akg, tbe
 
 TINY = 1e-30
@@ -31,15 +31,16 @@ def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
     backends: dict[str, Any] = {}
     if block % FRACTAL == 0 and block <= MAX_BLOCK:
-        backends["tbe"] = OnCube
+        backends["tbe"] = FisherCovarianceTbe
     if block % FRACTAL == 0 and akg_kernel.MIN_AKG_BLOCK <= block <= akg_kernel.MAX_AKG_BLOCK:
-        backends["akg"] = OnCubeInShares
-    backends.update({"mindspore": Composed, "aot": _compiled})
+        backends["akg"] = FisherCovarianceAkg
+    backends.update({"mindspore": FisherCovarianceMindSpore, "cpu": fisher_covariance_cpu})
     return backends[choose("fisher_covariance", backends)](block)
 
 
-def _compiled(block: int) -> Any:
-    operator = aot("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
+def fisher_covariance_cpu(block: int) -> Any:
+    """The kernel for CPUs."""
+    operator = cpu("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
     # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
     operator.add_prim_attr("block", block)
     return operator
@@ -55,7 +56,7 @@ class Narrow(nn.Cell):
         return ops.cast(x / root, ms.float16), root * root
 
 
-class OnCube(nn.Cell):
+class FisherCovarianceTbe(nn.Cell):
     """The TIK kernel."""
 
     def __init__(self, block: int) -> None:
@@ -74,7 +75,7 @@ def _share_rows(rows: int, block: int) -> int:
     return akg_kernel.share_rows(rows, block)
 
 
-class OnCubeInShares(nn.Cell):
+class FisherCovarianceAkg(nn.Cell):
     """The AKG kernel: x is cut into fractals and shares here, and the mean over a block's shares is taken here."""
 
     def __init__(self, block: int) -> None:
@@ -109,7 +110,7 @@ class OnCubeInShares(nn.Cell):
         return self.mean(packed, 1) * (shares * share_rows / rows) * square
 
 
-class Composed(nn.Cell):
+class FisherCovarianceMindSpore(nn.Cell):
     """MindSpore's own product of the blocks' columns."""
 
     def __init__(self, block: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._custom import cpu_in_place
 
 InverseUpdate = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -21,17 +21,20 @@ def inverse_update(limit: float) -> InverseUpdate:
     [n] int32 as `cholesky_inverse` gives it. condition = (|block|_1 + damping) |candidate|_1. Sound is a candidate whose
     status is 0 and whose condition is at most `limit`. It has no gradient. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[float], InverseUpdate]] = {"mindspore": Composed, "aot": Compiled}
+    backends: dict[str, Callable[[float], InverseUpdate]] = {
+        "mindspore": InverseUpdateMindSpore,
+        "cpu": InverseUpdateCpu,
+    }
     return backends[choose("inverse_update", backends)](limit)
 
 
-class Compiled(nn.Cell):
+class InverseUpdateCpu(nn.Cell):
     """The kernel for CPUs, which takes the limit as a tensor."""
 
     def __init__(self, limit: float) -> None:
         super().__init__()
         self.limit = Tensor(np.array([limit], np.float32))
-        self.operator = aot_in_place(
+        self.operator = cpu_in_place(
             "inverse_update", lambda inverse, block, damping, candidate, status, limit: damping, ms.float32
         )
 
@@ -40,7 +43,7 @@ class Compiled(nn.Cell):
         return self.operator(inverse, block, damping, candidate, status, self.limit)
 
 
-class Composed(nn.Cell):
+class InverseUpdateMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, limit: float) -> None:

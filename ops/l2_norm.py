@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 
 L2Norm = Callable[[Tensor], Tensor]
 
@@ -18,16 +18,17 @@ def l2_norm(parts: int = 1) -> L2Norm:
 
     It has no gradient. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[int], L2Norm]] = {"mindspore": Composed, "aot": _compiled}
+    backends: dict[str, Callable[[int], L2Norm]] = {"mindspore": L2NormMindSpore, "cpu": l2_norm_cpu}
     return backends[choose("l2_norm", backends)](parts)
 
 
-def _compiled(parts: int) -> L2Norm:
-    operator: L2Norm = aot("l2_norm", [parts], ms.float32)
+def l2_norm_cpu(parts: int) -> L2Norm:
+    """The kernel for CPUs."""
+    operator: L2Norm = cpu("l2_norm", [parts], ms.float32)
     return operator
 
 
-class Composed(nn.Cell):
+class L2NormMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, parts: int) -> None:

@@ -9,10 +9,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
-from bert_thor.kernels.tik_support import Registration
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -26,15 +26,15 @@ def layer_norm(eps: float) -> LayerNorm:
     through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
-        "tbe": _in_tik,
-        "akg": _in_akg,
-        "mindspore": Composed,
-        "aot": Compiled,
+        "tbe": layer_norm_tbe,
+        "akg": layer_norm_akg,
+        "mindspore": LayerNormMindSpore,
+        "cpu": LayerNormCpu,
     }
     return backends[choose("layer_norm", backends)](eps)
 
 
-# Compiled ---------------------------------------------------------------------------------------------------------------
+# The CPU's --------------------------------------------------------------------------------------------------------------
 
 
 def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> Any:
@@ -42,13 +42,13 @@ def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> A
     return dx, dgamma, dbeta, ops.zeros_like(eps)
 
 
-_layer_norm_grad = aot("layer_norm_grad", lambda dy, x, gamma, mean, rstd: (x, gamma, gamma), (ms.float32,) * 3)
-_layer_norm = aot(
+_layer_norm_grad = cpu("layer_norm_grad", lambda dy, x, gamma, mean, rstd: (x, gamma, gamma), (ms.float32,) * 3)
+_layer_norm = cpu(
     "layer_norm", lambda x, gamma, beta, eps: (x, [prod(x[:-1])], [prod(x[:-1])]), (ms.float32,) * 3, bprop=_backward
 )
 
 
-class Compiled(nn.Cell):
+class LayerNormCpu(nn.Cell):
     """The kernel for CPUs, which takes eps as a tensor."""
 
     def __init__(self, eps: float) -> None:
@@ -63,7 +63,7 @@ class Compiled(nn.Cell):
 # MindSpore's own --------------------------------------------------------------------------------------------------------
 
 
-class Composed(nn.Cell):
+class LayerNormMindSpore(nn.Cell):
     """MindSpore's own operator, which knows its gradient."""
 
     def __init__(self, eps: float) -> None:
@@ -80,7 +80,7 @@ class Composed(nn.Cell):
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
 
 
-class OnAscend(nn.Cell):
+class OverRows(nn.Cell):
     """Kernels that take x as rows and have eps built in."""
 
     def __init__(self, forward: Any, gradient: Any) -> None:
@@ -103,13 +103,14 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
     return x, [x[0]], [x[0]]
 
 
-def _in_tik(eps: float) -> LayerNorm:
+def layer_norm_tbe(eps: float) -> LayerNorm:
+    """The TIK kernels."""
     forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3, eps=eps)
     gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
-    return OnAscend(forward, gradient)
+    return OverRows(forward, gradient)
 
 
-class GradientInAkg(nn.Cell):
+class GradientAkg(nn.Cell):
     """dx, dgamma and dbeta by one kernel each."""
 
     def __init__(self) -> None:
@@ -131,7 +132,7 @@ class GradientInAkg(nn.Cell):
         return self.dx(dy, x, gamma, mean, rstd), self.dgamma(dy, x, mean, rstd), self.dbeta(dy)
 
 
-class ForwardInAkg(nn.Cell):
+class ForwardAkg(nn.Cell):
     """The kernel, which takes eps as a tensor."""
 
     def __init__(self, eps: float) -> None:
@@ -145,8 +146,9 @@ class ForwardInAkg(nn.Cell):
         return self.operator(x, gamma, beta, self.eps)
 
 
-def _in_akg(eps: float) -> LayerNorm:
-    return OnAscend(ForwardInAkg(eps), GradientInAkg())
+def layer_norm_akg(eps: float) -> LayerNorm:
+    """The AKG kernels."""
+    return OverRows(ForwardAkg(eps), GradientAkg())
 
 
 def _row_tiles(x: Any, *_: Any) -> str:

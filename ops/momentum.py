@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._custom import cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 Momentum = Callable[[Any, Tensor, Tensor], Tensor]
@@ -33,24 +33,24 @@ def heavy_ball(decay: float) -> Momentum:
 
 
 def _make(rule: str, *settings: float) -> Momentum:
-    backends: dict[str, Callable[..., Momentum]] = {"mindspore": Composed, "aot": Compiled}
+    backends: dict[str, Callable[..., Momentum]] = {"mindspore": MomentumMindSpore, "cpu": MomentumCpu}
     return backends[choose("momentum", backends)](rule, *settings)
 
 
-class Compiled(nn.Cell):
+class MomentumCpu(nn.Cell):
     """The kernel for CPUs, which takes the numbers as a tensor."""
 
     def __init__(self, rule: str, *settings: float) -> None:
         super().__init__()
         self.settings = Tensor(np.array(settings, np.float32))
-        self.operator = aot_in_place(rule, lambda average, x, factors, settings: x, ms.float32)
+        self.operator = cpu_in_place(rule, lambda average, x, factors, settings: x, ms.float32)
 
     def construct(self, average: Any, x: Tensor, factors: Tensor) -> Tensor:
         """Return the direction."""
         return self.operator(average, x, factors, self.settings)
 
 
-class Composed(nn.Cell):
+class MomentumMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, rule: str, decay: float, fresh: float = 1.0) -> None:

@@ -7,10 +7,10 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.ascend.sizes import FRACTAL
 from bert_thor.kernels.precondition.tiling import MAX_BLOCK
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import tbe
 
 Precondition = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -29,29 +29,35 @@ def precondition() -> Precondition:
     by a power of two; where the cube cannot take a block's edge (multiples of 16 up to 128), MindSpore's own products do.
     """
     backends: dict[str, Callable[[], Precondition]] = {
-        "tbe": OnCube,
-        "mindspore": Composed,
-        "aot": lambda: aot("precondition", _shape, ms.float32),
+        "tbe": PreconditionTbe,
+        "mindspore": PreconditionMindSpore,
+        "cpu": precondition_cpu,
     }
     return backends[choose("precondition", backends)]()
 
 
-class OnCube(nn.Cell):
+def precondition_cpu() -> Precondition:
+    """The kernel for CPUs."""
+    operator: Precondition = cpu("precondition", _shape, ms.float32)
+    return operator
+
+
+class PreconditionTbe(nn.Cell):
     """The TIK kernel, for the blocks that it takes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.operator, self.composed = tbe("precondition", _shape, ms.float32), Composed()
+        self.operator, self.otherwise = tbe("precondition", _shape, ms.float32), PreconditionMindSpore()
 
     def construct(self, g_inverse: Tensor, gradient: Tensor, a_inverse: Tensor) -> Tensor:
         """Return the preconditioned gradient."""
         bg, ba = g_inverse.shape[1], a_inverse.shape[1]
         if bg % FRACTAL != 0 or ba % FRACTAL != 0 or bg > MAX_BLOCK or ba > MAX_BLOCK or gradient.shape[1] % 8 != 0:
-            return self.composed(g_inverse, gradient, a_inverse)
+            return self.otherwise(g_inverse, gradient, a_inverse)
         return self.operator(g_inverse, gradient, a_inverse)
 
 
-class Composed(nn.Cell):
+class PreconditionMindSpore(nn.Cell):
     """MindSpore's own products, one side after the other."""
 
     def __init__(self) -> None:

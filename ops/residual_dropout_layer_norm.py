@@ -10,10 +10,10 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 from bert_thor.ops._registration import tbe
-from bert_thor.ops.dropout import Composed as ComposedDropout
-from bert_thor.ops.layer_norm import Composed as ComposedLayerNorm
+from bert_thor.ops.dropout import DropoutMindSpore
+from bert_thor.ops.layer_norm import LayerNormMindSpore
 
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
@@ -36,11 +36,11 @@ def _gradient_shapes(dy: Any, total: Any, gamma: Any, *_: Any) -> Any:
     return total, gamma, total, gamma, gamma
 
 
-_gradient = aot("residual_dropout_layer_norm_grad", _gradient_shapes, (ms.float32,) * 5)
-_forward = aot("residual_dropout_layer_norm", _forward_shapes, (ms.float32,) * 4, bprop=_backward)
+_gradient = cpu("residual_dropout_layer_norm_grad", _gradient_shapes, (ms.float32,) * 5)
+_forward = cpu("residual_dropout_layer_norm", _forward_shapes, (ms.float32,) * 4, bprop=_backward)
 
 
-class Compiled(nn.Cell):
+class ResidualDropoutLayerNormCpu(nn.Cell):
     """The kernel for CPUs, which recomputes the mask in the gradient."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
@@ -56,12 +56,12 @@ class Compiled(nn.Cell):
 # MindSpore's own --------------------------------------------------------------------------------------------------------
 
 
-class Composed(nn.Cell):
+class ResidualDropoutLayerNormMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
         super().__init__()
-        self.dropout, self.layer_norm = ComposedDropout(probability, site), ComposedLayerNorm(eps)
+        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), LayerNormMindSpore(eps)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
@@ -115,7 +115,7 @@ class WithoutMask(nn.Cell):
         return dresidual, dbias, dresidual, dgamma, dbeta
 
 
-class OnAscend(nn.Cell):
+class ResidualDropoutLayerNormTbe(nn.Cell):
     """The TIK kernels, with bits from the device's own generator: `seed` says nothing to it."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
@@ -142,8 +142,8 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
     of MindSpore's own operators come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
-        "tbe": OnAscend,
-        "mindspore": Composed,
-        "aot": Compiled,
+        "tbe": ResidualDropoutLayerNormTbe,
+        "mindspore": ResidualDropoutLayerNormMindSpore,
+        "cpu": ResidualDropoutLayerNormCpu,
     }
     return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)

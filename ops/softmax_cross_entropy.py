@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.softmax_cross_entropy.reference import WEIGHT_FLOOR
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot
+from bert_thor.ops._custom import cpu
 
 SoftmaxCrossEntropy = Callable[[Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
 
@@ -22,7 +22,10 @@ def softmax_cross_entropy() -> SoftmaxCrossEntropy:
     label is the first largest element of z. logits [rows, classes], bias [classes], weights [rows] float32; labels
     [rows] int32 in [0, classes). Gradients flow to logits and bias, through the loss alone. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], SoftmaxCrossEntropy]] = {"mindspore": Composed, "aot": lambda: _forward}
+    backends: dict[str, Callable[[], SoftmaxCrossEntropy]] = {
+        "mindspore": SoftmaxCrossEntropyMindSpore,
+        "cpu": softmax_cross_entropy_cpu,
+    }
     return backends[choose("softmax_cross_entropy", backends)]()
 
 
@@ -31,12 +34,12 @@ def _backward(logits: Any, bias: Any, labels: Any, weights: Any, out: Any, dout:
     return dlogits, dbias, ops.zeros_like(labels), ops.zeros_like(weights)
 
 
-_gradient = aot(
+_gradient = cpu(
     "softmax_cross_entropy_grad",
     lambda dloss, logits, bias, labels, weights, log_sum_exp: (logits, bias),
     (ms.float32, ms.float32),
 )
-_forward = aot(
+_forward: SoftmaxCrossEntropy = cpu(
     "softmax_cross_entropy",
     lambda logits, bias, labels, weights: ([1], [1], labels),
     (ms.float32, ms.float32, ms.float32),
@@ -44,7 +47,12 @@ _forward = aot(
 )
 
 
-class Composed(nn.Cell):
+def softmax_cross_entropy_cpu() -> SoftmaxCrossEntropy:
+    """The kernel for CPUs."""
+    return _forward
+
+
+class SoftmaxCrossEntropyMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import aot_in_place
+from bert_thor.ops._custom import cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 WeightUpdate = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -21,16 +21,17 @@ def weight_update() -> WeightUpdate:
     rate and decay have one element; all float32. The result has one too and is there for others to depend on. It has no
     gradient. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], WeightUpdate]] = {"mindspore": Composed, "aot": _compiled}
+    backends: dict[str, Callable[[], WeightUpdate]] = {"mindspore": WeightUpdateMindSpore, "cpu": weight_update_cpu}
     return backends[choose("weight_update", backends)]()
 
 
-def _compiled() -> WeightUpdate:
-    operator: WeightUpdate = aot_in_place("weight_update", [1], ms.float32)
+def weight_update_cpu() -> WeightUpdate:
+    """The kernel for CPUs."""
+    operator: WeightUpdate = cpu_in_place("weight_update", [1], ms.float32)
     return operator
 
 
-class Composed(nn.Cell):
+class WeightUpdateMindSpore(nn.Cell):
     """MindSpore's own operators."""
 
     def construct(self, weight: Any, direction: Tensor, factors: Tensor, rate: Tensor, decay: Tensor) -> Tensor:

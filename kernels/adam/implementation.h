@@ -1,8 +1,10 @@
-// What adam.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What adam.cc asks of body.h.
 #ifndef THOR_ADAM_IMPLEMENTATION_H_
 #define THOR_ADAM_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -24,7 +26,7 @@ struct AdamImplementation {
   AdamLoop direction, update;
 };
 
-extern const AdamImplementation adam_portable, adam_avx2, adam_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(AdamImplementation, adam);
 
 }  // namespace thor
 

@@ -1,9 +1,10 @@
-// What attention.cc asks of portable.cc, avx2.cc and avx512.cc: one head of one sequence at a time.
+// What attention.cc asks of body.h: one head of one sequence at a time.
 #ifndef THOR_ATTENTION_IMPLEMENTATION_H_
 #define THOR_ATTENTION_IMPLEMENTATION_H_
 
 #include <cstdint>
 
+#include "common/dispatch.h"
 #include "common/dropout.h"
 
 namespace thor {
@@ -41,7 +42,7 @@ struct AttentionImplementation {
   void (*backward)(const AttentionGradArguments&, int64_t head, float* scratch);
 };
 
-extern const AttentionImplementation attention_portable, attention_avx2, attention_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(AttentionImplementation, attention);
 
 }  // namespace thor
 

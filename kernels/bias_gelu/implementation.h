@@ -1,8 +1,10 @@
-// What bias_gelu.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What bias_gelu.cc asks of body.h.
 #ifndef THOR_BIAS_GELU_IMPLEMENTATION_H_
 #define THOR_BIAS_GELU_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -13,7 +15,7 @@ struct BiasGeluImplementation {
                    float* dbias);
 };
 
-extern const BiasGeluImplementation bias_gelu_portable, bias_gelu_avx2, bias_gelu_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(BiasGeluImplementation, bias_gelu);
 
 }  // namespace thor
 

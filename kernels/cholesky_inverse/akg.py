@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import Any
 
-LANES, REPEAT, MAX_REPEATS = 8, 64, 255  # fp32 numbers in 32 bytes, in one repeat; repeats of an instruction
+from bert_thor.kernels.ascend.sizes import CORES, FP32_LANES, MAX_REPEATS
+
+LANES = 8  # fp32 numbers in 32 bytes
 MAX_BLOCK = 128
-CORES = 32
 
 
 def cholesky_inverse(c: Any, damping: Any, target: str = "cce") -> list[Any]:
@@ -71,7 +72,7 @@ class _Program:
 
     def _allocate(self) -> None:
         sizes = {"a": self.block**2, "u": self.block, "minus_u": self.block, "pivot_row": self.block}
-        sizes.update(dict.fromkeys(("ones", "d", "root", "scale", "dampings"), REPEAT))
+        sizes.update(dict.fromkeys(("ones", "d", "root", "scale", "dampings"), FP32_LANES))
         self.values, self.buffers = {}, {}
         for name, size in sizes.items():
             value = self.ib.allocate("float32", (size,), name=name, scope="local.UB")
@@ -95,9 +96,9 @@ class _Program:
 
     def _row_parts(self) -> list[tuple[int, int, int]]:
         """(first number, repeats, mask) of the instructions that cover a row."""
-        whole, rest = divmod(self.block, REPEAT)
-        parts = [(0, whole, (1 << REPEAT) - 1)] if whole else []
-        return parts + ([(whole * REPEAT, 1, (1 << rest) - 1)] if rest else [])
+        whole, rest = divmod(self.block, FP32_LANES)
+        parts = [(0, whole, (1 << FP32_LANES) - 1)] if whole else []
+        return parts + ([(whole * FP32_LANES, 1, (1 << rest) - 1)] if rest else [])
 
     def _move(self, instruction: str, target: Any, source: Any, numbers: int) -> None:
         self._emit(instruction, target, source, 0, 1, numbers // LANES, 0, 0)
@@ -110,7 +111,7 @@ class _Program:
         nearby = damping.access_ptr("r", offset=q // LANES * LANES)
         self._move("copy_gm_to_ubuf", self._at("dampings", "w"), nearby, LANES)
         self._add_damping(self.values["dampings"][q % LANES])
-        self._mask((1 << REPEAT) - 1)
+        self._mask((1 << FP32_LANES) - 1)
         self._emit("vector_dup", self._at("ones", "w"), self.tvm.const(1.0, "float32"), 1, 1, 1, 8, 8)
         with self.ib.for_range(0, block // LANES, name="group") as group:
             for lane in range(LANES):
@@ -133,7 +134,7 @@ class _Program:
         row = (beside + lane) * block
         self._mask(1 << lane)
         self._emit("vadds", self._at("pivot_row", "w", beside), self._at("a", "r", row + beside), 0.0, 1, 1, 1, 8, 8)
-        self._mask((1 << REPEAT) - 1)
+        self._mask((1 << FP32_LANES) - 1)
         self._emit("vector_dup", self._at("d", "w"), self.values["a"][row + beside + lane], 1, 1, 1, 8, 8)
         self._emit("vsqrt", self._at("root", "w"), self._at("d", "r"), 1, 1, 1, 8, 8)
         self._emit(
@@ -162,8 +163,8 @@ class _Program:
                 self._emit("vaxpy", *operands, self.values["minus_u"][i], repeats, 1, 1, 8, 8)
 
     def _negate(self, numbers: int) -> None:
-        self._mask((1 << REPEAT) - 1)
-        for first in range(0, numbers // REPEAT, MAX_REPEATS):
-            repeats = min(MAX_REPEATS, numbers // REPEAT - first)
-            where = [self._at("a", mode, first * REPEAT) for mode in ("w", "r")]
+        self._mask((1 << FP32_LANES) - 1)
+        for first in range(0, numbers // FP32_LANES, MAX_REPEATS):
+            repeats = min(MAX_REPEATS, numbers // FP32_LANES - first)
+            where = [self._at("a", mode, first * FP32_LANES) for mode in ("w", "r")]
             self._emit("vmuls", *where, -1.0, repeats, 1, 1, 8, 8)

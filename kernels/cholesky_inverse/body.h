@@ -196,6 +196,8 @@ inline int32_t InvertBlock(const float* c, float damping, int64_t n, float* inve
   return status;
 }
 
+constexpr thor::CholeskyInverseImplementation kImplementation = InvertBlock;
+
 }  // namespace
 
 #endif  // THOR_CHOLESKY_INVERSE_BODY_H_

@@ -26,7 +26,8 @@ from collections.abc import Iterator
 from itertools import cycle, zip_longest
 from typing import Any, Callable
 
-from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend.tik_support import fill
 from bert_thor.kernels.cholesky_inverse.lane_factor import LaneFactor
 from bert_thor.kernels.cholesky_inverse.tiling import (
     GROUP,
@@ -34,15 +35,13 @@ from bert_thor.kernels.cholesky_inverse.tiling import (
     ITEMS,
     LANES,
     ODD_HALVES,
-    REPEAT,
     SLOTS,
     STRIPE_PITCH,
     Tiling,
 )
-from bert_thor.kernels.tik_support import fill
 
 FRACTAL_BLOCKS = FRACTAL_ITEMS // ITEMS
-FRACTAL_REPEATS = FRACTAL_ITEMS // REPEAT
+FRACTAL_REPEATS = FRACTAL_ITEMS // FP32_LANES
 UPPER_LANES = sum((0xFF << row & 0xFF) << row * LANES for row in range(LANES))  # of 8 x 8, with the diagonal
 PRODUCTS = ((0, 1), (1, 0), (0, 0))  # small ones first
 
@@ -67,14 +66,16 @@ class CubeRoute:
         self.panel = [self._ub(f"panel_{m}", FRACTAL * self.tiling.row_pitch * ITEMS) for m in self.members]
         self.row_scale = [self._ub(f"row_scale_{m}", edge * ITEMS) for m in self.members]
         self.fresh = [self._ub(f"fresh_{s}", self.tiling.fractals * STRIPE_PITCH * ITEMS) for s in range(SLOTS)]
-        self.rest = [self._ub(f"rest_{s}", size + REPEAT)[REPEAT:] for s in range(SLOTS)]  # not in the banks of a panel
+        self.rest = [
+            self._ub(f"rest_{s}", size + FP32_LANES)[FP32_LANES:] for s in range(SLOTS)
+        ]  # not in the banks of a panel
         self.split = [[self._ub(f"{part}_{s}", size, "float16") for part in ("high", "low")] for s in range(SLOTS)]
         self.zero = self._ub("zero", FRACTAL_ITEMS)
         self.odd_halves = self._ub("odd_halves", self.tiling.fractals * STRIPE_PITCH * ITEMS)
         self.column = self._ub("column", size)
         self.zeros = self._ub("zeros", 2 * FRACTAL_ITEMS, "float16")
         self.dampings = self._ub("dampings", GROUP * ITEMS)
-        self.check = [self._ub(f"check_{m}", REPEAT) for m in self.members]
+        self.check = [self._ub(f"check_{m}", FP32_LANES) for m in self.members]
         self.sums = self._ub("sums", GROUP * ITEMS)
 
     def _declare_operands(self) -> None:
@@ -111,7 +112,7 @@ class CubeRoute:
         """Scalars, one per block of the last group: 0 if its inverse is finite."""
         t, bits = self.t, []
         for m in self.members:
-            t.vcadd(REPEAT, self.sums[m * ITEMS], self.check[m], 1, 1, 1, 8)
+            t.vcadd(FP32_LANES, self.sums[m * ITEMS], self.check[m], 1, 1, 1, 8)
         for m in self.members:
             bits.append(t.Scalar("int32", f"failure_{m}"))
             bits[m].set_as(self.sums.reinterpret_cast_to("int32")[m * ITEMS])
@@ -227,7 +228,7 @@ class CubeRoute:
                 self._subtract_quarter(m, k, down, right)
                 yield
         if k:
-            t.vmuls(REPEAT, fresh, fresh, -1.0, above, 1, 1, 8, 8)
+            t.vmuls(FP32_LANES, fresh, fresh, -1.0, above, 1, 1, 8, 8)
         self.lanes.take_tile(m, fresh[k * FRACTAL_ITEMS])
         yield from self._split(m, fresh, self.operand[m])
 
@@ -237,23 +238,23 @@ class CubeRoute:
         target = self.fresh[m % SLOTS][k * FRACTAL_ITEMS + (down * FRACTAL + right) * ITEMS]
         source = self.panel[m][(down * LANES * pitch + right) * ITEMS]
         if k:
-            t.vsub(REPEAT, target, source, target, fractals, 2, pitch, 2, FRACTAL_BLOCKS, 2, FRACTAL_BLOCKS)
+            t.vsub(FP32_LANES, target, source, target, fractals, 2, pitch, 2, FRACTAL_BLOCKS, 2, FRACTAL_BLOCKS)
         else:
-            t.vadds(REPEAT, target, source, 0.0, fractals, 2, pitch, FRACTAL_BLOCKS, 2)
+            t.vadds(FP32_LANES, target, source, 0.0, fractals, 2, pitch, FRACTAL_BLOCKS, 2)
 
     def _split(self, m: int, source: Any, target: Any) -> Iterator[None]:
         """A panel in UB as its high and low parts in L1."""
         t, slot = self.t, m % SLOTS
         (high, low), rest = self.split[slot], self.rest[slot]
         repeats, blocks = FRACTAL_REPEATS * self.tiling.fractals, self.tiling.panel_items // HALVES
-        t.vconv(REPEAT, "none", high, source, repeats, 1, 1, 4, 8)
+        t.vconv(FP32_LANES, "none", high, source, repeats, 1, 1, 4, 8)
         t.data_move(target, high, 0, 1, blocks, 0, 0)
         yield
-        t.vconv(REPEAT, "none", rest, high, repeats, 1, 1, 8, 4)
+        t.vconv(FP32_LANES, "none", rest, high, repeats, 1, 1, 8, 4)
         yield
-        t.vsub(REPEAT, rest, source, rest, repeats, 1, 1, 1, 8, 8, 8)
+        t.vsub(FP32_LANES, rest, source, rest, repeats, 1, 1, 1, 8, 8, 8)
         yield
-        t.vconv(REPEAT, "none", low, rest, repeats, 1, 1, 4, 8)
+        t.vconv(FP32_LANES, "none", low, rest, repeats, 1, 1, 4, 8)
         t.data_move(target[self.tiling.panel_items], low, 0, 1, blocks, 0, 0)
         yield
 
@@ -332,11 +333,11 @@ class CubeRoute:
         for source in (diagonal, zero):
             for half in (0, 1):
                 here, there = zero[half * ITEMS], source[half * ITEMS]
-                t.vmul(REPEAT, here, there, scale, 2, 2, 2, 1, FRACTAL, FRACTAL, LANES)
+                t.vmul(FP32_LANES, here, there, scale, 2, 2, 2, 1, FRACTAL, FRACTAL, LANES)
             yield
-        t.vmuls(REPEAT, zero, zero, 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
+        t.vmuls(FP32_LANES, zero, zero, 0.0, FRACTAL_REPEATS, 1, 1, 8, 8)
         yield
-        t.vadd(REPEAT, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
+        t.vadd(FP32_LANES, check, zero, check, FRACTAL_REPEATS, 1, 1, 1, 0, 8, 0)
         yield
 
     def _gather_rows(self, i: int, result: Any, stripes: Any) -> None:
@@ -352,7 +353,7 @@ class CubeRoute:
             t.data_move(stripes[(i + 1) * STRIPE_PITCH * ITEMS], source, 0, right, 1, fractals - 1, 2)
         self._transpose(i + 1, stripes, column)
         diagonal, source = stripes[i * STRIPE_PITCH * ITEMS], column[i * FRACTAL_ITEMS]
-        for mask, block in (([0, UPPER_LANES], 0), (REPEAT, 1), ([0, UPPER_LANES], 2 * LANES + 1)):
+        for mask, block in (([0, UPPER_LANES], 0), (FP32_LANES, 1), ([0, UPPER_LANES], 2 * LANES + 1)):
             t.vadds(mask, diagonal[block * ITEMS], source[block * ITEMS], 0.0, 1, 2, 2, 8, 8)
 
     def _transpose(self, count: int, stripes: Any, column: Any) -> None:

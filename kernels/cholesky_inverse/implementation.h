@@ -1,8 +1,10 @@
-// What cholesky_inverse.cc asks of portable.cc, avx2.cc and avx512.cc: one block, for checked arguments.
+// What cholesky_inverse.cc asks of body.h: one block, for checked arguments.
 #ifndef THOR_CHOLESKY_INVERSE_IMPLEMENTATION_H_
 #define THOR_CHOLESKY_INVERSE_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -13,7 +15,7 @@ constexpr int64_t CholeskyInverseScratch(int64_t n) { return 2 * ((n + 15) / 16 
 using CholeskyInverseImplementation = int32_t (*)(const float* c, float damping, int64_t n, float* inverse,
                                                   float* scratch);
 
-extern const CholeskyInverseImplementation cholesky_inverse_portable, cholesky_inverse_avx2, cholesky_inverse_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(CholeskyInverseImplementation, cholesky_inverse);
 
 }  // namespace thor
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend.tik_support import fill
 from bert_thor.kernels.cholesky_inverse.tiling import (
     GROUP,
     HALVES,
     ITEMS,
     LANES,
-    REPEAT,
     Tiling,
 )
-from bert_thor.kernels.tik_support import fill
 
 PITCH = LANES + 1  # 32-byte blocks from row to row of half a matrix: a column touches all banks
 EXPONENT_BITS = 0x7F800000
@@ -35,7 +34,7 @@ class LaneFactor:
         self.members = range(tiling.group)
         self._declare()
         fill(t, self.one, 1.0)
-        t.vector_dup(REPEAT, self.exponents.reinterpret_cast_to("int32"), EXPONENT_BITS, 1, 1, 8)
+        t.vector_dup(FP32_LANES, self.exponents.reinterpret_cast_to("int32"), EXPONENT_BITS, 1, 1, 8)
 
     def _ub(self, name: str, blocks: int, dtype: str = "float32") -> Any:
         items = blocks * (ITEMS if dtype == "float32" else HALVES)
@@ -104,7 +103,7 @@ class LaneFactor:
     def _scale_matrix(self, m: int, damping: Any) -> None:
         """D = 2 / sqrt(diagonal), rounded down to a power of two."""
         t, scale, damped = self.t, self.scale_along_lanes[m], self.damping_along_lanes[m]
-        mask = REPEAT if self.tiling.edge % REPEAT == 0 else FRACTAL
+        mask = FP32_LANES if self.tiling.edge % FP32_LANES == 0 else FRACTAL
         count, step = self.tiling.edge // mask, mask // ITEMS
         t.vadds(mask, scale, scale, damping, count, 1, 1, step, step)
         t.vsqrt(mask, scale, scale, count, 1, 1, step, step)
@@ -156,16 +155,16 @@ class LaneFactor:
             yield
         for side, matrix in enumerate(self.matrix):
             diagonal, damped = matrix[side * LANES * PITCH * ITEMS], self.damped[(k * FRACTAL + side * LANES) * ITEMS]
-            t.vadd(REPEAT, diagonal, diagonal, damped, 1, PITCH + 1, PITCH + 1, 1, 8, 8, 8)
+            t.vadd(FP32_LANES, diagonal, diagonal, damped, 1, PITCH + 1, PITCH + 1, 1, 8, 8, 8)
             yield
         for i in range(FRACTAL):
             yield from self._eliminate(i)
-        t.vsqrt(REPEAT, self.norms, self.pivots, 2, 1, 1, 8, 8)
+        t.vsqrt(FP32_LANES, self.norms, self.pivots, 2, 1, 1, 8, 8)
         yield
-        t.vdiv(REPEAT, self.norms, self.one, self.norms, 2, 1, 0, 1, 8, 0, 8)
+        t.vdiv(FP32_LANES, self.norms, self.one, self.norms, 2, 1, 0, 1, 8, 0, 8)
         yield
         for matrix in self.matrix:
-            t.vmul(REPEAT, matrix, matrix, self.norms, FRACTAL, 1, 1, 0, PITCH, PITCH, 1)
+            t.vmul(FP32_LANES, matrix, matrix, self.norms, FRACTAL, 1, 1, 0, PITCH, PITCH, 1)
             yield
         yield from self._split()
 
@@ -180,8 +179,8 @@ class LaneFactor:
             yield
             for side, matrix in enumerate(self.matrix):
                 row, target = matrix[i * PITCH * ITEMS], self.multipliers[side * LANES * ITEMS]
-                t.vmul(REPEAT, target, row, self.reciprocal, 1, 1, 1, 0, 8, 8, 0)
-        t.vector_dup(REPEAT, column, 0.0, 2, PITCH, LANES * PITCH)
+                t.vmul(FP32_LANES, target, row, self.reciprocal, 1, 1, 1, 0, 8, 8, 0)
+        t.vector_dup(FP32_LANES, column, 0.0, 2, PITCH, LANES * PITCH)
         t.vector_dup(ITEMS, pivot, 1.0, 1, 1, 8)
         yield
         if not below:
@@ -190,11 +189,11 @@ class LaneFactor:
         products = [product[(start + LANES) % FRACTAL * ITEMS] for product in self.products]
         for matrix, product in zip(self.matrix, products):
             multipliers = self.multipliers[(i + 1) * ITEMS]
-            t.vmul(REPEAT, product, multipliers, matrix[i * PITCH * ITEMS], below, 1, 0, 1, PITCH, 1, 0)
+            t.vmul(FP32_LANES, product, multipliers, matrix[i * PITCH * ITEMS], below, 1, 0, 1, PITCH, 1, 0)
             yield
         for matrix, product in zip(self.matrix, products):
             here = matrix[start * ITEMS]
-            t.vsub(REPEAT, here, here, product, below, 1, 1, 1, PITCH, PITCH, PITCH)
+            t.vsub(FP32_LANES, here, here, product, below, 1, 1, 1, PITCH, PITCH, PITCH)
             yield
 
     def _split(self) -> Iterator[None]:
@@ -202,18 +201,18 @@ class LaneFactor:
         t = self.t
         narrow = [self.narrow[side * LANES * GROUP] for side in (0, 1)]
         for source, high in zip(self.matrix, narrow):
-            t.vconv(REPEAT, "none", high, source, FRACTAL, 1, 1, 8, PITCH)
+            t.vconv(FP32_LANES, "none", high, source, FRACTAL, 1, 1, 8, PITCH)
             yield
         self._transpose(self.root[0])
         yield
         for rest, high in zip(self.remainder, narrow):
-            t.vconv(REPEAT, "none", rest, high, FRACTAL, 1, 1, PITCH, 8)
+            t.vconv(FP32_LANES, "none", rest, high, FRACTAL, 1, 1, PITCH, 8)
             yield
         for rest, source in zip(self.remainder, self.matrix):
-            t.vsub(REPEAT, rest, source, rest, FRACTAL, 1, 1, 1, PITCH, PITCH, PITCH)
+            t.vsub(FP32_LANES, rest, source, rest, FRACTAL, 1, 1, 1, PITCH, PITCH, PITCH)
             yield
         for rest, low in zip(self.remainder, narrow):
-            t.vconv(REPEAT, "none", low, rest, FRACTAL, 1, 1, 8, PITCH)
+            t.vconv(FP32_LANES, "none", low, rest, FRACTAL, 1, 1, 8, PITCH)
             yield
         self._transpose(self.root[1])
         yield

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from bert_thor.kernels import tik_support
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.registration import register
 from bert_thor.kernels.cholesky_inverse.cube_route import CubeRoute
 from bert_thor.kernels.cholesky_inverse.tiling import LANES, Tiling, tile
 from bert_thor.kernels.cholesky_inverse.vector_sweep import VectorSweep
-from bert_thor.kernels.tik_support import register
 
 STATUS_ITEMS = 8  # int32 numbers of 32 bytes
 
@@ -58,9 +58,7 @@ def cholesky_inverse_vector(
 
 
 def _tiling(c: dict[str, Any], damping: dict[str, Any], cube: bool) -> Tiling:
-    for name, tensor in (("c", c), ("damping", damping)):
-        if tensor["dtype"] != "float32":
-            raise ValueError(f"cholesky_inverse: {name} is {tensor['dtype']}; it must be float32.")
+    tik_support.check_float32("cholesky_inverse", c=c, damping=damping)
     blocks, edge, _ = c["shape"]
     return tile(blocks, edge, tik_support.core_count(), cube)
 

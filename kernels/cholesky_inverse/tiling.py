@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bert_thor.kernels.ascend_910 import FRACTAL, L0_BYTES, UB_BYTES
+from bert_thor.kernels.ascend.sizes import FRACTAL, L0_BYTES, UB_BYTES, round_up
 
 LANES = ITEMS = 8  # fp32 numbers of a 32-byte block: the edge of a tile of the vector sweep
 HALVES = 16  # 16-bit numbers of one
-REPEAT = 64  # fp32 numbers of one repeat
 EVEN_HALVES, ODD_HALVES = 0x5555555555555555, 0xAAAAAAAAAAAAAAAA  # masks
 MIN_EDGE, MAX_EDGE = 8, 128
 GROUP = 8  # blocks that the cube route factors together, one to an fp32 lane
@@ -34,7 +33,7 @@ class Tiling:
     @property
     def padded(self) -> int:
         """Edge in whole fractals."""
-        return _round_up(self.edge, FRACTAL)
+        return round_up(self.edge, FRACTAL)
 
     @property
     def share(self) -> int:
@@ -85,11 +84,11 @@ class Tiling:
         """Bytes of UB."""
         if not self.cube:
             return self._sweep_bytes()
-        return 4 * _round_up(self.share, LANES) + max(self._cube_bytes(), self._sweep_bytes())
+        return 4 * round_up(self.share, LANES) + max(self._cube_bytes(), self._sweep_bytes())
 
     def _sweep_bytes(self) -> int:
         staged = self.padded * self.row_pitch
-        columns = 2 * _round_up(self.tiles // 2 * self.column_pitch, FRACTAL)
+        columns = 2 * round_up(self.tiles // 2 * self.column_pitch, FRACTAL)
         images = 2 * FRACTAL * (1 + FRACTAL)
         transposed = FRACTAL * FRACTAL + FRACTAL
         products = PRODUCTS * (FRACTAL * LANES + FRACTAL)
@@ -144,7 +143,3 @@ def tile(blocks: int, edge: int, cores: int, cube: bool = True) -> Tiling:
             f"has {UB_BYTES}; give the kernel fewer blocks or smaller ones."
         )
     return tiling
-
-
-def _round_up(n: int, unit: int) -> int:
-    return -(-n // unit) * unit

@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import FRACTAL
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL
+from bert_thor.kernels.ascend.tik_support import fill
 from bert_thor.kernels.cholesky_inverse.tiling import (
     EVEN_HALVES,
     HALVES,
@@ -28,11 +29,9 @@ from bert_thor.kernels.cholesky_inverse.tiling import (
     LANES,
     ODD_HALVES,
     PRODUCTS,
-    REPEAT,
     STRIP_PITCH,
     Tiling,
 )
-from bert_thor.kernels.tik_support import fill
 
 TILE_BLOCKS = LANES
 LANE_REPEATS = FRACTAL // TILE_BLOCKS  # of a lane image
@@ -135,11 +134,11 @@ class VectorSweep:
             width = min(LANES, tiling.edge - column * LANES)
             target = self._column(column)
             if width <= 0:
-                t.vector_dup(REPEAT, target, 0.0, column + 1, 1, TILE_BLOCKS)
+                t.vector_dup(FP32_LANES, target, 0.0, column + 1, 1, TILE_BLOCKS)
                 continue
             if width < LANES:
-                t.vector_dup(REPEAT, target, 0.0, column + 1, 1, TILE_BLOCKS)
-            mask = [0, sum(((1 << width) - 1) << lane for lane in range(0, REPEAT, LANES))]
+                t.vector_dup(FP32_LANES, target, 0.0, column + 1, 1, TILE_BLOCKS)
+            mask = [0, sum(((1 << width) - 1) << lane for lane in range(0, FP32_LANES, LANES))]
             pitch = tiling.row_pitch
             t.vadds(mask, target, self.staged[column * ITEMS], 0.0, column + 1, 1, pitch, TILE_BLOCKS, LANES * pitch)
 
@@ -161,13 +160,13 @@ class VectorSweep:
 
     def _damp(self, damping: Any) -> None:
         t, tiling = self.t, self.tiling
-        t.vmuls(REPEAT, self.diagonal, self.real, damping, tiling.tiles, 1, 1, 8, 8)
-        t.vadd(REPEAT, self.diagonal, self.diagonal, self.padding, tiling.tiles, 1, 1, 1, 8, 8, 8)
+        t.vmuls(FP32_LANES, self.diagonal, self.real, damping, tiling.tiles, 1, 1, 8, 8)
+        t.vadd(FP32_LANES, self.diagonal, self.diagonal, self.padding, tiling.tiles, 1, 1, 1, 8, 8, 8)
         for parity, columns in enumerate(self.columns):
             here = columns[parity * TILE_BLOCKS * ITEMS]
             step = tiling.column_pitch + 2 * TILE_BLOCKS
             source = self.diagonal[parity * TILE_BLOCKS * ITEMS]
-            t.vadd(REPEAT, here, here, source, tiling.tiles // 2, 1, 1, 1, step, step, 2 * TILE_BLOCKS)
+            t.vadd(FP32_LANES, here, here, source, tiling.tiles // 2, 1, 1, 1, step, step, 2 * TILE_BLOCKS)
 
     def _column(self, column: int) -> Any:
         """The tiles of a column, first row first."""
@@ -197,7 +196,7 @@ class VectorSweep:
         for columns in self.columns:
             t.vector_dup(mask, columns[row], 0.0, 1, tiling.column_pitch, 8)
         here = self.columns[side][column]
-        t.vmul(REPEAT, here, here, self.keep[lane * ITEMS], tiling.tiles, 1, 1, 0, TILE_BLOCKS, TILE_BLOCKS, 0)
+        t.vmul(FP32_LANES, here, here, self.keep[lane * ITEMS], tiling.tiles, 1, 1, 0, TILE_BLOCKS, TILE_BLOCKS, 0)
 
     def _subtract(self, parity: int, meanwhile: Iterator[None]) -> None:
         """A -= v v^T with the images of this parity; between the instructions one step of `meanwhile` each."""
@@ -218,12 +217,12 @@ class VectorSweep:
         """The products for one column of tiles, 8 blocks round from the column itself, so that both are read at once."""
         here = product[(column // 2 * self.tiling.column_pitch + 8) % FRACTAL * ITEMS]
         down, across = self.spread_image[parity], self.lane_image[parity][column * ITEMS]
-        self.t.vmul(REPEAT, here, down, across, column + 1, 1, 1, 0, TILE_BLOCKS, FRACTAL, 0)
+        self.t.vmul(FP32_LANES, here, down, across, column + 1, 1, 1, 0, TILE_BLOCKS, FRACTAL, 0)
         return here
 
     def _take_off(self, column: int, product: Any) -> None:
         here = self._column(column)
-        self.t.vsub(REPEAT, here, here, product, column + 1, 1, 1, 1, TILE_BLOCKS, TILE_BLOCKS, TILE_BLOCKS)
+        self.t.vsub(FP32_LANES, here, here, product, column + 1, 1, 1, 1, TILE_BLOCKS, TILE_BLOCKS, TILE_BLOCKS)
 
     def _prepare(self, parity: int, side: int, tile_row: Any, lane: Any, column: Any, row: Any) -> Iterator[None]:
         """Both images of the pivot, an instruction at a time."""
@@ -231,9 +230,9 @@ class VectorSweep:
         place = (tile_row * FRACTAL + lane) * ITEMS
         yield from self._gather_row(lanes, side, lane, column, row)
         before = self.spread_image[1 - parity][place]
-        t.vmul(REPEAT, self.correction, self.lane_image[1 - parity], before, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
+        t.vmul(FP32_LANES, self.correction, self.lane_image[1 - parity], before, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
         yield
-        t.vsub(REPEAT, lanes, lanes, self.correction, LANE_REPEATS, 1, 1, 1, 8, 8, 8)
+        t.vsub(FP32_LANES, lanes, lanes, self.correction, LANE_REPEATS, 1, 1, 1, 8, 8, 8)
         yield
         yield from self._spread(lanes, spread)
         yield from self._scale(lanes, spread, spread[place], lanes[tile_row * ITEMS], lane, self.pivots[row])
@@ -265,8 +264,8 @@ class VectorSweep:
         bit.set_as(bit << lane)
         t.vector_dup([0, bit], block, -1.0, 1, 1, 8)
         yield
-        t.vmul(REPEAT, lanes, lanes, self.root, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
-        t.vmul(REPEAT, spread, spread, self.root, self.tiling.tiles, 1, 1, 0, FRACTAL, FRACTAL, 0)
+        t.vmul(FP32_LANES, lanes, lanes, self.root, LANE_REPEATS, 1, 1, 0, 8, 8, 0)
+        t.vmul(FP32_LANES, spread, spread, self.root, self.tiling.tiles, 1, 1, 0, FRACTAL, FRACTAL, 0)
         yield
 
     def _turn_column(self, columns: Any, start: Any) -> None:
@@ -307,10 +306,10 @@ class VectorSweep:
             fill(t, check, 0.0)
         for n, column in enumerate(reversed(range(self.tiling.tiles))):
             product, check = self.product[n % PRODUCTS], self.checks[n % 2]
-            t.vmuls(REPEAT, product, self._column(column), 0.0, column + 1, 1, 1, 8, 8)
-            t.vadd(REPEAT, check, product, check, column + 1, 1, 1, 1, 0, 8, 0)
-        t.vadd(REPEAT, self.checks[0], self.checks[0], self.checks[1], 1, 1, 1, 1, 8, 8, 8)
-        t.vcadd(REPEAT, self.sum, self.checks[0], 1, 1, 1, 8)
+            t.vmuls(FP32_LANES, product, self._column(column), 0.0, column + 1, 1, 1, 8, 8)
+            t.vadd(FP32_LANES, check, product, check, column + 1, 1, 1, 1, 0, 8, 0)
+        t.vadd(FP32_LANES, self.checks[0], self.checks[0], self.checks[1], 1, 1, 1, 1, 8, 8, 8)
+        t.vcadd(FP32_LANES, self.sum, self.checks[0], 1, 1, 1, 8)
         bits = t.Scalar("int32", name)
         bits.set_as(self.sum.reinterpret_cast_to("int32")[0])
         return bits
@@ -348,15 +347,15 @@ class VectorSweep:
         t, tiling = self.t, self.tiling
         for which, columns in enumerate(self.columns):
             source, target = columns[tile_row * TILE_BLOCKS * ITEMS], strip[which * ITEMS]
-            t.vadds(REPEAT, target, source, 0.0, tiling.tiles // 2, STRIP_PITCH, 1, 2, tiling.column_pitch)
+            t.vadds(FP32_LANES, target, source, 0.0, tiling.tiles // 2, STRIP_PITCH, 1, 2, tiling.column_pitch)
         self._turn_column(self.columns[side], pair * tiling.column_pitch * ITEMS)
         halves, turned = (x.reinterpret_cast_to("uint16") for x in (strip, self.turned_column))
         for odd in (0, 1):
             for first in (0, TILE_BLOCKS * HALVES):
                 source = turned[odd * FRACTAL * HALVES + first]
                 self._merge(odd, halves[first], source, LANES, STRIP_PITCH, 2 * FRACTAL)
-        for first in (0, REPEAT):
-            t.vmuls(REPEAT, strip[first], strip[first], -1.0, LANES, 1, 1, STRIP_PITCH, STRIP_PITCH)
+        for first in (0, FP32_LANES):
+            t.vmuls(FP32_LANES, strip[first], strip[first], -1.0, LANES, 1, 1, STRIP_PITCH, STRIP_PITCH)
 
     def _store_rows(self, q: Any, strip: Any, tile_row: Any) -> None:
         t, tiling = self.t, self.tiling

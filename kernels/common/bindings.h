@@ -1,10 +1,16 @@
-// What the pybind11 bindings of the operations share: arrays are checked here, once, and the kernels see plain
-// pointers.
+// THOR_BIND(thor_<operation>_<type>) binds a function of the C ABI to Python as <operation>_<type>: pointers become
+// C-contiguous NumPy arrays of exactly that element type (never a converted copy, so an output is what the caller
+// passed), numbers stay numbers, a status raises. Sizes are not compared with the arrays here:
+// kernels/<operation>/native.py has done that.
 #ifndef THOR_COMMON_BINDINGS_H_
 #define THOR_COMMON_BINDINGS_H_
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "common/status.h"
 
@@ -12,15 +18,57 @@ namespace thor {
 
 namespace py = pybind11;
 
-// C-contiguous float32 input; other types are refused by kernels/<operation>/native.py before they get here.
-using FloatArray = py::array_t<float, py::array::c_style>;
-
 // Raises bert_thor.kernels.status.KernelError with the sentence that belongs to the code.
-inline void RaiseIfFailed(const char* operation, int status) {
+inline void RaiseIfFailed(const std::string& operation, int status) {
   if (status == THOR_OK) return;
   py::module_::import("bert_thor.kernels.status").attr("raise_for_status")(operation, status);
 }
 
+template <typename T>
+struct BoundArgument {
+  using Type = T;
+  static T Pass(T value) { return value; }
+};
+template <typename T>
+struct BoundArgument<const T*> {
+  using Type = py::array_t<T, py::array::c_style>;
+  static const T* Pass(const Type& array) { return array.data(); }
+};
+template <typename T>
+struct BoundArgument<T*> {
+  using Type = py::array_t<T, py::array::c_style>;
+  static T* Pass(Type& array) { return array.mutable_data(); }
+};
+
+template <typename... A>
+void BindFunction(py::module_& module, const std::string& name, int (*function)(A...)) {
+  const std::string operation = name.substr(0, name.rfind('_'));  // without the type: the name in error messages
+  const auto call = [=](typename BoundArgument<A>::Type... arguments) {
+    const auto run = [&](auto... passed) {
+      py::gil_scoped_release release;
+      return function(passed...);
+    };
+    RaiseIfFailed(operation, run(BoundArgument<A>::Pass(arguments)...));
+  };
+  module.def(name.c_str(), call, (static_cast<void>(sizeof(A)), py::arg().noconvert())...);
+}
+
+// What the module will hold: filled before it is initialised, by static objects of the files that use THOR_BIND.
+using Binding = std::function<void(py::module_&)>;
+inline std::vector<Binding>& Bindings() {
+  static std::vector<Binding> bindings;
+  return bindings;
+}
+
+template <typename... A>
+bool Register(const std::string& symbol, int (*function)(A...)) {
+  const std::string name = symbol.substr(std::string("thor_").size());
+  Bindings().push_back([=](py::module_& module) { BindFunction(module, name, function); });
+  return true;
+}
+
 }  // namespace thor
+
+#define THOR_BIND(function) [[maybe_unused]] static const bool function##_is_bound = thor::Register(#function, function)
 
 #endif  // THOR_COMMON_BINDINGS_H_

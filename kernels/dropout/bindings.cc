@@ -1,12 +1,7 @@
-#include "common/bind_function.h"
+#include "common/bindings.h"
+
 #include "dropout/dropout.h"
 
-namespace thor {
-
-void BindDropout(py::module_& module) {
-  BindFunction(module, "dropout_f32", "dropout", thor_dropout_f32);
-  BindFunction(module, "dropout_bf16", "dropout", thor_dropout_bf16);
-  BindFunction(module, "philox_u32", "philox", thor_philox_u32);
-}
-
-}  // namespace thor
+THOR_BIND(thor_dropout_f32);
+THOR_BIND(thor_dropout_bf16);
+THOR_BIND(thor_philox_u32);

@@ -1,9 +1,10 @@
-// What dropout.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What dropout.cc asks of body.h.
 #ifndef THOR_DROPOUT_IMPLEMENTATION_H_
 #define THOR_DROPOUT_IMPLEMENTATION_H_
 
 #include <cstdint>
 
+#include "common/dispatch.h"
 #include "common/dropout.h"
 
 namespace thor {
@@ -15,7 +16,7 @@ struct DropoutImplementation {
   void (*words)(const Dropout&, uint64_t block, int64_t blocks, uint32_t* words);
 };
 
-extern const DropoutImplementation dropout_portable, dropout_avx2, dropout_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(DropoutImplementation, dropout);
 
 }  // namespace thor
 

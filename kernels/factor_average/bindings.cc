@@ -1,10 +1,5 @@
-#include "common/bind_function.h"
+#include "common/bindings.h"
+
 #include "factor_average/factor_average.h"
 
-namespace thor {
-
-void BindFactorAverage(py::module_& module) {
-  BindFunction(module, "factor_average_f32", "factor_average", thor_factor_average_f32);
-}
-
-}  // namespace thor
+THOR_BIND(thor_factor_average_f32);

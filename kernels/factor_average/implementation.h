@@ -1,8 +1,10 @@
-// What factor_average.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What factor_average.cc asks of body.h.
 #ifndef THOR_FACTOR_AVERAGE_IMPLEMENTATION_H_
 #define THOR_FACTOR_AVERAGE_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -10,7 +12,7 @@ namespace thor {
 using FactorAverageImplementation = void (*)(const float* factor, const float* captured, int64_t n, float keep,
                                              float fresh, float scale, float* next);
 
-extern const FactorAverageImplementation factor_average_portable, factor_average_avx2, factor_average_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(FactorAverageImplementation, factor_average);
 
 }  // namespace thor
 

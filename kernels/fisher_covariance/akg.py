@@ -10,7 +10,7 @@ Numbers: products of fp16 are exact in fp32, sums are fp32.
 
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import FRACTAL, L0_BYTES, L1_BYTES
+from bert_thor.kernels.ascend.sizes import FRACTAL, L0_BYTES, L1_BYTES
 
 tvm: "Any" = None  # AKG's own, put in before the function runs
 OPERANDS = 2  # AKG loads x once for either side of the product

@@ -107,6 +107,9 @@ void ComputeTiles(const thor::FisherCovarianceArguments<typename Input::Element>
         if (begin <= unit && unit < end) ComputeTile<Input>(a, q, {i * a.edge, j * a.edge, 0, 0}, scratch);
 }
 
+constexpr thor::FisherCovarianceImplementation kImplementation = {ComputeTiles<Widened<float>>,
+                                                                  ComputeTiles<Widened<uint16_t>>};
+
 }  // namespace
 
 #endif  // THOR_FISHER_COVARIANCE_BODY_H_

@@ -1,9 +1,11 @@
-// What fisher_covariance.cc asks of portable.cc, avx2.cc, avx512.cc and avx512_bf16.cc: some of the square tiles on and
-// below the diagonal of the blocks, for checked arguments.
+// What fisher_covariance.cc asks of body.h: some of the square tiles on and below the diagonal of the blocks, for
+// checked arguments.
 #ifndef THOR_FISHER_COVARIANCE_IMPLEMENTATION_H_
 #define THOR_FISHER_COVARIANCE_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -33,8 +35,8 @@ struct FisherCovarianceImplementation {
   FisherCovarianceTiles<uint16_t> bf16;
 };
 
-extern const FisherCovarianceImplementation fisher_covariance_portable, fisher_covariance_avx2,
-    fisher_covariance_avx512, fisher_covariance_avx512_bf16;
+THOR_DECLARE_IMPLEMENTATIONS(FisherCovarianceImplementation, fisher_covariance);
+extern const FisherCovarianceImplementation fisher_covariance_avx512_bf16;
 
 }  // namespace thor
 

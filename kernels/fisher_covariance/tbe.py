@@ -19,10 +19,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from bert_thor.kernels import tik_support
-from bert_thor.kernels.ascend_910 import FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.registration import register
+from bert_thor.kernels.ascend.sizes import FRACTAL, FRACTAL_ITEMS
 from bert_thor.kernels.fisher_covariance.tiling import Tiling, tile
-from bert_thor.kernels.tik_support import register
 
 
 @register(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bert_thor.kernels.ascend_910 import FRACTAL, L0_BYTES
+from bert_thor.kernels.ascend.sizes import FRACTAL, L0_BYTES, round_up
 
 MAX_BLOCK = 256  # block^2 fp32 numbers are all of L0C then
 STRIP_ROWS, STRIP_COLUMNS = 64, 128
@@ -88,7 +88,7 @@ def tile(rows: int, features: int, block: int, cores: int) -> Tiling:
             f"fisher_covariance: x is [{rows}, {features}]; it needs 1 row and {FRACTAL} features at least."
         )
     fitting = L0_BYTES // BUFFERS // (2 * block) // FRACTAL * FRACTAL
-    chunk_rows = min(fitting, _round_up(rows, FRACTAL))
+    chunk_rows = min(fitting, round_up(rows, FRACTAL))
     return Tiling(
         rows=rows,
         features=features,
@@ -102,10 +102,6 @@ def tile(rows: int, features: int, block: int, cores: int) -> Tiling:
         strip_rows=_largest_divisor(block // FRACTAL, STRIP_ROWS // FRACTAL) * FRACTAL,
         strip_columns=_largest_divisor(block // FRACTAL, STRIP_COLUMNS // FRACTAL) * FRACTAL,
     )
-
-
-def _round_up(n: int, unit: int) -> int:
-    return -(-n // unit) * unit
 
 
 def _largest_divisor(n: int, limit: int) -> int:

@@ -1,10 +1,5 @@
-#include "common/bind_function.h"
+#include "common/bindings.h"
+
 #include "inverse_update/inverse_update.h"
 
-namespace thor {
-
-void BindInverseUpdate(py::module_& module) {
-  BindFunction(module, "inverse_update_f32", "inverse_update", thor_inverse_update_f32);
-}
-
-}  // namespace thor
+THOR_BIND(thor_inverse_update_f32);

@@ -14,6 +14,8 @@ float SumOfSquares(const float* x, int64_t n) {
   });
 }
 
+constexpr thor::L2NormImplementation kImplementation = SumOfSquares;
+
 }  // namespace
 
 #endif  // THOR_L2_NORM_BODY_H_

@@ -9,11 +9,10 @@ independent, and dgamma, where columns are; dbeta is a plain sum of columns.
 
 from typing import Any
 
-from bert_thor.kernels.ascend_910 import BLOCK_BYTES, ITEM_BYTES
-from bert_thor.kernels.layer_norm.tiling import GROUP
+from bert_thor.kernels.ascend.norms.tiling import GROUP
+from bert_thor.kernels.ascend.sizes import BLOCK_BYTES, CORES, ITEM_BYTES
 
 tvm: "Any" = None  # AKG's own, put in before a function runs
-CORES = 32
 MAX_TILE = 12 * 1024  # numbers of x in a tile; of 16 * 1024 the gradient's buffers do not fit UB
 
 

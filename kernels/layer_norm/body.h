@@ -1,4 +1,4 @@
-// What portable.cc, avx2.cc and avx512.cc compile.
+// The loops of layer norm and its gradient, compiled once per instruction set.
 #ifndef THOR_LAYER_NORM_BODY_H_
 #define THOR_LAYER_NORM_BODY_H_
 

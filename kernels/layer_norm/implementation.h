@@ -1,8 +1,10 @@
-// What layer_norm.cc asks of portable.cc, avx2.cc and avx512.cc: rows of one storage type, checked arguments.
+// What layer_norm.cc asks of body.h: rows of one storage type, checked arguments.
 #ifndef THOR_LAYER_NORM_IMPLEMENTATION_H_
 #define THOR_LAYER_NORM_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -39,7 +41,7 @@ struct LayerNormImplementation {
   LayerNormRows<uint16_t> bf16;
 };
 
-extern const LayerNormImplementation layer_norm_portable, layer_norm_avx2, layer_norm_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(LayerNormImplementation, layer_norm);
 
 }  // namespace thor
 

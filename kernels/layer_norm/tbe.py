@@ -10,19 +10,19 @@ both terms are exact sums of 11-bit numbers; for fp32 it is summed from d.
 Numbers: sums and statistics are fp32, element-wise steps are done in x's type. In fp16 the sums are the cube's, and what
 binds is the bandwidth of global memory; in fp32, which the cube does not take, all is the vector unit's.
 
-Limits: features fill 32-byte blocks, and 8 rows with all that is made of them fit UB (`tiling.cut` refuses others): up to 2256
+Limits: features fill 32-byte blocks, and 8 rows with all that is made of them fit UB (`cut` refuses others): up to 2256
 features in fp16 and 2040 in fp32, for the gradient 1120 and 1072.
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-from bert_thor.kernels import tik_support
-from bert_thor.kernels.layer_norm import float16_programs, float32_programs
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.norms import float16_programs, float32_programs
+from bert_thor.kernels.ascend.norms.tiling import check_rows
+from bert_thor.kernels.ascend.registration import register
 from bert_thor.kernels.layer_norm.tiling import tile_backward, tile_forward
-from bert_thor.kernels.tik_support import register
 
 FORMATS = ["F16_Default", "F32_Default"]
 PROGRAMS: dict[str, Any] = {"float16": float16_programs, "float32": float32_programs}
@@ -49,13 +49,6 @@ def layer_norm(
     rows = check_rows("layer_norm", x)
     tiling = tile_forward(rows, x["shape"][-1], x["dtype"], tik_support.core_count())
     PROGRAMS[x["dtype"]].Forward(tiling, eps).build(kernel_name)
-
-
-def check_rows(name: str, x: dict[str, Any]) -> int:
-    """Number of rows of a description; refuses types that the vector unit lacks."""
-    if x["dtype"] not in PROGRAMS:
-        raise ValueError(f"{name}: x is {x['dtype']}; Ascend 910 takes float16 and float32.")
-    return prod(x["shape"][:-1])
 
 
 @register(

@@ -1,8 +1,10 @@
-// What momentum.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What momentum.cc asks of body.h.
 #ifndef THOR_MOMENTUM_IMPLEMENTATION_H_
 #define THOR_MOMENTUM_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -14,7 +16,7 @@ struct MomentumImplementation {
   MomentumLoop nesterov, heavy_ball;
 };
 
-extern const MomentumImplementation momentum_portable, momentum_avx2, momentum_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(MomentumImplementation, momentum);
 
 }  // namespace thor
 

@@ -1,10 +1,5 @@
-#include "common/bind_function.h"
+#include "common/bindings.h"
+
 #include "precondition/precondition.h"
 
-namespace thor {
-
-void BindPrecondition(py::module_& module) {
-  BindFunction(module, "precondition_f32", "precondition", thor_precondition_f32);
-}
-
-}  // namespace thor
+THOR_BIND(thor_precondition_f32);

@@ -110,6 +110,8 @@ inline void ComputeStrips(const thor::PreconditionArguments& a, int64_t begin, i
   for (int64_t task = begin; task < end; ++task) ComputeStrip(a, task, scratch);
 }
 
+constexpr thor::PreconditionImplementation kImplementation = ComputeStrips;
+
 }  // namespace
 
 #endif  // THOR_PRECONDITION_BODY_H_

@@ -1,8 +1,10 @@
-// What precondition.cc asks of portable.cc, avx2.cc and avx512.cc: some strips of out, for checked arguments.
+// What precondition.cc asks of body.h: some strips of out, for checked arguments.
 #ifndef THOR_PRECONDITION_IMPLEMENTATION_H_
 #define THOR_PRECONDITION_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -40,7 +42,7 @@ struct PreconditionArguments {
 
 using PreconditionImplementation = void (*)(const PreconditionArguments&, int64_t begin, int64_t end, float* scratch);
 
-extern const PreconditionImplementation precondition_portable, precondition_avx2, precondition_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(PreconditionImplementation, precondition);
 
 }  // namespace thor
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_thor.kernels import tik_support
-from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.registration import register
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL, FRACTAL_ITEMS
+from bert_thor.kernels.ascend.tik_support import fill, fractals_to_rows, repeats
 from bert_thor.kernels.precondition.tiling import STRIP_ROWS, Tiling, tile
-from bert_thor.kernels.tik_support import fill, fractals_to_rows, register, repeats
 
 EXPONENT_BIAS, MANTISSA_BITS = 127, 23
 
@@ -35,9 +36,7 @@ def precondition(
     kernel_name: str = "precondition",
 ) -> None:
     """Build the kernel: gradient, result [outputs, inputs]; g_inverse [.., bg, bg], a_inverse [.., ba, ba]; fp32."""
-    for name, tensor in (("g_inverse", g_inverse), ("gradient", gradient), ("a_inverse", a_inverse)):
-        if tensor["dtype"] != "float32":
-            raise ValueError(f"precondition: {name} is {tensor['dtype']}; it must be float32.")
+    tik_support.check_float32("precondition", g_inverse=g_inverse, gradient=gradient, a_inverse=a_inverse)
     outputs, inputs = gradient["shape"]
     bg, ba = g_inverse["shape"][-1], a_inverse["shape"][-1]
     _Kernel(tile(outputs, inputs, bg, ba, tik_support.core_count())).build(kernel_name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bert_thor.kernels.ascend_910 import FP32_LANES, FRACTAL
+from bert_thor.kernels.ascend.sizes import FP32_LANES, FRACTAL
 
 MAX_BLOCK = 128
 STRIP_ROWS = 32  # of the result, stored at once

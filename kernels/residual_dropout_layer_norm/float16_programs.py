@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bert_thor.kernels.layer_norm import float16_programs as layer_norm
-from bert_thor.kernels.layer_norm.row_batches import two_sources
-from bert_thor.kernels.layer_norm.tiling import Tiling
+from bert_thor.kernels.ascend.norms import float16_programs as layer_norm
+from bert_thor.kernels.ascend.norms.row_batches import two_sources
+from bert_thor.kernels.ascend.norms.tiling import Tiling
 from bert_thor.kernels.residual_dropout_layer_norm.mask import Mask
 
 HALF = layer_norm.HALF

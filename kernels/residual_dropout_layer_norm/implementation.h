@@ -1,9 +1,10 @@
-// What residual_dropout_layer_norm.cc asks of portable.cc, avx2.cc and avx512.cc: layer norm's arguments and a dropout.
+// What residual_dropout_layer_norm.cc asks of body.h: layer norm's arguments and a dropout.
 #ifndef THOR_RESIDUAL_DROPOUT_LAYER_NORM_IMPLEMENTATION_H_
 #define THOR_RESIDUAL_DROPOUT_LAYER_NORM_IMPLEMENTATION_H_
 
 #include <cstdint>
 
+#include "common/dispatch.h"
 #include "common/dropout.h"
 #include "layer_norm/implementation.h"
 
@@ -39,8 +40,7 @@ struct ResidualDropoutImplementation {
   ResidualDropoutRows<uint16_t> bf16;
 };
 
-extern const ResidualDropoutImplementation residual_dropout_layer_norm_portable, residual_dropout_layer_norm_avx2,
-    residual_dropout_layer_norm_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(ResidualDropoutImplementation, residual_dropout_layer_norm);
 
 }  // namespace thor
 

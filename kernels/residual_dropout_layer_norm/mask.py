@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from bert_thor.kernels.ascend_910 import BLOCK_BYTES, FP32_LANES
-from bert_thor.kernels.layer_norm.row_batches import RowBatches
-from bert_thor.kernels.layer_norm.tiling import GROUP
+from bert_thor.kernels.ascend.norms.row_batches import RowBatches
+from bert_thor.kernels.ascend.norms.tiling import GROUP
+from bert_thor.kernels.ascend.sizes import BLOCK_BYTES, FP32_LANES
+from bert_thor.kernels.ascend.tik_support import fill
 from bert_thor.kernels.residual_dropout_layer_norm.tiling import KEPT_ITEMS, MASK_BITS
-from bert_thor.kernels.tik_support import fill
 
 RUN_BYTES = MASK_BITS // 8
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_thor.kernels import tik_support
-from bert_thor.kernels.layer_norm.tbe import check_rows
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.norms.tiling import check_rows
+from bert_thor.kernels.ascend.registration import register
 from bert_thor.kernels.residual_dropout_layer_norm import float16_programs, float32_programs
 from bert_thor.kernels.residual_dropout_layer_norm.tiling import tile_backward, tile_forward
-from bert_thor.kernels.tik_support import register
 
 PROGRAMS: dict[str, Any] = {"float16": float16_programs, "float32": float32_programs}
 WIDE, BITS = "F32_Default", "U8_Default"

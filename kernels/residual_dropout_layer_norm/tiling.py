@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert_thor.kernels.ascend_910 import FP32_LANES
-from bert_thor.kernels.layer_norm.tiling import SLOTS, TRACE_BYTES, VALUE_BYTES, Tiling, cut
+from bert_thor.kernels.ascend.norms.tiling import SLOTS, TRACE_BYTES, VALUE_BYTES, Tiling, cut
+from bert_thor.kernels.ascend.sizes import FP32_LANES
 
 MASK_BITS = 128  # of the register that a selection reads its mask from
 KEPT_ITEMS = 8 * MASK_BITS  # fp16 numbers 0 and 1 made of the mask at a time, for fp32
@@ -16,7 +16,7 @@ def mask_bytes(features: int) -> int:
 
 def tile_forward(rows: int, features: int, dtype: str, cores: int) -> Tiling:
     """Per row, fp16: x, residual and one to work in, then what layer norm holds; fp32: these three and their sum, and the
-    sums in flight. Both: the mask and the statistics. Raises ValueError as `layer_norm.tiling.cut`."""
+    sums in flight. Both: the mask and the statistics. Raises ValueError as `ascend.norms.tiling.cut`."""
     if dtype == "float16":
         row = 9 * features * 2 + 2 * TRACE_BYTES + VALUE_BYTES
     else:

@@ -1,8 +1,10 @@
-// What softmax_cross_entropy.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What softmax_cross_entropy.cc asks of body.h.
 #ifndef THOR_SOFTMAX_CROSS_ENTROPY_IMPLEMENTATION_H_
 #define THOR_SOFTMAX_CROSS_ENTROPY_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -14,8 +16,7 @@ struct SoftmaxCrossEntropyImplementation {
                    float* gradient, float* bias_sums);
 };
 
-extern const SoftmaxCrossEntropyImplementation softmax_cross_entropy_portable, softmax_cross_entropy_avx2,
-    softmax_cross_entropy_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(SoftmaxCrossEntropyImplementation, softmax_cross_entropy);
 
 }  // namespace thor
 

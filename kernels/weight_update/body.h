@@ -14,6 +14,8 @@ void Move(const float* weight, const float* direction, int64_t n, float kept, fl
   });
 }
 
+constexpr thor::WeightUpdateImplementation kImplementation = Move;
+
 }  // namespace
 
 #endif  // THOR_WEIGHT_UPDATE_BODY_H_

@@ -1,8 +1,10 @@
-// What weight_update.cc asks of portable.cc, avx2.cc and avx512.cc.
+// What weight_update.cc asks of body.h.
 #ifndef THOR_WEIGHT_UPDATE_IMPLEMENTATION_H_
 #define THOR_WEIGHT_UPDATE_IMPLEMENTATION_H_
 
 #include <cstdint>
+
+#include "common/dispatch.h"
 
 namespace thor {
 
@@ -10,7 +12,7 @@ namespace thor {
 using WeightUpdateImplementation = void (*)(const float* weight, const float* direction, int64_t n, float kept,
                                             float step, float* next);
 
-extern const WeightUpdateImplementation weight_update_portable, weight_update_avx2, weight_update_avx512;
+THOR_DECLARE_IMPLEMENTATIONS(WeightUpdateImplementation, weight_update);
 
 }  // namespace thor
 

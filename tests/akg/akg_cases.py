@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
 
+from bert_thor.kernels.ascend.sizes import CORES
 from bert_thor.kernels.fisher_covariance import akg as fisher_covariance_akg
 from bert_thor.kernels.fisher_covariance import reference as fisher_covariance
 from bert_thor.kernels.layer_norm import akg as layer_norm_akg
@@ -77,7 +78,7 @@ def layer_norm_cases(rows: int, features: int, dtype: str, tiled: bool = True) -
 
     row, column, whole = ((rows,), "float32"), ((features,), "float32"), ((rows, features), dtype)
     dim = layer_norm_akg.dim(rows, features, dtype) if tiled else ""
-    cores = min(layer_norm_akg.CORES, rows // 8) if tiled else 0
+    cores = min(CORES, rows // 8) if tiled else 0
     values = {"x": x, "gamma": gamma, "beta": beta, "dy": dy, "mean": mean, "rstd": rstd}
     values["eps"] = np.array([EPS], np.float32)
 

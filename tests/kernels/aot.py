@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Optional
@@ -17,12 +16,15 @@ _TYPE_NAMES = {"float32": b"float32", "float64": b"float64", "int32": b"int32", 
 
 @cache
 def open_library() -> tuple[FFI, Any]:
-    """cffi's view of libthor_kernels.so, declared by thor_kernels.h and the headers that it includes."""
-    kernels = library_path().parent
-    included = re.findall(r'#include "(.+)"', (kernels / "thor_kernels.h").read_text())
+    """cffi's view of libthor_kernels.so, declared by the operations' headers."""
     ffi = FFI()
-    ffi.cdef("\n".join(_declarations(kernels / name) for name in included))
+    ffi.cdef("\n".join(map(_declarations, headers())))
     return ffi, ffi.dlopen(str(library_path()))
+
+
+def headers() -> list[Path]:
+    """kernels/<operation>/<operation>.h of every operation."""
+    return sorted(path for path in library_path().parent.glob("*/*.h") if path.stem == path.parent.name)
 
 
 def call(operation: str, *tensors: Optional[np.ndarray], shapes: Optional[list[tuple[int, ...]]] = None) -> int:

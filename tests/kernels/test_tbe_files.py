@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -18,23 +19,14 @@ import numpy as np
 import pytest
 
 from bert_thor import kernels
-from bert_thor.kernels import davinci, tik_support
+from bert_thor.kernels import davinci
+from bert_thor.kernels.ascend import tik_support
+from bert_thor.kernels.ascend.registration import tik_kernels
 from bert_thor.kernels.davinci import tik
 
 load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name
 
-OPERATIONS = {
-    "cholesky_inverse": ["cholesky_inverse", "cholesky_inverse_vector"],
-    "fisher_covariance": ["fisher_covariance"],
-    "layer_norm": ["layer_norm", "layer_norm_grad"],
-    "precondition": ["precondition"],
-    "residual_dropout_layer_norm": [
-        "residual_dropout_layer_norm",
-        "residual_layer_norm",
-        "residual_dropout_layer_norm_grad",
-        "residual_layer_norm_grad",
-    ],
-}
+OPERATIONS = sorted(path.parent.name for path in Path(kernels.__file__).parent.glob("*/tbe.py"))
 
 
 def path_of(operation: str) -> str:
@@ -65,29 +57,34 @@ def execute(path: str) -> ModuleType:
     return module
 
 
+def registered(module: ModuleType) -> list[Any]:
+    """The kernels of a file."""
+    found = [value for value in vars(module).values() if hasattr(value, "registration")]
+    assert found, f"{module.__file__} registers nothing"
+    return found
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_imports_without_cann_and_mindspore(operation: str) -> None:
     with without("te", "tbe", "mindspore"):
         module = execute(path_of(operation))
-    assert all(callable(getattr(module, name)) for name in OPERATIONS[operation])
+    assert all(map(callable, registered(module)))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_executes_twice_to_the_same(operation: str) -> None:
     """MindSpore executes the file of a tbe function again for every graph; what is left over must not matter."""
-    first, second = (execute(path_of(operation)) for _ in range(2))
-    assert first is not second
-    for name in OPERATIONS[operation]:
-        assert getattr(first, name) is not getattr(second, name)
-        assert getattr(first, name).registration == getattr(second, name).registration
+    first, second = (registered(execute(path_of(operation))) for _ in range(2))
+    assert len(first) == len(second)
+    for one, other in zip(first, second):
+        assert one is not other and one.__name__ == other.__name__
+        assert one.registration == other.registration
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_registration_names_what_the_function_takes(operation: str) -> None:
     """Tensors and attributes in the order of the parameters, as MindSpore calls it, and a type for every tensor."""
-    module = execute(path_of(operation))
-    for name in OPERATIONS[operation]:
-        function = getattr(module, name)
+    for function in registered(execute(path_of(operation))):
         registration = function.registration
         tensors = [*registration.inputs, *registration.outputs]
         parameters = list(inspect.signature(function).parameters)
@@ -102,6 +99,11 @@ def test_either_name_of_cann_serves(missing: str) -> None:
     with load.stand_ins("."), without(missing):
         assert tik_support.tik_module().Tik is tik.Tik
         assert tik_support.core_count() == 32
+
+
+def test_every_registered_kernel_is_found_by_its_name() -> None:
+    names = [function.__name__ for operation in OPERATIONS for function in registered(execute(path_of(operation)))]
+    assert sorted(tik_kernels()) == sorted(names) and len(names) >= 9
 
 
 def test_leading_axes_of_a_description_are_rows() -> None:

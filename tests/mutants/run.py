@@ -20,12 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from kernel_tree import KernelTree  # noqa: E402
+from kernel_tree import QUICK, KernelTree  # noqa: E402
 
 from bert_thor.kernels.cases import operations  # noqa: E402
 
 WORK = ROOT / "build" / "mutants"
-QUICK = {"CMAKE_BUILD_TYPE": "Quick", "CMAKE_CXX_FLAGS_QUICK": "-O1 -DNDEBUG"}  # compiles in half the time of -O3
 TIMEOUT = 300.0  # seconds; a mutant that hangs is killed
 FEWEST = 10  # mutants per operation
 Mutant = tuple[str, str, str, str]  # file, original text, what replaces it, what that breaks

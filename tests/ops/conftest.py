@@ -14,9 +14,9 @@ def scratch_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(params=["aot", "mindspore"])
+@pytest.fixture(params=["cpu", "mindspore"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs the test with the compiled kernel and with MindSpore's own operators."""
+    """Runs the test with the kernel for CPUs and with MindSpore's own operators."""
     monkeypatch.setenv(_backend.VARIABLE, request.param)
     return str(request.param)
 

@@ -16,7 +16,7 @@ SEED, SITE = np.array([1, -2, 3, 1], np.int32), 4
 
 
 @pytest.mark.parametrize(
-    ("backend", "probability"), [("aot", 0.0), ("aot", 0.1), ("mindspore", 0.0)], indirect=["backend"]
+    ("backend", "probability"), [("cpu", 0.0), ("cpu", 0.1), ("mindspore", 0.0)], indirect=["backend"]
 )
 @pytest.mark.parametrize(("batch", "heads", "length", "size"), [(2, 3, 5, 8), (1, 2, 33, 16)])
 def test_value_and_gradient(

@@ -17,6 +17,7 @@ import pytest
 from framework import assert_same
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.cases import operations
 from bert_thor.kernels.fisher_covariance import reference
 from bert_thor.ops import (
     _backend,
@@ -29,7 +30,7 @@ from bert_thor.ops import (
 )
 from bert_thor.ops._backend import BackendError, choose
 
-ALL = ("tbe", "akg", "mindspore", "aot")
+ALL = ("tbe", "akg", "mindspore", "cpu")
 KERNELS = [name for name, value in vars(thor_tbe_kernels).items() if hasattr(value, "registration")]
 
 
@@ -43,19 +44,24 @@ def on_ascend(monkeypatch: pytest.MonkeyPatch) -> None:
     _backend._warn.cache_clear()
 
 
+def sources() -> list[str]:
+    """The operators' files."""
+    return [file.read_text() for file in Path(str(_backend.__file__)).parent.glob("[a-z]*.py")]
+
+
 def ask(monkeypatch: pytest.MonkeyPatch, request: str) -> None:
     monkeypatch.setenv(_backend.VARIABLE, request)
 
 
 class TestChoice:
-    def test_the_cpu_takes_the_compiled_kernel_without_a_word(self) -> None:
+    def test_the_cpu_takes_its_own_kernel_without_a_word(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert choose("layer_norm", ALL) == "aot"
+            assert choose("layer_norm", ALL) == "cpu"
 
     def test_ascend_takes_the_first_on_offer(self, on_ascend: None) -> None:
         assert choose("layer_norm", ALL) == "tbe"
-        assert choose("layer_norm", ("akg", "aot")) == "akg"
+        assert choose("layer_norm", ("akg", "cpu")) == "akg"
 
     def test_falls_back_with_one_warning(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_backend.importlib.util, "find_spec", lambda name: None)
@@ -67,8 +73,8 @@ class TestChoice:
         monkeypatch.setattr(_backend.ms, "__version__", "2.10.0")
         with pytest.warns(RuntimeWarning, match=r"uses mindspore instead of tbe: MindSpore 2\.10\.0 cannot build"):
             assert choose("layer_norm", ALL) == "mindspore"
-        with pytest.warns(RuntimeWarning, match="cholesky_inverse uses aot instead of tbe"):
-            assert choose("cholesky_inverse", ("tbe", "aot")) == "aot"
+        with pytest.warns(RuntimeWarning, match="cholesky_inverse uses cpu instead of tbe"):
+            assert choose("cholesky_inverse", ("tbe", "cpu")) == "cpu"
 
     @pytest.mark.parametrize(
         ("request_", "result"),
@@ -76,8 +82,8 @@ class TestChoice:
             ("akg", "akg"),
             ("layer_norm=akg", "akg"),
             ("precondition=akg", "tbe"),
-            ("akg,layer_norm=aot", "aot"),
-            ("layer_norm=aot,akg", "akg"),
+            ("akg,layer_norm=cpu", "cpu"),
+            ("layer_norm=cpu,akg", "akg"),
         ],
     )
     def test_requests(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch, request_: str, result: str) -> None:
@@ -87,11 +93,13 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("request_", "sentence"),
         [
-            ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, mindspore, aot or auto"),
+            ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, mindspore, cpu or auto"),
             (
                 "layernorm=akg",
-                "THOR_BACKEND=layernorm=akg names no operation with a choice: use adam, attention, bias_gelu, cholesky_inverse",
+                "THOR_BACKEND=layernorm=akg names no operation: use adam, attention, bias_gelu, cholesky_inverse",
             ),
+            ("aot", "THOR_BACKEND=aot names a backend that is called cpu: use cpu"),
+            ("akg,adam=aot", "THOR_BACKEND=adam=aot names a backend that is called cpu: use adam=cpu"),
             ("tbe", "layer_norm cannot use it: it needs an Ascend 910, and the device target is CPU"),
             ("layer_norm=akg", "layer_norm cannot use it: it needs an Ascend 910"),
         ],
@@ -105,25 +113,31 @@ class TestChoice:
 
     def test_a_kernel_that_does_not_exist_raises(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         ask(monkeypatch, "cholesky_inverse=akg")
-        with pytest.raises(BackendError, match="asks for akg, but cholesky_inverse has only tbe and aot"):
+        with pytest.raises(BackendError, match="asks for akg, but cholesky_inverse has only tbe and cpu"):
             cholesky_inverse.cholesky_inverse()
 
     def test_a_bare_name_is_for_those_that_have_it(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         ask(monkeypatch, "akg")
-        assert choose("cholesky_inverse", ("tbe", "aot")) == "tbe"
-        assert choose("adam", ("mindspore", "aot")) == "mindspore"
+        assert choose("cholesky_inverse", ("tbe", "cpu")) == "tbe"
+        assert choose("adam", ("mindspore", "cpu")) == "mindspore"
 
     @pytest.mark.parametrize(
         ("block", "kind"),
-        [(16, "OnCube"), (256, "OnCube"), (128, "OnCube"), (2, "Composed"), (24, "Composed"), (272, "Composed")],
+        [(16, "Tbe"), (256, "Tbe"), (128, "Tbe"), (2, "MindSpore"), (24, "MindSpore"), (272, "MindSpore")],
     )
     def test_blocks_that_the_cube_does_not_take(self, on_ascend: None, block: int, kind: str) -> None:
-        assert type(fisher_covariance.fisher_covariance(block)).__name__ == kind
+        assert type(fisher_covariance.fisher_covariance(block)).__name__ == f"FisherCovariance{kind}"
 
-    def test_the_operations_with_a_choice_are_those_that_choose(self) -> None:
-        folder = Path(str(_backend.__file__)).parent
-        asking = {name for file in folder.glob("*.py") for name in re.findall(r'choose\("(\w+)"', file.read_text())}
-        assert asking == set(_backend.OPERATIONS)
+    def test_every_operation_has_an_operator_that_chooses(self) -> None:
+        asking = {name for text in sources() for name in re.findall(r'choose\("(\w+)"', text)}
+        assert asking == set(operations())
+
+    def test_what_is_offered_is_named_after_its_backend(self) -> None:
+        offered = [
+            pair for text in sources() for pair in re.findall(r'"(tbe|akg|mindspore|cpu)"\]?(?::| =) (\w+)', text)
+        ]
+        assert len(offered) >= 2 * len(operations())
+        assert [name for backend, name in offered if not re.sub(r"_", "", name).lower().endswith(backend)] == []
 
     def test_missing_cann_is_the_reason(self, on_ascend: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_backend.shutil, "which", lambda name: None)
@@ -170,11 +184,11 @@ class TestRegistration:
         assert stem not in ("tbe", "te", "impl", "topi", "akg")
 
     def test_attributes_of_two_operators_stay_apart(self) -> None:
-        edges = [fisher_covariance.OnCube(edge).operator.attrs["block"] for edge in (16, 32)]
+        edges = [fisher_covariance.FisherCovarianceTbe(edge).operator.attrs["block"] for edge in (16, 32)]
         assert edges == [16, 32]
 
     def test_akg_learns_its_tiles_when_shapes_are_known(self) -> None:
-        operator = layer_norm.ForwardInAkg(1e-12).operator
+        operator = layer_norm.ForwardAkg(1e-12).operator
         described = [
             {"shape": shape, "dtype": ms.float32, "value": None} for shape in ((512, 768), (768,), (768,), (1,))
         ]
@@ -184,7 +198,7 @@ class TestRegistration:
         assert operator.attrs["func_source_str"].startswith("def layer_norm(")
 
     def test_akg_refuses_what_it_would_compute_wrongly(self) -> None:
-        operator = layer_norm.ForwardInAkg(1e-12).operator
+        operator = layer_norm.ForwardAkg(1e-12).operator
         with pytest.raises(ValueError, match=r"x is \[12, 768\] float32; AKG's kernel takes rows in multiples of 8"):
             operator.__infer__(
                 *[{"shape": s, "dtype": ms.float32, "value": None} for s in ((12, 768), (768,), (768,), (1,))]
@@ -214,7 +228,7 @@ class TestAroundTheKernels:
         x = np.random.default_rng(rows).standard_normal((rows, features)).astype(np.float16).astype(
             np.float32
         ) * np.float32(scale)
-        cell = fisher_covariance.OnCubeInShares(block)
+        cell = fisher_covariance.FisherCovarianceAkg(block)
         cell.operator = Product()
         packed = cell(Tensor(x)).asnumpy()
         bound = 2.0**-24 * (rows + 8) * reference.fisher_covariance(np.abs(x), block)
@@ -252,7 +266,7 @@ class TestAroundTheKernels:
 
         rng, shape = np.random.default_rng(0), (2, 5, 64)
         inputs = [rng.standard_normal(size) for size in (shape, shape[-1:], shape[-1:])]
-        assert_same(First(layer_norm.OnAscend(forward, gradient)), by_the_framework, inputs, shape, 64)
+        assert_same(First(layer_norm.OverRows(forward, gradient)), by_the_framework, inputs, shape, 64)
 
 
 def by_the_framework(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
@@ -261,7 +275,7 @@ def by_the_framework(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
 
 
 def test_dropout_of_ascend_knows_its_numbers() -> None:
-    with_mask, without = (residual_dropout_layer_norm.OnAscend(1e-12, p, 3) for p in (0.1, 0.0))
+    with_mask, without = (residual_dropout_layer_norm.ResidualDropoutLayerNormTbe(1e-12, p, 3) for p in (0.1, 0.0))
     assert with_mask.normalise.forward.attrs["probability"] == 0.1
     assert with_mask.normalise.gradient.attrs["probability"] == 0.1
     assert without.normalise.forward.attrs["eps"] == 1e-12

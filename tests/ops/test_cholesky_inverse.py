@@ -9,7 +9,7 @@ import pytest
 from bert_thor.kernels.cholesky_inverse import native, reference
 from bert_thor.kernels.status import KernelError
 from bert_thor.ops._custom import kernel_errors
-from bert_thor.ops.cholesky_inverse import OnAscend, Reciprocals, cholesky_inverse
+from bert_thor.ops.cholesky_inverse import CholeskyInverseTbe, Reciprocals, cholesky_inverse
 
 
 def covariance(blocks: int, edge: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_reciprocals_are_inverses_of_edge_1(mode: int) -> None:
 @pytest.mark.parametrize("edge", [1, 2, 7, 130])
 def test_edges_that_the_kernel_for_ascend_does_not_take(mode: int, edge: int) -> None:
     """With a kernel in its place that would fail."""
-    cell = OnAscend()
+    cell = CholeskyInverseTbe()
     cell.operator = None
     c, damping = covariance(3, edge), np.float32([0.1, 0.01, 1.0])
     inverse, status = cell(ms.Tensor(c), ms.Tensor(damping))

@@ -11,7 +11,7 @@ from bert_thor.kernels.precondition.tiling import tile
 from bert_thor.kernels.status import KernelError
 from bert_thor.ops import _backend
 from bert_thor.ops._custom import kernel_errors
-from bert_thor.ops.precondition import OnCube, precondition
+from bert_thor.ops.precondition import PreconditionTbe, precondition
 
 
 def arrays(outputs: int, inputs: int, bg: int, ba: int) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ class Marked(ms.nn.Cell):
     ],
 )
 def test_the_kernel_for_ascend_gets_what_it_takes(mode: int, shape: tuple[int, int, int, int], takes: bool) -> None:
-    cell, inputs = OnCube(), arrays(*shape)
+    cell, inputs = PreconditionTbe(), arrays(*shape)
     cell.operator = Marked()
     out = cell(*map(ms.Tensor, inputs)).asnumpy()
     if takes:

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernels"))
 
 import aot
 
-from bert_thor.kernels.library import library_path
 from bert_thor.kernels.status import Status
 
 SIZES = {
@@ -46,12 +45,10 @@ class Function(NamedTuple):
 
 
 def declared() -> Iterator[Function]:
-    """Every function that thor_kernels.h and what it includes declare."""
-    kernels = library_path().parent
-    for name in re.findall(r'#include "(.+)"', (kernels / "thor_kernels.h").read_text()):
-        text = (kernels / name).read_text()
-        for function, parameters in re.findall(r"THOR_EXPORT int (\w+)\(([^)]*)\)", text):
-            pieces = [] if parameters == "void" else [" ".join(piece.split()) for piece in parameters.split(",")]
+    """Every function that the operations' headers declare."""
+    for header in aot.headers():
+        for function, parameters in re.findall(r"THOR_EXPORT int (\w+)\(([^)]*)\)", header.read_text()):
+            pieces = [" ".join(piece.split()) for piece in parameters.split(",")]
             split = [re.fullmatch(r"(.*?)(\w+)", piece) for piece in pieces]
             yield Function(
                 function, [match[1].strip() for match in split if match], [match[2] for match in split if match]
@@ -173,7 +170,7 @@ def main() -> None:
     for function in declared():
         if function.arguments == ENTRY_POINT:
             counts[function.name] = call_entry_point(ffi, library, function)
-        elif any("*" in kind for kind in function.types):
+        else:
             counts[function.name] = call_typed(ffi, library, function)
     print(json.dumps(counts))
 

@@ -123,7 +123,7 @@ def test_the_frameworks_own_operators(name: str, monkeypatch: pytest.MonkeyPatch
     """Network and optimizer as they run on a device: of our kernels only the inverse."""
     monkeypatch.setenv(_backend.VARIABLE, "mindspore")
     training = TinyTraining(config(name), layers=1)
-    assert isinstance(training.thor.loss.cross_entropy, softmax_cross_entropy.Composed)
+    assert isinstance(training.thor.loss.cross_entropy, softmax_cross_entropy.SoftmaxCrossEntropyMindSpore)
     assert training.largest_error(4, 2) <= 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.ascend_910 import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
+from bert_thor.kernels.ascend.sizes import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
 from bert_thor.kernels.cholesky_inverse.tiling import GROUP, Tiling, tile
 
 # BERT-Base and BERT-Large: all factors in blocks of 128, one encoder layer's, one attention projection's

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.ascend_910 import UB_BYTES
-from bert_thor.kernels.layer_norm.tiling import GROUP, Tiling, tile_backward, tile_forward
+from bert_thor.kernels.ascend.norms.tiling import GROUP, Tiling
+from bert_thor.kernels.ascend.sizes import UB_BYTES
+from bert_thor.kernels.layer_norm.tiling import tile_backward, tile_forward
 
 CUTS = [tile_forward, tile_backward]
 BERT_ROWS = (16 * 128, 48 * 128, 24 * 512, 16 * 20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.ascend_910 import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
+from bert_thor.kernels.ascend.sizes import L0_BYTES, L0C_BYTES, L1_BYTES, UB_BYTES
 from bert_thor.kernels.precondition.tiling import Tiling, tile
 
 # (outputs, inputs) of BERT-Base and BERT-Large: attention, intermediate, output, pooler, vocabulary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert_thor.kernels.ascend_910 import UB_BYTES
+from bert_thor.kernels.ascend.sizes import UB_BYTES
 from bert_thor.kernels.residual_dropout_layer_norm.tiling import tile_backward, tile_forward
 
 

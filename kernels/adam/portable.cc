@@ -1,3 +1,0 @@
-#include "adam/body.h"
-
-const thor::AdamImplementation thor::adam_portable = kImplementation;

@@ -1,0 +1,1 @@
+"""What the kernels for the first Ascend 910 share: the chip's sizes, helpers for TIK, registration."""

@@ -1,3 +1,0 @@
-#include "attention/body.h"
-
-const thor::AttentionImplementation thor::attention_portable = kImplementation;

@@ -1,3 +1,0 @@
-#include "bias_gelu/body.h"
-
-const thor::BiasGeluImplementation thor::bias_gelu_portable = kImplementation;

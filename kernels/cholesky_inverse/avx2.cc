@@ -1,3 +1,0 @@
-#include "cholesky_inverse/body.h"
-
-const thor::CholeskyInverseImplementation thor::cholesky_inverse_avx2 = InvertBlock;

@@ -1,3 +1,0 @@
-#include "dropout/body.h"
-
-const thor::DropoutImplementation thor::dropout_portable = kImplementation;

@@ -1,3 +1,0 @@
-#include "factor_average/body.h"
-
-const thor::FactorAverageImplementation thor::factor_average_avx512 = kImplementation;

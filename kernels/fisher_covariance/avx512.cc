@@ -1,4 +1,0 @@
-#include "fisher_covariance/body.h"
-
-const thor::FisherCovarianceImplementation thor::fisher_covariance_avx512 = {ComputeTiles<Widened<float>>,
-                                                                             ComputeTiles<Widened<uint16_t>>};

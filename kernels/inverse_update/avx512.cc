@@ -1,3 +1,0 @@
-#include "inverse_update/body.h"
-
-const thor::InverseUpdateImplementation thor::inverse_update_avx512 = kImplementation;

@@ -1,3 +1,0 @@
-#include "layer_norm/body.h"
-
-const thor::LayerNormImplementation thor::layer_norm_avx2 = kImplementation;

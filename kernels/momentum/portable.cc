@@ -1,3 +1,0 @@
-#include "momentum/body.h"
-
-const thor::MomentumImplementation thor::momentum_portable = kImplementation;

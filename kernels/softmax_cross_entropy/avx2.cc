@@ -1,3 +1,0 @@
-#include "softmax_cross_entropy/body.h"
-
-const thor::SoftmaxCrossEntropyImplementation thor::softmax_cross_entropy_avx2 = kImplementation;
