@@ -10,14 +10,15 @@ from typing import Any, Callable
 import numpy as np
 
 from .errors import ArgumentError, StructureError, UnwrittenOutputError
-from .execute import Execution, walk
+from .instructions.allocation import GLOBAL, Allocation
+from .instructions.program import KernelProgram
 from .instructions.table import Instruction
-from .load import stand_ins
 from .machine import Machine
-from .memory import UNWRITTEN, Storage
-from .program import GLOBAL, Allocation, KernelProgram
-from .report import Report, Timing
-from .tik import collecting
+from .run.execute import Execution, walk
+from .run.memory import UNWRITTEN, Storage
+from .time.report import Report, Timing
+from .trace.load import stand_ins
+from .trace.tik import collecting
 
 CHECKS = ("uninitialised", "poison", "bounds")
 

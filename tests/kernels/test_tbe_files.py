@@ -19,9 +19,9 @@ import pytest
 
 from bert_thor import kernels
 from bert_thor.kernels import davinci, tik_support
-from bert_thor.kernels.davinci import tik
+from bert_thor.kernels.davinci.trace import tik
 
-load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name
+load = importlib.import_module("bert_thor.kernels.davinci.trace.load")  # the package exports a function of that name
 
 OPERATIONS = {
     "cholesky_inverse": ["cholesky_inverse", "cholesky_inverse_vector"],

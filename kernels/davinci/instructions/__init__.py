@@ -1,4 +1,4 @@
-"""The instructions of Ascend 910, by name."""
+"""What a program is made of: scalars, tensors, nodes, and the table of Ascend 910's instructions by name."""
 
 from __future__ import annotations
 

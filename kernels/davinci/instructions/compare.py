@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import LimitError
-from ..program import REGISTER, UB
+from .allocation import REGISTER, UB
 from .patterns import BLOCK_BYTES, active_elements, result_pattern, vector_pattern
-from .table import Entry, Instruction, Integers, Plan, check_scopes, check_types
+from .table import Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import MAX_REPEAT_STRIDE, mask_of, repeat_of, vector_cycles, widest
-
-if TYPE_CHECKING:
-    from ..memory import Unit
 
 COMPARISONS: dict[str, Callable[..., np.ndarray]] = {
     "lt": np.less,

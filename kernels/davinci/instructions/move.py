@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataTypeError, ScopeError, UnavailableError
-from ..program import GLOBAL, L0C, L1, UB
+from ..machine import Machine
+from .allocation import GLOBAL, L0C, L1, UB
 from .convert import round_to_type
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, burst_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit
 
 MAX_BURSTS, MAX_BURST, MAX_GAP, MAX_SID = 4095, 65535, 65535, 15
 

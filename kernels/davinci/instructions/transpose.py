@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, LimitError
-from ..program import UB
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, strided_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types, join
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types, join
 from .vector import repeat_of, vector_cycles
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
 
 TILE = 16
 ROWS = 16

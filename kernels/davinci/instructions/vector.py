@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import LimitError
-from ..program import UB
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, vector_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 
 REPEAT_BYTES = 256
 MAX_REPEAT = 255

@@ -1,0 +1,202 @@
+"""The unit through which an instruction reads and writes: bounds, alignment, poison, and the race check's news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import AlignmentError, BoundsError, Location, PoisonError, UninitialisedError
+from ..instructions.allocation import Allocation
+from ..instructions.patterns import Pattern
+from ..instructions.table import Instruction, Plan, join
+from ..instructions.tensors import Tensor
+from .memory import DEFINED, POISON, UNWRITTEN, Lanes, Operand, Rows, Storage, gather, scatter
+from .overlap import feeds_itself
+
+
+class Memory(Protocol):
+    """What the unit needs of the run; ``State`` is one."""
+
+    ignore: set[str]
+
+    def evaluate(self, value: Any, lanes: Lanes, location: Location | None = None) -> Any:
+        """A number or expression for these lanes."""
+
+    def storage(self, allocation: Allocation, location: Location | None = None) -> Storage:
+        """The memory of a tensor at this moment."""
+
+    def note_read(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
+        """Tell the race check about a read of global memory."""
+
+    def note_write(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
+        """Tell the race check about a write to global memory."""
+
+    def note_atomic(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
+        """Tell the race check about an atomic add to global memory."""
+
+
+class Unit:
+    """Access to memory for one execution of an instruction over a set of lanes."""
+
+    __slots__ = ("execution", "lanes")
+
+    def __init__(self, execution: Memory, lanes: Lanes) -> None:
+        self.execution = execution
+        self.lanes = lanes
+
+    def operand(self, name: str, tensor: Tensor, instruction: Instruction) -> Operand:
+        """The tensor's storage and start for these lanes."""
+        offset = self.execution.evaluate(tensor.offset, self.lanes, instruction.location)
+        storage = self.execution.storage(tensor.allocation, instruction.location)
+        return Operand(name, storage, tensor.dtype, offset, instruction)
+
+    def check_operand(self, operand: Operand, pattern: Pattern, alignment: int, padded: bool) -> None:
+        """Refuse a misaligned start or an access outside the tensor."""
+        low, high = operand.bounds()
+        limit = operand.storage.limit(operand.dtype, padded or "bounds" in self.execution.ignore)
+        if low + pattern.low < 0 or high + pattern.high > limit:
+            name = operand.storage.allocation.name
+            touched = f"elements {low + pattern.low} to {high + pattern.high - 1}"
+            raise operand.instruction.fail(
+                BoundsError,
+                f"{operand.name} touches {touched} of {name}, which has {limit}; shorten the access or enlarge the tensor",
+            )
+        if alignment > 1:
+            itemsize = np.dtype(operand.dtype).itemsize
+            wrong = np.asarray(operand.offset) * itemsize % alignment
+            if wrong.any():
+                start = int(np.atleast_1d(operand.offset)[np.argmax(np.atleast_1d(wrong) != 0)])
+                raise operand.instruction.fail(
+                    AlignmentError,
+                    f"{operand.name} starts at element {start} of {operand.storage.allocation.name}, byte {start * itemsize}; "
+                    f"it must be {alignment}-byte aligned",
+                )
+
+    def steps(self, plan: Plan, operands: dict[str, Operand], sources: Sequence[str]) -> Iterator[dict[str, Pattern]]:
+        """The plan's patterns at once, or repeat by repeat when a repeat reads what an earlier one wrote."""
+        if not feeds_itself(plan, operands, sources):
+            yield plan.patterns
+            return
+        for r in range(plan.patterns["dst"].shape[0]):
+            yield {name: pattern.part(slice(r, r + 1)) for name, pattern in plan.patterns.items()}
+
+    def read_all(
+        self, operands: dict[str, Operand], patterns: dict[str, Pattern], names: Sequence[str]
+    ) -> tuple[list[np.ndarray], Rows]:
+        """Several operands and the poison of their combination."""
+        arrays, poison = [], None
+        for name in names:
+            array, bad = self.read(operands[name], patterns[name])
+            arrays.append(array)
+            poison = join(poison, bad)
+        return arrays, poison
+
+    def read(self, operand: Operand, pattern: Pattern, moves: bool = False) -> tuple[np.ndarray, Rows]:
+        """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is).
+
+        A data move carries the state of a tensor's padding along; everything else refuses what nothing wrote.
+        """
+        storage = operand.storage
+        rows = self.lanes.rows(storage.lanes)
+        values = gather(storage.view(operand.dtype), rows, operand.offset, pattern)
+        if storage.lanes is None:
+            storage.note_touch(operand, pattern, self.lanes.count)
+            if storage.last_writer is not None:
+                self.execution.note_read(self.lanes, operand, pattern)
+        if storage.clean:
+            return values, None
+        cells, defined = storage.cells(operand.dtype)
+        state = gather(cells, rows, operand.offset, pattern)
+        if (state == defined).all():
+            storage.clean = pattern.count == cells.shape[1] and state.shape[0] == cells.shape[0]
+            return values, None
+        return values, self._poison(operand, pattern, state, moves)
+
+    def _poison(self, operand: Operand, pattern: Pattern, state: np.ndarray, moves: bool) -> Rows:
+        item = np.ascontiguousarray(state).view(np.uint8).reshape((*state.shape, -1))
+        unwritten = (item == UNWRITTEN).any(axis=-1)
+        if moves:
+            limit = operand.storage.limit(operand.dtype, False)
+            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
+                pattern.shape
+            )
+            unwritten_inside = unwritten & (index < limit)
+        else:
+            unwritten_inside = unwritten
+        if unwritten_inside.any() and "uninitialised" not in self.execution.ignore:
+            first = np.unravel_index(np.argmax(unwritten_inside), unwritten_inside.shape)
+            starts = np.atleast_1d(operand.offset)
+            element = int(starts[first[0] if starts.size > 1 else 0]) + int(
+                pattern.index.reshape(pattern.shape)[first[1:]]
+            )
+            raise operand.instruction.fail(
+                UninitialisedError,
+                f"{operand.name} reads element {element} of {operand.storage.allocation.name}, which nothing wrote; "
+                "fill the tensor first or shorten the access",
+            )
+        return (item != DEFINED).any(axis=-1)
+
+    def write(self, operand: Operand, pattern: Pattern, values: np.ndarray, poison: Rows) -> None:
+        """Store values of shape (lanes or 1, *pattern.shape), rounded to the operand's type."""
+        storage = operand.storage
+        data = storage.view(operand.dtype)
+        rows = self.lanes.rows(storage.lanes)
+        flat = values.reshape(values.shape[0], -1)
+        if flat.dtype != data.dtype:
+            flat = flat.astype(data.dtype)
+        if storage.lanes is None:
+            self._check_poison(operand, pattern, poison)
+            self.execution.note_write(self.lanes, operand, pattern)
+        scatter(data, rows, operand.offset, pattern, flat)
+        if storage.clean and poison is None:
+            return
+        self._mark(operand, pattern, rows, poison)
+
+    def _mark(self, operand: Operand, pattern: Pattern, rows: Rows, poison: Rows) -> None:
+        storage = operand.storage
+        cells, defined = storage.cells(operand.dtype)
+        if poison is None:
+            scatter(cells, rows, operand.offset, pattern, cells.dtype.type(defined))
+            whole = pattern.contiguous and pattern.count == cells.shape[1] and rows is None
+            storage.clean = whole or storage.clean
+            return
+        storage.clean = False
+        state = np.where(poison, cells.dtype.type(POISON * defined), cells.dtype.type(defined))
+        scatter(
+            cells,
+            rows,
+            operand.offset,
+            pattern,
+            np.broadcast_to(state, (state.shape[0], *pattern.shape)).reshape(state.shape[0], -1),
+        )
+
+    def _check_poison(self, operand: Operand, pattern: Pattern, poison: Rows) -> None:
+        if poison is not None and poison.any():
+            limit = operand.storage.limit(operand.dtype, False)
+            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
+                pattern.shape
+            )
+            inside = poison & (index < limit)
+            if inside.any() and "poison" not in self.execution.ignore:
+                first = np.unravel_index(np.argmax(inside), inside.shape)
+                element = int(np.broadcast_to(index, inside.shape)[first])
+                raise operand.instruction.fail(
+                    PoisonError,
+                    f"element {element} of {operand.storage.allocation.name} would receive an undefined value "
+                    "(unwritten memory or the padding of a matrix tile); store only the defined part",
+                )
+
+    def add_atomically(self, operand: Operand, pattern: Pattern, values: np.ndarray, poison: Rows) -> None:
+        """Add to global memory, lane after lane."""
+        self._check_poison(operand, pattern, poison)
+        self.execution.note_atomic(self.lanes, operand, pattern)
+        data = operand.storage.view(operand.dtype)[0]
+        index = np.atleast_1d(operand.offset)[:, None] + pattern.index
+        shape = (self.lanes.count, pattern.count)
+        np.add.at(data, np.broadcast_to(index, shape), np.broadcast_to(values.reshape(values.shape[0], -1), shape))
+
+    def column(self, value: Any, dtype: str, dimensions: int) -> np.ndarray:
+        """A scalar operand as an array of shape (lanes or 1, 1, ...)."""
+        return np.asarray(value).astype(dtype).reshape((-1, *(1,) * dimensions))
