@@ -17,7 +17,7 @@ from .machine import Machine
 from .run.execute import Execution, walk
 from .run.memory import UNWRITTEN, Storage
 from .time.report import Report, Timing
-from .trace.load import stand_ins
+from .trace.load import package_of_kernel, stand_ins
 from .trace.tik import collecting
 
 CHECKS = ("uninitialised", "poison", "bounds")
@@ -56,8 +56,9 @@ def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> 
     """
     if "kernel_name" in inspect.signature(kernel).parameters:
         attributes.setdefault("kernel_name", kernel.__name__)
-    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(inspect.unwrap(kernel)) or "."))
-    with stand_ins(directory), collecting() as built:
+    plain = inspect.unwrap(kernel)
+    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(plain) or "."))
+    with stand_ins(directory, package_of_kernel(plain)), collecting() as built:
         kernel(*[describe(d) for d in descriptions], **attributes)
     if len(built) != 1:
         raise StructureError(f"{kernel.__name__} called BuildCCE {len(built)} times; a TIK kernel calls it once")

@@ -55,6 +55,23 @@ STYLES = {
     "mindspore": "from te import tik\nfrom mindspore.ops.op_info_register import op_info_register, TBERegOp, DataType\n"
     "info = TBERegOp('Double').fusion_type('OPAQUE').input(0, 'x', False, 'required', 'all')"
     ".dtype_format(DataType.F32_Default).get_op_info()\n@op_info_register(info)\ndef f(): return 1\nassert f() == 1",
+    "any module": "from te import tik\nfrom tbe.common.platform import SHORT_SOC_VERSION, scope_ubuf\nimport te.platform.cce_params as a\n"
+    "import tbe\nfrom impl.util.platform_adapter import tbe_platform as b, para_check as c\n"
+    "assert a.VECTOR_INST_BLOCK_WIDTH == b.VECTOR_INST_BLOCK_WIDTH == 256 and a.scope_ubuf == scope_ubuf == tik.scope_ubuf\n"
+    "assert a.CUBE_MKN['int8']['mac'] == [16, 32, 16] and b.get_soc_spec('ubblock_size') == 32\n"
+    "assert b.get_soc_spec(SHORT_SOC_VERSION) == b.ASCEND_910 == tbe.common.platform.ASCEND_910\n"
+    "assert b.CceProductParams().getParams('Unified_Buffer') == 262144 and b.get_bit_len('fp32') == 32\n"
+    "assert b.intrinsic_check_support('Intrinsic_data_move_l12ub') and not b.api_check_support('tik.data_move_pad')\n"
+    "assert b.api_check_support('tik.vconv', 'f322s32r') and not b.intrinsic_check_support('Intrinsic_vconv', 'bf162f32')\n"
+    "assert not b.api_check_support('tik.set_atomic_add', 'float16')\n"
+    "@c.check_op_params(c.REQUIRED_INPUT, c.KERNEL_NAME)\ndef f(): return 1\nassert f() == 1",
+    "star": "from te import tik\nfrom te.platform.cce_params import *\nassert BLOCK_IN == 16 and VECTOR_INST_BLOCK_NUM == 8",
+    "derived": "from te import tik\nfrom impl.util import Base\nclass Derived(Base):\n"
+    "    def __init__(self, n): super().__init__(n, kind=3); self.n = n\nassert Derived(2).n == 2",
+    "context": "from te import tik\nfrom tbe.common.context import op_context\n"
+    "with op_context.OpContext('static') as c: c.add_compile_info('vars', {})",
+    "shapes": "from te import tik\nfrom impl.util.platform_adapter import shape_util as s\n"
+    "assert s.shape_to_list((2, 3)) == [2, 3] and s.axis_check(4, -1) == 3 and s.axis_check(4, (-1, 0)) == [0, 3]",
     "neighbour": "from te import tik\nfrom mindspore.ops._op_impl._custom_op.beside import number\nassert number == 7",
     "impl neighbour": "from te import tik\nfrom impl.beside import number\nassert number == 7",
 }  # fmt: skip
@@ -78,6 +95,82 @@ def test_import_styles(style: str, tmp_path: Path) -> None:
     assert after == before
     with pytest.raises(ModuleNotFoundError):
         __import__("tbe")
+
+
+def package(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+FILES = {
+    "__init__.py": "raise AssertionError('the package itself is not run')",
+    "kernel.py": "from te import tik\nfrom PACKAGE import common\nfrom PACKAGE.util import adapter\nfrom PACKAGE.ascend import Command\n"
+    "from . import common as same\nassert common is same and common.number == adapter.number == Command.number == 7\n"
+    + BODY,
+    "common.py": "number = 7",
+    "util/adapter.py": "from ..common import number",
+    "ascend/__init__.py": "from .command import Command",
+    "ascend/command.py": "from PACKAGE import common\nclass Command:\n    number = common.number",
+    "dynamic/kernel.py": "from te import tik\nfrom PACKAGE.kernel import double as plain\nfrom .beside import other\n"
+    + BODY,
+    "dynamic/beside.py": "def other():\n    from PACKAGE import common\n    return common.number",
+}
+
+
+@pytest.mark.parametrize(("name", "given"), [("impl", False), ("impl", True), ("mine", True)])
+def test_a_kernel_inside_a_package_finds_its_neighbours(name: str, given: bool, tmp_path: Path) -> None:
+    folder = package(tmp_path / name, {file: text.replace("PACKAGE", name) for file, text in FILES.items()})
+    before = set(sys.modules)
+    x = np.arange(128, dtype=np.float32)
+    for file, dotted in (("kernel.py", name), ("dynamic/kernel.py", f"{name}.dynamic")):
+        module = davinci.load(str(folder / file), package=dotted if given else None)
+        assert np.array_equal(davinci.trace(module.double, x, x).run(x).outputs[0], 2 * x)
+    assert not {m for m in set(sys.modules) - before if m.split(".")[0] == name}
+
+
+def test_neighbours_are_found_while_tracing_too(tmp_path: Path) -> None:
+    late = BODY.replace("    t = tik", "    from impl.common import number\n    assert number == 7\n    t = tik", 1)
+    folder = package(tmp_path / "impl", {"common.py": "number = 7", "kernel.py": "from te import tik\n" + late})
+    x = np.ones(128, np.float32)
+    assert (davinci.trace(davinci.load(str(folder / "kernel.py")).double, x, x).run(x).outputs[0] == 2).all()
+
+
+def test_a_circle_of_neighbours_that_cann_opens(tmp_path: Path) -> None:
+    """``one`` needs ``two`` whole, ``two`` needs ``one``: it works when ``two`` is imported first, as CANN's package does."""
+    files = {
+        "one.py": "from impl import two\nnumber = 7",
+        "two.py": "from impl.one import number",
+        "kernel.py": "from te import tik\nfrom impl.one import number\n" + BODY,
+    }
+    assert davinci.load(str(package(tmp_path / "impl", files) / "kernel.py")).number == 7
+    files["two.py"] = "from impl.one import missing"
+    with pytest.raises(ImportError, match="missing"):
+        davinci.load(str(package(tmp_path / "impl", files) / "kernel.py"))
+
+
+def test_a_package_that_the_path_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(errors.ArgumentError, match="does not lie in the folders of package other"):
+        davinci.load(write(tmp_path, STYLES["te"]), package="other")
+
+
+def test_a_kernel_that_refuses_its_arguments(tmp_path: Path) -> None:
+    refusal = "from te import tik\nfrom te.utils.error_manager import error_manager_vector as e\n" + BODY.replace(
+        "    t = tik", "    e.raise_err_input_shape_invalid('double', 'x', 'too long')\n    t = tik", 1
+    )
+    module = davinci.load(str(package(tmp_path, {"kernel.py": refusal}) / "kernel.py"))
+    with pytest.raises(
+        errors.ArgumentError, match=r"kernel.py:5: the kernel refuses its arguments .*double, x, too long"
+    ):
+        davinci.trace(module.double, ((64,), "float32"), ((64,), "float32"))
+
+
+def test_tensor_expressions_raise_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "from te import tvm, tik\ndef f():\n    with tvm.target.cce(): pass")
+    with pytest.raises(errors.UnavailableError, match=r"te.tvm.target.cce.* is TE, not TIK"):
+        davinci.trace(davinci.load(path).f)
 
 
 def test_loading_does_not_need_mindspore(tmp_path: Path) -> None:
