@@ -215,7 +215,9 @@ def _integer(instruction: Instruction, name: str, value: Any) -> Any:
         return tuple(_integer(instruction, name, v) for v in value)
     if isinstance(value, Expression):
         return value
-    if isinstance(value, (bool, int, np.integer)):
+    if isinstance(value, (bool, int, np.integer)) or (
+        isinstance(value, (float, np.floating)) and float(value).is_integer()
+    ):
         return int(value)
     raise instruction.fail(ArgumentError, f"{name} must be an integer or a scalar, not {value!r}")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, BoundsError, DataTypeError, ScopeError, StructureError, caller_location
 from .allocation import Allocation
-from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable
+from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary
 
 DATA_TYPES = (*INTEGER_TYPES, *FLOAT_TYPES)
 
@@ -66,17 +66,49 @@ class Tensor:
     def __len__(self) -> int:
         return self._shape[0]
 
+    def __iter__(self) -> Any:
+        raise ArgumentError(
+            f"{self.name} cannot be iterated in Python; use for_range and an index, or put the tensor into a list",
+            caller_location(),
+        )
+
     def __getitem__(self, index: Any) -> Tensor:
         return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._tik.store_element(self[index], value)
 
-    def set_as(self, value: Any, src_offset: Any = None) -> None:
+    def set_as(self, value: Any, dst_offset: Any = 0, src_offset: Any = None) -> None:
         """Write one element: ``value`` is a number, a scalar, an expression or a tensor element."""
         if isinstance(value, Tensor) and src_offset is not None:
             value = value[src_offset]
-        self._tik.store_element(self, value)
+        self._tik.store_element(self if isinstance(dst_offset, int) and dst_offset == 0 else self[dst_offset], value)
+
+    # Comparing reads the first element into a register.
+
+    __hash__ = object.__hash__
+
+    def __lt__(self, other: Any) -> Expression:
+        return binary("<", self._value(), _value(other))
+
+    def __le__(self, other: Any) -> Expression:
+        return binary("<=", self._value(), _value(other))
+
+    def __gt__(self, other: Any) -> Expression:
+        return binary(">", self._value(), _value(other))
+
+    def __ge__(self, other: Any) -> Expression:
+        return binary(">=", self._value(), _value(other))
+
+    def __eq__(self, other: Any) -> Any:
+        return binary("==", self._value(), other) if isinstance(other, _COMPARABLE) else self is other
+
+    def __ne__(self, other: Any) -> Any:
+        return binary("!=", self._value(), other) if isinstance(other, _COMPARABLE) else self is not other
+
+    def _value(self) -> Expression:
+        value: Expression = self._tik.Scalar(self.dtype, "element", self)
+        return value
 
     def reshape(self, new_shape: Sequence[int]) -> Tensor:
         """The same memory under another shape with the same number of elements."""
@@ -100,6 +132,10 @@ class Tensor:
         offset = self.offset * old // new if not isinstance(self.offset, int) or self.offset else 0
         return Tensor(self._tik, self.allocation, dtype, shape, offset)
 
+    def reinterpreted(self, dtype: str) -> Tensor:
+        """The same elements as another type of the same size."""
+        return Tensor(self._tik, self.allocation, dtype, self._shape, self.offset)
+
     def _flat(self, index: Any) -> Any:
         entries = index if isinstance(index, tuple) else (index,)
         starts = [_start(entry) for entry in entries]
@@ -118,11 +154,18 @@ class Tensor:
         return flat
 
 
+_COMPARABLE = (Expression, int, float, np.integer, np.floating)
+
+
+def _value(operand: Any) -> Any:
+    return operand._value() if isinstance(operand, Tensor) else operand
+
+
 def _start(entry: Any) -> Any:
     start = entry.start if isinstance(entry, slice) else entry
     if start is None:
         return 0
-    if isinstance(start, (int, np.integer)):
+    if isinstance(start, (int, np.integer)) or (isinstance(start, (float, np.floating)) and float(start).is_integer()):
         return int(start)
     if isinstance(start, Expression):
         return start

@@ -16,6 +16,7 @@ from ..machine import DEFAULT_CHIP, Machine
 from .scopes import Buffers, Scope
 
 MAX_THREADS, MAX_BLOCKS = 4, 65535
+MAX_NODES = 200_000  # about 2 KiB each
 
 
 class ControlFlow:
@@ -27,8 +28,16 @@ class ControlFlow:
         self._scopes: list[Scope] = [Scope(Block())]
         self._block_num = 1
         self._in_core_loop = False
+        self._nodes = 0
 
     def _append(self, node: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise LimitError(
+                f"the kernel is longer than {MAX_NODES} instructions and scopes; put the repetition into for_range "
+                "instead of a Python loop",
+                caller_location(),
+            )
         self._scopes[-1].block.nodes.append(node)
 
     @contextmanager
@@ -46,6 +55,7 @@ class ControlFlow:
         **__: Any,
     ) -> Iterator[Variable]:
         """A loop over begint <= i < endt; ``block_num`` > 1 makes its iterations cores, ``thread_num`` > 1 double-buffers."""
+        begint, endt, block_num = _integral(begint), _integral(endt), _integral(block_num)
         is_core_loop = not (isinstance(block_num, int) and block_num == 1)
         self._check_loop(begint, endt, thread_num, block_num, is_core_loop, for_type)
         loop = Loop(
@@ -179,3 +189,8 @@ class ControlFlow:
                 where,
             )
         self._append(Barrier(where))
+
+
+def _integral(value: Any) -> Any:
+    """A float without a fraction as an integer: kernels compute bounds with ``/`` and ``math.ceil``."""
+    return int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value

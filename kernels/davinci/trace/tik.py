@@ -33,6 +33,7 @@ any = disjunction
 
 MAX_INPUTS_AND_OUTPUTS = 192
 COMPARE_MASK_BYTES = 16
+ATOMIC_MODES: dict[Any, bool] = {0: False, 1: True, "float32": True}
 
 _built: list[list[KernelProgram]] = []
 
@@ -53,6 +54,10 @@ class Dprofile:
     def get_unified_buffer_size(self) -> int:
         """Bytes of UB."""
         return Machine(DEFAULT_CHIP).capacity(UB)
+
+    def get_product_name(self) -> str:
+        """The product line."""
+        return "cloud"
 
     def get_l1_buffer_size(self) -> int:
         """Bytes of L1."""
@@ -161,11 +166,20 @@ class Tik(ControlFlow):
         self._arguments.append(scalar)
         return scalar
 
-    def set_atomic_add(self, mode: int) -> None:
-        """1: moves from UB to global memory add float32; 0: they store again."""
-        if mode not in (0, 1):
-            raise LimitError(f"atomic mode is {mode}; Ascend 910 has 0 and 1 (float32)", caller_location())
-        self._atomic = bool(mode)
+    def set_atomic_add(self, mode: int | str) -> None:
+        """1 or "float32": moves from UB to global memory add float32; 0: they store again."""
+        if mode not in ATOMIC_MODES:
+            raise LimitError(f"atomic mode is {mode!r}; Ascend 910 has 0 and 1 (float32)", caller_location())
+        self._atomic = ATOMIC_MODES[mode]
+
+    def pipe_barrier(self, pipe: Any) -> None:
+        """Wait until a pipe is empty. Nothing is to be done: the timeline waits for what an instruction needs."""
+
+    def set_flag(self, from_pipe: Any, to_pipe: Any, event: Any) -> None:
+        """Tell another pipe. Nothing is to be done: the timeline waits for what an instruction needs."""
+
+    def wait_flag(self, from_pipe: Any, to_pipe: Any, event: Any) -> None:
+        """Wait for another pipe's flag. Nothing is to be done: the timeline waits for what an instruction needs."""
 
     # Scalars --------------------------------------------------------------------------------------------------------
 
@@ -245,8 +259,8 @@ class Tik(ControlFlow):
     def BuildCCE(  # noqa: N802
         self,
         kernel_name: str,
-        inputs: Sequence[Any],
-        outputs: Sequence[tensors.Tensor],
+        inputs: Any,
+        outputs: Any,
         output_files_path: Any = None,
         enable_l2: bool = False,
         config: Any = None,
@@ -254,8 +268,9 @@ class Tik(ControlFlow):
         evaluates: Any = None,
         extend_params: Any = None,
     ) -> Tik:
-        """End the kernel: name its inputs and outputs, all in global memory."""
+        """End the kernel: name its inputs and outputs, each a tensor or a list of them, all in global memory."""
         where = caller_location()
+        inputs, outputs = _listed(inputs), _listed(outputs)
         given = [t for t in (*inputs, *outputs) if isinstance(t, tensors.Tensor)]
         for tensor in given:
             if tensor.scope != GLOBAL:
@@ -287,20 +302,27 @@ class Tik(ControlFlow):
 
 def _assignment(scalar: tensors.Scalar, value: Any) -> Assign:
     """The node for ``scalar.set_as(value)``, its types checked."""
-    if isinstance(value, tensors.Tensor) and value.dtype != scalar.dtype:
+    if isinstance(value, tensors.Tensor) and np.dtype(value.dtype).itemsize != np.dtype(scalar.dtype).itemsize:
         raise DataTypeError(
-            f"scalar {scalar.name} is {scalar.dtype} and {value.name} is {value.dtype}; they must be the same",
+            f"scalar {scalar.name} is {scalar.dtype} and {value.name} is {value.dtype}; they must have the same size",
             caller_location(),
         )
     if not isinstance(value, (tensors.Tensor, Expression, int, float, np.integer, np.floating)):
         raise ArgumentError(f"cannot assign {type(value).__name__} to scalar {scalar.name}", caller_location())
+    if isinstance(value, tensors.Tensor) and value.dtype != scalar.dtype:
+        value = value.reinterpreted(scalar.dtype)
     return Assign(scalar, value, caller_location())
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
     extents = shape if isinstance(shape, (list, tuple)) else (shape,)
     for extent in extents:
-        if not isinstance(extent, (int, np.integer)) or extent < 1:
+        whole = isinstance(extent, (int, np.integer)) or (isinstance(extent, float) and extent.is_integer())
+        if not whole or extent < 1:
             raise ArgumentError(f"shape {tuple(extents)} must hold positive Python integers", caller_location())
     return tuple(int(e) for e in extents)
 
