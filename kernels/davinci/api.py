@@ -9,13 +9,13 @@ from typing import Any, Callable
 
 import numpy as np
 
-from .errors import ArgumentError, StructureError, UnwrittenOutputError
+from .errors import ArgumentError, PoisonError, StructureError, UnwrittenOutputError
 from .instructions.allocation import GLOBAL, Allocation
 from .instructions.program import KernelProgram
 from .instructions.table import Instruction
 from .machine import Machine
 from .run.execute import Execution, walk
-from .run.memory import UNWRITTEN, Storage
+from .run.memory import POISON, UNWRITTEN, Storage
 from .time.report import Report, Timing
 from .trace.load import package_of_kernel, stand_ins
 from .trace.tik import collecting
@@ -96,8 +96,8 @@ class Program:
             arrays: one per input, with its dtype and number of elements; then one number per InputScalar.
             chip: a chip of machine.json.
             constants: timing constants to replace, by name.
-            ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (reads of memory that nothing
-                wrote), "poison" (undefined values reaching global memory), "bounds" (accesses past the end of a local
+            ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
+                nothing wrote), "poison" (undefined values in outputs and scalars), "bounds" (accesses past the end of a local
                 tensor; each tensor then behaves as if the rest of its buffer were its own).
 
         Raises:
@@ -111,7 +111,7 @@ class Program:
         execution = Execution(self._kernel, ignore)
         self._place_arguments(execution, arrays)
         execution.run()
-        outputs = [self._output(execution.storage(a), "uninitialised" in ignore) for a in self._kernel.outputs]
+        outputs = [self._output(execution.storage(a), set(ignore)) for a in self._kernel.outputs]
         return Result(outputs, Timing(self._kernel, execution, machine))
 
     def _place_arguments(self, execution: Execution, arrays: Sequence[Any]) -> None:
@@ -148,18 +148,37 @@ class Program:
                             (atomic if node.atomic else written).add(tensor.allocation)
         return read, written | atomic, atomic
 
-    def _output(self, storage: Storage, unchecked: bool) -> np.ndarray:
+    @staticmethod
+    def _output(storage: Storage, ignore: set[str]) -> np.ndarray:
         allocation = storage.allocation
-        state = storage.state[0, : allocation.bytes // allocation.granularity]
-        written = (state != UNWRITTEN).reshape(allocation.size, -1).all(axis=1)
-        if not written.all() and not unchecked:
-            missing = int(np.argmin(written))
-            raise UnwrittenOutputError(
-                f"{allocation.name}: element {missing} of {allocation.size} was never written "
-                f"({int((~written).sum())} are missing); store every element of an output",
-                allocation.location,
-            )
+        state = storage.state[0, : allocation.bytes // allocation.granularity].reshape(allocation.size, -1)
+        if "uninitialised" not in ignore:
+            _require_written(allocation, (state != UNWRITTEN).all(axis=1))
+        if "poison" not in ignore:
+            _require_defined(storage, (state != POISON).all(axis=1))
         return storage.view(allocation.dtype)[0, : allocation.size].reshape(allocation.shape).copy()
+
+
+def _require_written(allocation: Allocation, written: np.ndarray) -> None:
+    if not written.all():
+        missing = int(np.argmin(written))
+        raise UnwrittenOutputError(
+            f"{allocation.name}: element {missing} of {allocation.size} was never written "
+            f"({int((~written).sum())} are missing); store every element of an output",
+            allocation.location,
+        )
+
+
+def _require_defined(storage: Storage, defined: np.ndarray) -> None:
+    if not defined.all():
+        first, allocation = int(np.argmin(defined)), storage.allocation
+        assert storage.blame is not None
+        item = np.dtype(allocation.dtype).itemsize // allocation.granularity
+        raise PoisonError(
+            f"element {first} of {allocation.name} receives an undefined value here ({int((~defined).sum())} such); it comes "
+            "from memory that nothing wrote, or from the padding of a tensor or of a matrix tile",
+            storage.culprits[int(storage.blame[first * item : (first + 1) * item].max())],
+        )
 
 
 def _fitting(allocation: Allocation, array: Any) -> np.ndarray:

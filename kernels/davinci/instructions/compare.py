@@ -60,8 +60,8 @@ def _run_cmpv(function: Callable[..., np.ndarray]) -> Callable[..., None]:
     def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         packed = pack(function(*arrays), instruction.tensors["dst"].dtype)
-        bad = None if poison is None else pack(poison, instruction.tensors["dst"].dtype) != 0
-        unit.write(operands["dst"], plan.patterns["dst"], packed, bad)
+        bad = None if poison is None else pack(poison, instruction.tensors["dst"].dtype)
+        unit.write_bits(operands["dst"], plan.patterns["dst"], packed, bad)
 
     return run
 
@@ -85,16 +85,18 @@ def _run_cmp(function: Callable[..., np.ndarray]) -> Callable[..., None]:
     def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         chosen = function(*arrays)
-        bits = np.zeros((chosen.shape[0], 1, MASK_BYTES * 8), bool)
-        bits[..., active_elements(plan.detail["mask"], plan.detail["width"])] = chosen
-        bad = (
-            None
-            if poison is None
-            else np.broadcast_to(poison.any(axis=(1, 2), keepdims=True), (poison.shape[0], 1, MASK_BYTES))
-        )
-        unit.write(operands["dst"], plan.patterns["dst"], pack(bits, "uint8"), bad)
+        active = active_elements(plan.detail["mask"], plan.detail["width"])
+        packed = [None if lanes is None else pack(_spread(lanes, active), "uint8") for lanes in (chosen, poison)]
+        unit.write_bits(operands["dst"], plan.patterns["dst"], packed[0], packed[1])  # type: ignore[arg-type]
 
     return run
+
+
+def _spread(lanes: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """The active lanes at their places among the bits of the compare mask, the others 0."""
+    bits = np.zeros((lanes.shape[0], 1, MASK_BYTES * 8), bool)
+    bits[..., active] = lanes
+    return bits
 
 
 def _check_select(instruction: Instruction) -> None:
@@ -126,18 +128,23 @@ def _plan_select(instruction: Instruction, integers: Integers) -> Plan | None:
 def _run_select(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    words, bad_words = unit.read(operands["sel"], plan.patterns["sel"])
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
-    chosen = bits[..., active_elements(plan.detail["mask"], plan.detail["width"])].astype(bool)
+    words, bad_words = unit.read_bits(operands["sel"], plan.patterns["sel"])
+    active = active_elements(plan.detail["mask"], plan.detail["width"])
+    chosen, undecided = (None if x is None else _unpacked(x)[..., active] for x in (words, bad_words))
+    assert chosen is not None
     for patterns in unit.steps(plan, operands, ("src0", "src1")):
         first, bad_first = unit.read(operands["src0"], patterns["src0"])
         second, bad_second = unit.read(operands["src1"], patterns["src1"])
         poison = None
         if bad_first is not None or bad_second is not None or bad_words is not None:
             poison = np.where(chosen, _or_false(bad_first), _or_false(bad_second))
-            poison = poison | _or_false(None if bad_words is None else bad_words.any(axis=(1, 2), keepdims=True))
+            poison = poison | _or_false(undecided)
             poison = np.broadcast_to(poison, (poison.shape[0], *patterns["dst"].shape))
         unit.write(operands["dst"], patterns["dst"], np.where(chosen, first, second), poison)
+
+
+def _unpacked(words: np.ndarray) -> np.ndarray:
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little").astype(bool)
 
 
 def _or_false(poison: np.ndarray | None) -> Any:
@@ -161,11 +168,10 @@ def _check_mask_move(instruction: Instruction) -> None:
 def _run_mask_move(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    words, poison = unit.read(operands["src"], plan.patterns["src"])
-    bad = None if poison is None else np.ones((poison.shape[0], *plan.patterns["dst"].shape), bool)
-    unit.write(
-        operands["dst"], plan.patterns["dst"], np.ascontiguousarray(words).view(instruction.tensors["dst"].dtype), bad
-    )
+    dtype = instruction.tensors["dst"].dtype
+    words, poison = unit.read_bits(operands["src"], plan.patterns["src"])
+    moved = [None if x is None else np.ascontiguousarray(x).view(dtype) for x in (words, poison)]
+    unit.write_bits(operands["dst"], plan.patterns["dst"], moved[0], moved[1])  # type: ignore[arg-type]
 
 
 def entries() -> list[Entry]:

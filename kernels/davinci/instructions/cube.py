@@ -81,7 +81,7 @@ def _cube_alignment(tensor: Any) -> int:
 def _run_load2d(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     if instruction.switches["if_transpose"]:
         data = _transposed(data)
         poison = None if poison is None else _transposed(poison)

@@ -127,7 +127,7 @@ def run_move(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
     """Copy, converting between L0C and UB, or adding atomically into global memory."""
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     relu = False
     if L0C in (instruction.tensors["src"].scope, instruction.tensors["dst"].scope):
         mode = instruction.switches["mode"]
@@ -212,7 +212,7 @@ def _broadcast_plan(instruction: Instruction, integers: Integers) -> Plan | None
 def _run_broadcast(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     rows = [np.repeat(x.reshape(x.shape[0], -1, 1, 16), 16, axis=2) for x in (data, poison) if x is not None]
     unit.write(operands["dst"], plan.patterns["dst"], rows[0], rows[1] if poison is not None else None)
 

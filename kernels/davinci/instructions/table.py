@@ -48,7 +48,7 @@ class Plan:
 class Unit(Protocol):
     """What an instruction's meaning sees of the run: its operands' values, one row per lane, with what is poison in them."""
 
-    def read(self, operand: Any, pattern: Pattern, moves: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(self, operand: Any, pattern: Pattern) -> tuple[np.ndarray, np.ndarray | None]:
         """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is)."""
 
     def read_all(
@@ -58,6 +58,12 @@ class Unit(Protocol):
 
     def write(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
         """Store values of shape (lanes or 1, *pattern.shape), rounded to the operand's type."""
+
+    def read_bits(self, operand: Any, pattern: Pattern) -> tuple[np.ndarray, np.ndarray | None]:
+        """Items of a bit mask, and as a second mask which of their bits are poison."""
+
+    def write_bits(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
+        """Store items of a bit mask; the bits of ``poison`` say which of them are."""
 
     def add_atomically(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
         """Add to global memory, lane after lane."""

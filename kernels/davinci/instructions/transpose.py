@@ -10,7 +10,7 @@ from ..errors import ArgumentError, LimitError
 from ..machine import Machine
 from .allocation import UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, strided_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types, join
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import repeat_of, vector_cycles
 
 TILE = 16
@@ -58,18 +58,18 @@ def _run_lists(
 ) -> None:
     """dst_list[j][i] = src_list[i][j], repeat by repeat."""
     for r in range(int(plan.amount)):
-        rows, poisons = [], None
+        rows, poisons = [], []
         for i in range(ROWS):
             name = f"src_list[{i}]"
             row, poison = unit.read(operands[name], plan.patterns[name].part(slice(r, r + 1)))
             rows.append(row[:, 0])
-            poisons = join(poisons, None if poison is None else poison.any(axis=(1, 2)))
-        tile = np.stack(np.broadcast_arrays(*rows), axis=1)
+            poisons.append(np.zeros((1, TILE), bool) if poison is None else poison[:, 0])
+        tile, bad_tile = (np.stack(np.broadcast_arrays(*parts), axis=1) for parts in (rows, poisons))
         for j in range(ROWS):
             name = f"dst_list[{j}]"
             pattern = plan.patterns[name].part(slice(r, r + 1))
-            bad = None if poisons is None else np.broadcast_to(poisons[:, None, None], (len(poisons), *pattern.shape))
-            unit.write(operands[name], pattern, np.ascontiguousarray(tile[:, None, :, j]), bad)
+            bad = np.ascontiguousarray(bad_tile[:, None, :, j])
+            unit.write(operands[name], pattern, np.ascontiguousarray(tile[:, None, :, j]), bad if bad.any() else None)
 
 
 def _list_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:

@@ -2,7 +2,8 @@
 
 A lane is one execution of the code at hand: a core, or a core together with the iterations of the loops that run
 vectorised. Every storage has one row per lane of the place where its tensor was declared, and a map beside it with one
-cell per item: 0 nothing wrote it, 1 defined, 2 poison (the hardware leaves the value undefined).
+cell per item: 0 nothing wrote it, 1 defined, 2 poison (the hardware leaves the value undefined). What nothing wrote reads
+as poison; its bytes are ``FILL``, which no kernel takes for a number by accident (NaN, -1).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ..errors import Location
 from ..instructions.allocation import Allocation
 from ..instructions.patterns import BLOCK_BYTES, Pattern
 from ..instructions.table import Instruction
 
 UNWRITTEN, DEFINED, POISON = 0, 1, 2
+FILL = 0xFF
+READABLE_BEYOND = BLOCK_BYTES  # the allocator of global memory adds a block behind each tensor
 Rows = Optional[np.ndarray]
 
 
@@ -67,12 +71,15 @@ class Storage:
         "_cells",
         "_views",
         "allocation",
+        "blame",
         "bytes",
         "bytes_read",
         "clean",
+        "culprits",
         "lanes",
         "last_reader",
         "last_writer",
+        "poison_bits",
         "state",
         "touched",
     )
@@ -82,13 +89,17 @@ class Storage:
         self.lanes = lanes
         rows = 1 if lanes is None else lanes.count
         self.bytes = -(-max(allocation.bytes, room) // BLOCK_BYTES) * BLOCK_BYTES
-        raw = np.zeros((rows, self.bytes), np.uint8)
+        held = self.bytes + (READABLE_BEYOND if lanes is None else 0)
+        raw = np.full((rows, held), FILL, np.uint8)
         self._views: dict[str, np.ndarray] = {"uint8": raw}
-        self.state = np.zeros((rows, self.bytes // allocation.granularity), np.uint8)
+        self.state = np.zeros((rows, held // allocation.granularity), np.uint8)
         self._cells: dict[int, np.ndarray] = {1: self.state}
         self.clean = False
         self.bytes_read = 0
-        self.touched = np.zeros(self.bytes // BLOCK_BYTES, bool) if lanes is None else None
+        self.poison_bits: np.ndarray | None = None
+        self.blame: np.ndarray | None = None
+        self.culprits: list[Location] = []
+        self.touched = np.zeros(held // BLOCK_BYTES, bool) if lanes is None else None
         self.last_writer: np.ndarray | None = None
         self.last_reader: np.ndarray | None = None
 
@@ -105,6 +116,24 @@ class Storage:
             self._cells[ratio] = self.state.view(f"uint{8 * ratio}")
         return self._cells[ratio], int.from_bytes(b"\x01" * ratio, "little")
 
+    def bits(self, dtype: str) -> np.ndarray:
+        """Which bits of a mask are poison, as items of a type; made on first use."""
+        if self.poison_bits is None:
+            self.poison_bits = np.zeros_like(self._views["uint8"])
+        return self.poison_bits.view(dtype)
+
+    def note_poison(self, operand: Operand, pattern: Pattern, poison: np.ndarray) -> None:
+        """Remember which line stored poison into global memory."""
+        if self.blame is None:
+            self.blame = np.zeros(self.state.shape[1], np.int32)
+        if not self.culprits or self.culprits[-1] != operand.instruction.location:
+            self.culprits.append(operand.instruction.location)
+        index = np.atleast_1d(operand.offset)[:, None] + pattern.index
+        index, bad = np.broadcast_arrays(index, poison.reshape(poison.shape[0], -1))
+        ratio = np.dtype(operand.dtype).itemsize // self.allocation.granularity
+        for part in range(ratio):
+            self.blame[index[bad] * ratio + part] = len(self.culprits) - 1
+
     def note_touch(self, operand: Operand, pattern: Pattern, lanes: int) -> None:
         """Remember which blocks of global memory were read, for the share that comes from HBM."""
         per_block = BLOCK_BYTES // np.dtype(operand.dtype).itemsize
@@ -119,9 +148,10 @@ class Storage:
         assert self.touched is not None
         return Reuse(self.bytes, self.bytes_read, min(self.bytes_read, int(self.touched.sum()) * BLOCK_BYTES))
 
-    def limit(self, dtype: str, padded: bool) -> int:
-        """Number of items: of the tensor, or with the padding to whole blocks."""
-        return (self.bytes if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
+    def limit(self, dtype: str, padded: bool, reading: bool = False) -> int:
+        """Number of items: of the tensor, or with the padding to whole blocks, and for reads with what lies behind."""
+        beyond = READABLE_BEYOND if reading and self.lanes is None else 0
+        return (self.bytes + beyond if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)

@@ -144,14 +144,25 @@ class State:
         pattern = result_pattern(1, 1, 1)
         unit.check_operand(operand, pattern, 1, False)
         values, poison = unit.read(operand, pattern)
-        if poison is not None and poison.any() and "poison" not in self.ignore:
-            raise PoisonError(
-                f"scalar {node.scalar.name} reads an undefined value from {node.value.name}", node.location
-            )
+        if poison is not None and poison.any():
+            self._refuse_poison(node, unit.unwritten(operand, pattern))
         flat = values.flatten()  # a copy: what is written to memory later must not change the scalar
         if flat.size == 1:
             return flat[0] if node.scalar.dtype in FLOAT_TYPES else int(flat[0])
         return flat if node.scalar.dtype in FLOAT_TYPES else flat.astype(np.int64)
+
+    def _refuse_poison(self, node: Assign, unwritten: bool) -> None:
+        what = f"scalar {node.scalar.name} reads"
+        if unwritten and "uninitialised" not in self.ignore:
+            raise UninitialisedError(
+                f"{what} an element of {node.value.name} that nothing wrote; fill the tensor first", node.location
+            )
+        if not unwritten and "poison" not in self.ignore:
+            raise PoisonError(
+                f"{what} an undefined value from {node.value.name} (from unwritten memory, the padding of a tensor or of "
+                "a matrix tile); read only the defined part",
+                node.location,
+            )
 
 
 class _ElementRead:
@@ -159,6 +170,11 @@ class _ElementRead:
 
     def __init__(self, node: Assign) -> None:
         self.location = node.location
+
+    @staticmethod
+    def is_read(operand: str) -> bool:
+        """The tensor is read."""
+        return True
 
     def fail(self, kind: Callable[[str, Location], Exception], sentence: str) -> Exception:
         """An error at the assignment's line."""

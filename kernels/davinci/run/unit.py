@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import AlignmentError, BoundsError, Location, PoisonError, UninitialisedError
+from ..errors import AlignmentError, BoundsError, Location
 from ..instructions.allocation import Allocation
 from ..instructions.patterns import Pattern
 from ..instructions.table import Instruction, Plan, join
@@ -55,13 +55,14 @@ class Unit:
     def check_operand(self, operand: Operand, pattern: Pattern, alignment: int, padded: bool) -> None:
         """Refuse a misaligned start or an access outside the tensor."""
         low, high = operand.bounds()
-        limit = operand.storage.limit(operand.dtype, padded or "bounds" in self.execution.ignore)
+        padded = padded or "bounds" in self.execution.ignore
+        limit = operand.storage.limit(operand.dtype, padded, padded and operand.instruction.is_read(operand.name))
         if low + pattern.low < 0 or high + pattern.high > limit:
             name = operand.storage.allocation.name
             touched = f"elements {low + pattern.low} to {high + pattern.high - 1}"
             raise operand.instruction.fail(
                 BoundsError,
-                f"{operand.name} touches {touched} of {name}, which has {limit}; shorten the access or enlarge the tensor",
+                f"{operand.name} touches {touched} of {name}, which has {operand.storage.limit(operand.dtype, padded)}; shorten the access or enlarge the tensor",
             )
         if alignment > 1:
             itemsize = np.dtype(operand.dtype).itemsize
@@ -93,50 +94,52 @@ class Unit:
             poison = join(poison, bad)
         return arrays, poison
 
-    def read(self, operand: Operand, pattern: Pattern, moves: bool = False) -> tuple[np.ndarray, Rows]:
-        """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is).
-
-        A data move carries the state of a tensor's padding along; everything else refuses what nothing wrote.
-        """
+    def read(self, operand: Operand, pattern: Pattern) -> tuple[np.ndarray, Rows]:
+        """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is)."""
         storage = operand.storage
         rows = self.lanes.rows(storage.lanes)
         values = gather(storage.view(operand.dtype), rows, operand.offset, pattern)
+        clean = storage.clean
         if storage.lanes is None:
             storage.note_touch(operand, pattern, self.lanes.count)
             if storage.last_writer is not None:
                 self.execution.note_read(self.lanes, operand, pattern)
-        if storage.clean:
+            clean = clean and operand.bounds()[1] + pattern.high <= storage.limit(operand.dtype, True)
+        if clean:
             return values, None
         cells, defined = storage.cells(operand.dtype)
         state = gather(cells, rows, operand.offset, pattern)
         if (state == defined).all():
             storage.clean = pattern.count == cells.shape[1] and state.shape[0] == cells.shape[0]
             return values, None
-        return values, self._poison(operand, pattern, state, moves)
-
-    def _poison(self, operand: Operand, pattern: Pattern, state: np.ndarray, moves: bool) -> Rows:
         item = np.ascontiguousarray(state).view(np.uint8).reshape((*state.shape, -1))
-        unwritten = (item == UNWRITTEN).any(axis=-1)
-        if moves:
-            limit = operand.storage.limit(operand.dtype, False)
-            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
-                pattern.shape
-            )
-            unwritten_inside = unwritten & (index < limit)
-        else:
-            unwritten_inside = unwritten
-        if unwritten_inside.any() and "uninitialised" not in self.execution.ignore:
-            first = np.unravel_index(np.argmax(unwritten_inside), unwritten_inside.shape)
-            starts = np.atleast_1d(operand.offset)
-            element = int(starts[first[0] if starts.size > 1 else 0]) + int(
-                pattern.index.reshape(pattern.shape)[first[1:]]
-            )
-            raise operand.instruction.fail(
-                UninitialisedError,
-                f"{operand.name} reads element {element} of {operand.storage.allocation.name}, which nothing wrote; "
-                "fill the tensor first or shorten the access",
-            )
-        return (item != DEFINED).any(axis=-1)
+        return values, (item != DEFINED).any(axis=-1)
+
+    def unwritten(self, operand: Operand, pattern: Pattern) -> bool:
+        """Whether nothing wrote some of the elements."""
+        rows = self.lanes.rows(operand.storage.lanes)
+        state = gather(operand.storage.cells(operand.dtype)[0], rows, operand.offset, pattern)
+        return bool((np.ascontiguousarray(state).view(np.uint8) == UNWRITTEN).any())
+
+    def read_bits(self, operand: Operand, pattern: Pattern) -> tuple[np.ndarray, Rows]:
+        """Items of a bit mask, and as a second mask which of their bits are poison."""
+        values, poison = self.read(operand, pattern)
+        if poison is None:
+            return values, None
+        every = values.dtype.type(np.iinfo(values.dtype).max)
+        if operand.storage.poison_bits is None:
+            return values, np.where(poison, every, values.dtype.type(0))
+        bits = gather(
+            operand.storage.bits(operand.dtype), self.lanes.rows(operand.storage.lanes), operand.offset, pattern
+        )
+        return values, np.where(poison & (bits == 0), every, bits)
+
+    def write_bits(self, operand: Operand, pattern: Pattern, values: np.ndarray, poison: Rows) -> None:
+        """Store items of a bit mask; the bits of ``poison`` say which of them are."""
+        self.write(operand, pattern, values, None if poison is None else poison != 0)
+        if poison is not None:
+            rows, bits = self.lanes.rows(operand.storage.lanes), operand.storage.bits(operand.dtype)
+            scatter(bits, rows, operand.offset, pattern, poison.reshape(poison.shape[0], -1))
 
     def write(self, operand: Operand, pattern: Pattern, values: np.ndarray, poison: Rows) -> None:
         """Store values of shape (lanes or 1, *pattern.shape), rounded to the operand's type."""
@@ -147,7 +150,6 @@ class Unit:
         if flat.dtype != data.dtype:
             flat = flat.astype(data.dtype)
         if storage.lanes is None:
-            self._check_poison(operand, pattern, poison)
             self.execution.note_write(self.lanes, operand, pattern)
         scatter(data, rows, operand.offset, pattern, flat)
         if storage.clean and poison is None:
@@ -163,6 +165,16 @@ class Unit:
             storage.clean = whole or storage.clean
             return
         storage.clean = False
+        if storage.lanes is None and poison.any():
+            storage.note_poison(operand, pattern, poison)
+        if storage.poison_bits is not None:  # a mask that is overwritten by something else has no known bits
+            scatter(
+                storage.bits(operand.dtype),
+                rows,
+                operand.offset,
+                pattern,
+                np.zeros((), storage.bits(operand.dtype).dtype),
+            )
         state = np.where(poison, cells.dtype.type(POISON * defined), cells.dtype.type(defined))
         scatter(
             cells,
@@ -172,30 +184,19 @@ class Unit:
             np.broadcast_to(state, (state.shape[0], *pattern.shape)).reshape(state.shape[0], -1),
         )
 
-    def _check_poison(self, operand: Operand, pattern: Pattern, poison: Rows) -> None:
-        if poison is not None and poison.any():
-            limit = operand.storage.limit(operand.dtype, False)
-            index = np.asarray(operand.offset).reshape(-1, *(1,) * len(pattern.shape)) + pattern.index.reshape(
-                pattern.shape
-            )
-            inside = poison & (index < limit)
-            if inside.any() and "poison" not in self.execution.ignore:
-                first = np.unravel_index(np.argmax(inside), inside.shape)
-                element = int(np.broadcast_to(index, inside.shape)[first])
-                raise operand.instruction.fail(
-                    PoisonError,
-                    f"element {element} of {operand.storage.allocation.name} would receive an undefined value "
-                    "(unwritten memory or the padding of a matrix tile); store only the defined part",
-                )
-
     def add_atomically(self, operand: Operand, pattern: Pattern, values: np.ndarray, poison: Rows) -> None:
         """Add to global memory, lane after lane."""
-        self._check_poison(operand, pattern, poison)
         self.execution.note_atomic(self.lanes, operand, pattern)
         data = operand.storage.view(operand.dtype)[0]
         index = np.atleast_1d(operand.offset)[:, None] + pattern.index
         shape = (self.lanes.count, pattern.count)
         np.add.at(data, np.broadcast_to(index, shape), np.broadcast_to(values.reshape(values.shape[0], -1), shape))
+        if poison is not None and poison.any():
+            bad = np.broadcast_to(poison.reshape(poison.shape[0], -1), shape)
+            cells, defined = operand.storage.cells(operand.dtype)
+            cells[0, np.broadcast_to(index, shape)[bad]] = POISON * defined
+            operand.storage.clean = False
+            operand.storage.note_poison(operand, pattern, poison)
 
     def column(self, value: Any, dtype: str, dimensions: int) -> np.ndarray:
         """A scalar operand as an array of shape (lanes or 1, 1, ...)."""

@@ -183,7 +183,7 @@ def symbolic_starts_too(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
 
 @breaks(errors.BoundsError)
 def moves_stay_in_global_memory(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
-    t.data_move(ub, x[1024], 0, 1, 128 + bad, 0, 0)
+    t.data_move(ub, x[1024], 0, 1, 129 + bad, 0, 0)  # the allocator adds a block behind each tensor
 
 
 @breaks(errors.BoundsError)
@@ -192,20 +192,61 @@ def constant_indices_stay_in_their_extent(t: Any, ub: Any, x: Any, y: Any, bad: 
     t.vector_dup(8, table[2 if not bad else 5, 0], 0.0, 1, 1, 1)
 
 
-@breaks(errors.UninitialisedError)
-def reads_follow_writes(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+@breaks(errors.BoundsError)
+def nothing_is_written_behind_a_tensor(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    t.data_move(y[2040], ub, 0, 1, 1 + bad, 0, 0)
+
+
+@breaks(errors.PoisonError)
+def what_lies_behind_a_tensor_is_undefined(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    t.data_move(ub, x[2040], 0, 1, 2, 0, 0)
+    t.data_move(y, ub, 0, 1, 1 + bad, 0, 0)
+
+
+@breaks(errors.PoisonError)
+def what_nothing_wrote_does_not_reach_an_output(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
     fresh = local(t, 64)
-    t.vector_dup(63 if bad else 64, fresh, 0.0, 1, 1, 8)
+    t.vector_dup(55, fresh, 0.0, 1, 1, 8)
     t.vadds(64, ub, fresh, 1.0, 1, 1, 1, 8, 8)
+    t.data_move(y, ub, 0, 1, 7 if bad else 6, 0, 0)
+
+
+@breaks(errors.PoisonError)
+def not_even_by_an_atomic_add(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    fresh = local(t, 8)
+    t.vector_dup(7 if bad else 8, fresh, 0.0, 1, 1, 8)
+    t.set_atomic_add("float32")
+    t.data_move(y, fresh, 0, 1, 1, 0, 0)
+    t.set_atomic_add(0)
+
+
+@breaks(errors.PoisonError)
+def nor_by_a_comparison(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    """Lane 3 decides nothing that is stored when only lanes 0 to 2 of the block are replaced by what is defined."""
+    fresh, mask = local(t, 64), local(t, 32, "uint8", name="mask")
+    t.vector_dup(3, fresh, 0.0, 1, 1, 8)
+    t.vec_cmpv_lt(mask, fresh, ub, 1, 8, 8)
+    t.vec_sel(64, 0, ub, mask, ub, ub[64], 1, 8, 8, 8)
+    for lane in range(4 if bad else 3, 8):
+        ub[lane].set_as(1.0)
+    t.data_move(y, ub, 0, 1, 1, 0, 0)
 
 
 @breaks(errors.UninitialisedError)
+def a_scalar_is_not_read_from_what_nothing_wrote(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    fresh = local(t, 8)
+    t.vector_dup(7, fresh, 0.0, 1, 1, 8)
+    t.Scalar("float32").set_as(fresh[7 if bad else 6])
+
+
+@breaks(errors.PoisonError)
 def a_tensor_of_a_loop_starts_unwritten_every_time(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
     with t.for_range(0, 3) as i:
         fresh = local(t, 8)
         with t.if_scope(i < (2 if bad else 3)):
             t.vector_dup(8, fresh, 0.0, 1, 1, 1)
         t.vadds(8, ub, fresh, 1.0, 1, 1, 1, 8, 8)
+    t.data_move(y, ub, 0, 1, 1, 0, 0)
 
 
 @breaks(errors.UninitialisedError)
@@ -216,7 +257,7 @@ def scalars_have_a_value_before_they_are_read(t: Any, ub: Any, x: Any, y: Any, b
     t.vadds(8, ub, ub, scalar, 1, 1, 1, 8, 8)
 
 
-@breaks(errors.UninitialisedError)
+@breaks(errors.PoisonError)
 def sums_start_from_something(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
     half, l1 = halves(t, ub), local(t, 256, "float16", L1)
     l0a, l0b, l0c = local(t, 256, "float16", L0A), local(t, 256, "float16", L0B), local(t, 256, "float32", L0C)
@@ -224,6 +265,8 @@ def sums_start_from_something(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> Non
     t.load2dv1(l0a, l1, 0, 1, 1, 0, False)
     t.load2dv1(l0b, l1, 0, 1, 1, 0, False)
     t.mmad(l0c, l0a, l0b, 16, 16, 16, int(bad))
+    t.data_move(ub, l0c, 0, 1, 1, 0, 0)
+    t.data_move(y, ub, 0, 1, 32, 0, 0)
 
 
 @breaks(errors.PoisonError)
