@@ -24,6 +24,7 @@ class Allocation:
         copies: how often the buffer holds it (loops with ``thread_num`` multiply what they declare).
         address: byte offset in its on-chip buffer, which decides the banks.
         granularity: bytes per cell of the written map, the smallest item of all views.
+        lies_on: the input over which this output is stored, when the caller says so.
         scope_open: False once the ``with`` block that declared it has ended.
     """
 
@@ -38,6 +39,7 @@ class Allocation:
     is_atomic_add: bool = False
     initial: list[Any] | None = None
     granularity: int = 0
+    lies_on: Allocation | None = None
     scope_open: bool = True
     identifier: int = field(default_factory=lambda: next(_identifiers))
 

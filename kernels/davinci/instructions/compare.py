@@ -43,13 +43,17 @@ def _check_compare(instruction: Instruction) -> None:
 def _plan_cmpv(instruction: Instruction, integers: Integers) -> Plan | None:
     width = widest(instruction, ("src0",))
     repeat = repeat_of(instruction, integers)
-    for name in ("src0_rep_stride", "src1_rep_stride"):
-        instruction.require(name, integers[name], 0, MAX_REPEAT_STRIDE)
+    for name in ("src0", "src1"):
+        instruction.require(f"{name}_rep_stride", integers[f"{name}_rep_stride"], 0, MAX_REPEAT_STRIDE)
+        instruction.require(f"{name}_blk_stride", integers.get(f"{name}_blk_stride", 1), 0, 255)
     if repeat == 0:
         return None
     itemsize = np.dtype(instruction.tensors["src0"].dtype).itemsize
     patterns = {
-        n: vector_pattern((width,), width, itemsize, repeat, 1, integers[f"{n}_rep_stride"]) for n in ("src0", "src1")
+        n: vector_pattern(
+            (width,), width, itemsize, repeat, integers.get(f"{n}_blk_stride", 1), integers[f"{n}_rep_stride"]
+        )
+        for n in ("src0", "src1")
     }
     per_repeat = _items(instruction, width)
     patterns["dst"] = result_pattern(repeat, per_repeat, per_repeat)
@@ -175,22 +179,24 @@ def _run_mask_move(
 
 
 def entries() -> list[Entry]:
-    """vec_cmpv_*, vcmp_*, vsel, vec_sel, mov_cmpmask_to_tensor, mov_tensor_to_cmpmask."""
+    """vec_cmpv_*, vcmpv_*, vcmp_*, vsel, vec_sel, mov_cmpmask_to_tensor, mov_tensor_to_cmpmask."""
     pair = ("src0", "src1")
     found: list[Entry] = []
     for name, function in COMPARISONS.items():
-        found.append(
-            Entry(
-                f"vec_cmpv_{name}",
-                "dst src0 src1 repeat_times src0_rep_stride src1_rep_stride",
-                "V",
-                _plan_cmpv,
-                _run_cmpv(function),
-                vector_cycles("vcmp"),
-                reads=pair,
-                check=_check_compare,
+        for form, strides in ((f"vec_cmpv_{name}", ""), (f"vcmpv_{name}", "src0_blk_stride src1_blk_stride ")):
+            found.append(
+                Entry(
+                    form,
+                    f"dst src0 src1 repeat_times {strides}src0_rep_stride src1_rep_stride",
+                    "V",
+                    _plan_cmpv,
+                    _run_cmpv(function),
+                    vector_cycles("vcmp"),
+                    reads=pair,
+                    check=_check_compare,
+                    dtypes=FLOATS,
+                )
             )
-        )
         found.append(
             Entry(
                 f"vcmp_{name}",

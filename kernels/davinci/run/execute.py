@@ -21,6 +21,8 @@ from .state import Register, State
 from .unit import Unit
 
 CORE_MEMORY_BUDGET = 1 << 28
+MAX_STEPS = 20_000_000
+MAX_LOCAL_BYTES = 1 << 30
 
 
 class Execution(State):
@@ -29,6 +31,7 @@ class Execution(State):
     def __init__(self, program: KernelProgram, ignore: Iterable[str] = ()) -> None:
         super().__init__(program, ignore)
         self.records: list[tuple[np.ndarray, list[Record]]] = []
+        self._steps = 0
         self._loops: list[tuple[Lanes, np.ndarray]] = []
         self._returned: np.ndarray | None = None
         self._handlers: dict[type, Callable[[Any, Lanes, list[Record]], Lanes | None]] = {
@@ -63,6 +66,12 @@ class Execution(State):
     def _block(self, block: Block, lanes: Lanes, records: list[Record]) -> Lanes:
         """Run nodes in order; the result are the lanes that reach the end (breaks and returns drop out)."""
         for node in block.nodes:
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                raise LimitError(
+                    f"the program takes more than {MAX_STEPS} steps; run it on a smaller shape",
+                    getattr(node, "location", None),
+                )
             left = self._handlers[type(node)](node, lanes, records)
             if left is not None and left is not lanes:
                 inner: list[Record] = []
@@ -78,6 +87,13 @@ class Execution(State):
 
     def _declare(self, node: Declare, lanes: Lanes, records: list[Record]) -> None:
         room = self._room(node.allocation) if "bounds" in self.ignore else 0
+        needed = 2 * lanes.count * max(node.allocation.bytes, room)
+        if needed > MAX_LOCAL_BYTES:
+            raise LimitError(
+                f"{node.allocation.name} needs {needed} B for {lanes.count} cores and iterations at once; the interpreter has "
+                f"{MAX_LOCAL_BYTES}",
+                node.allocation.location,
+            )
         storage = Storage(node.allocation, lanes, room)
         if node.allocation.initial is not None:
             values = np.array(node.allocation.initial, node.allocation.dtype)

@@ -75,8 +75,9 @@ def _summarise(loop: Loop) -> Summary:
     accesses: list[Access] = []
     _visit(loop.body, result, local, accesses, True)
     for access in accesses:
-        if access.tensor.allocation not in local:
-            result.shared.setdefault(access.tensor.allocation, []).append(access)
+        allocation = access.tensor.allocation
+        if allocation not in local:
+            result.shared.setdefault(allocation.lies_on or allocation, []).append(access)
     if any(scalar not in local for scalar in result.assigned):
         result.carried = True
     result.shared = {a: list_ for a, list_ in result.shared.items() if any(x.writes for x in list_)}

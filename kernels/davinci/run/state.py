@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..errors import Location, PoisonError, ScopeError, UninitialisedError
+from ..errors import ArgumentError, Location, PoisonError, ScopeError, UninitialisedError
 from ..instructions.allocation import Allocation
 from ..instructions.expressions import FLOAT_TYPES, Expression
 from ..instructions.patterns import Pattern, result_pattern
@@ -48,18 +48,26 @@ class State:
 
     def place(self, allocation: Allocation, content: np.ndarray | None, writable: bool, also_reads: bool) -> Storage:
         """Put a tensor into global memory, with content or unwritten."""
-        storage = Storage(allocation, None)
+        flat = np.zeros(0) if content is None else np.ascontiguousarray(content).reshape(-1)
+        storage = Storage(allocation, None, flat.nbytes if content is not None else 0)
         if content is not None:
-            flat = np.ascontiguousarray(content).reshape(-1)
             storage.view(allocation.dtype)[0, : flat.size] = flat
-            storage.state[0, : storage.limit(allocation.dtype, False) * flat.itemsize // allocation.granularity] = (
-                DEFINED
-            )
-            storage.clean = allocation.bytes == storage.bytes
-        if writable and self.program.block_num > 1:
+            storage.state[0, : flat.nbytes // allocation.granularity] = DEFINED
+            storage.clean = flat.nbytes == storage.bytes
+        if writable and self.program.block_num > 1 and "races" not in self.ignore:
             races.watch(storage, also_reads)
         self._storages[allocation.identifier] = storage
         return storage
+
+    def lay(self, allocation: Allocation, below: Allocation) -> None:
+        """Let a tensor in global memory be stored over another one."""
+        storage = self._storages[below.identifier]
+        if (allocation.granularity, allocation.bytes) != (below.granularity, below.bytes):
+            raise ArgumentError(
+                f"{allocation.name} ({allocation.bytes} B of {allocation.dtype}) cannot lie on {below.name} ({below.bytes} B of "
+                f"{below.dtype}); in place, both have one size and type"
+            )
+        self._storages[allocation.identifier] = storage
 
     def storage(self, allocation: Allocation, location: Location | None = None) -> Storage:
         """The memory of a tensor at this moment."""

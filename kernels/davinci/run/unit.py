@@ -60,9 +60,10 @@ class Unit:
         if low + pattern.low < 0 or high + pattern.high > limit:
             name = operand.storage.allocation.name
             touched = f"elements {low + pattern.low} to {high + pattern.high - 1}"
+            limit = operand.storage.limit(operand.dtype, padded)
             raise operand.instruction.fail(
                 BoundsError,
-                f"{operand.name} touches {touched} of {name}, which has {operand.storage.limit(operand.dtype, padded)}; shorten the access or enlarge the tensor",
+                f"{operand.name} touches {touched} of {name}, which has {limit}; shorten the access or enlarge the tensor",
             )
         if alignment > 1:
             itemsize = np.dtype(operand.dtype).itemsize

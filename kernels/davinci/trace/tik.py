@@ -87,6 +87,7 @@ class Tik(ControlFlow):
         self, profile: Dprofile | None = None, disable_debug: bool = True, err_msg_level: int = 0, *_: Any, **__: Any
     ) -> None:
         super().__init__()
+        self.d_profiling = profile if isinstance(profile, Dprofile) else Dprofile()
         self._atomic = False
         self._arguments: list[Variable] = []
         self._globals: list[Allocation] = []

@@ -68,7 +68,8 @@ def img2col(x: np.ndarray, taps: int, stride: int) -> np.ndarray:
 def img2col_program(c1: int, edge: int, taps: int, stride: int) -> tuple[davinci.Program, np.ndarray]:
     x = uniform(c1, 32, c1, edge, edge, 16, dtype="float16")
     lists = {"ksizes": [1, taps, taps, 1], "strides": [1, stride, stride, 1], "dilates": [1, 1, 1, 1], "mode": "same"}
-    return davinci.trace(kernel("img2col_impl", "cus_img2col"), x, x, **lists), x
+    columns = ((c1 * taps * taps, 32 * (edge // stride) ** 2 // 16, 16, 16), "float16")
+    return davinci.trace(kernel("img2col_impl", "cus_img2col"), x, columns, **lists), x
 
 
 SMALL_COLUMNS = [

@@ -109,8 +109,10 @@ def a_mask_selects_something(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None
 
 
 @breaks(errors.LimitError)
-def a_float32_mask_has_no_high_word(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
-    t.vadds([int(bad), 1], ub, ub, 1.0, 1, 1, 1, 8, 8)
+def the_high_word_of_a_float32_mask_selects_nothing(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
+    t.vadds([1, int(not bad)], ub, ub, 1.0, 1, 1, 1, 8, 8)
+
+
 
 
 @breaks(errors.LimitError)
