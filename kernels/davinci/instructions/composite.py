@@ -12,6 +12,7 @@ from .compare import COMPARISONS
 from .expressions import Expression, call, cast
 from .matmul import fixpipe, matmul
 from .tensors import Builder, Scalar, Tensor
+from .whole import WHOLE
 
 MAX_REPEAT = 255
 F32_PER_REPEAT, BLOCK_BYTES = 64, 32
@@ -264,6 +265,35 @@ def scalar_conv(tik: Builder, round_mode: str, dst: Scalar, src: Any) -> Any:
     return cast(src, dst.dtype)
 
 
+def vrpac(tik: Builder, dst: Tensor, src: Tensor, repeat_times: Any) -> None:
+    """Areas of proposals."""
+    tik.emit("vrpac", (dst, src, repeat_times, tik.box_offset), {})
+
+
+def viou(tik: Builder, dst: Tensor, src0: Tensor, src1: Tensor, repeat_times: Any) -> None:
+    """Areas that pairs of proposals share."""
+    tik.emit("viou", (dst, src0, src1, repeat_times, tik.box_offset), {})
+
+
+def rpn_cor(
+    tik: Builder, src0: Tensor, src1: Tensor, src0_rep_stride: Any, src1_rep_stride: Any, repeat_times: Any
+) -> Tensor:
+    """Gather what earlier groups suppress in the register, which the result stands for."""
+    tik.emit("rpn_cor", (tik.suppressed, src0, src1, src0_rep_stride, src1_rep_stride, repeat_times), {})
+    return tik.suppressed  # type: ignore[no-any-return]
+
+
+def set_rpn_cor_ir(tik: Builder, number: Any) -> Tensor:
+    """Set the register of suppressed proposals."""
+    tik.emit("set_register", (tik.suppressed, number), {})
+    return tik.suppressed  # type: ignore[no-any-return]
+
+
+def set_rpn_offset(tik: Builder, offset: Any, offset_dtype: str = "float16") -> None:
+    """Set what viou and vrpac add to widths and heights (1 at the start)."""
+    tik.emit("set_register", (tik.box_offset, offset), {})
+
+
 COMPOSITES: dict[str, Callable[..., Any]] = {
     "vec_reduce_add": vec_reduce_add,
     "vec_rec_high_preci": vec_rec_high_preci,
@@ -273,6 +303,12 @@ COMPOSITES: dict[str, Callable[..., Any]] = {
     "mov_tensor_to_cmpmask": mov_tensor_to_cmpmask,
     "vsel": vsel,
     "scalar_conv": scalar_conv,
+    "vrpac": vrpac,
+    "viou": viou,
+    "rpn_cor": rpn_cor,
+    "set_rpn_cor_ir": set_rpn_cor_ir,
+    "set_rpn_offset": set_rpn_offset,
+    **WHOLE,
     "matmul": matmul,
     "fixpipe": fixpipe,
 }

@@ -56,9 +56,10 @@ def _check_data_move(instruction: Instruction) -> None:
         _check_conversion(instruction, mode, source.dtype, destination.dtype)
     elif mode != 0:
         raise instruction.fail(UnavailableError, f"padding mode {mode} is not modelled; only 0 is")
-    elif source.dtype != destination.dtype:
+    elif np.dtype(source.dtype).itemsize != np.dtype(destination.dtype).itemsize:
         raise instruction.fail(
-            DataTypeError, f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing"
+            DataTypeError,
+            f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing, both have one size",
         )
     if instruction.atomic and destination.scope == GLOBAL and destination.dtype != "float32":
         raise instruction.fail(DataTypeError, f"atomic add on Ascend 910 takes float32, not {destination.dtype}")
@@ -134,8 +135,10 @@ def run_move(
         relu = mode in (2, 5)
         if mode in (3, 6):
             data = data * unit.column(values["deqscale"], "float32", 2)
-    elif operands["src"].storage is operands["dst"].storage:
-        data = data.copy()
+    else:
+        data = np.ascontiguousarray(data).view(instruction.tensors["dst"].dtype)
+        if operands["src"].storage is operands["dst"].storage:
+            data = data.copy()
     if relu:
         data = np.maximum(data, data.dtype.type(0))
     if instruction.atomic and instruction.tensors["dst"].scope == GLOBAL:

@@ -36,12 +36,21 @@ class Tensor:
     ``tensor[i, j]`` starts at that element, ``tensor[i]`` at flat element i, ``tensor[a:b]`` at a.
     """
 
-    def __init__(self, tik: Builder, allocation: Allocation, dtype: str, shape: Sequence[int], offset: Any = 0) -> None:
+    def __init__(
+        self,
+        tik: Builder,
+        allocation: Allocation,
+        dtype: str,
+        shape: Sequence[int],
+        offset: Any = 0,
+        count: int | None = None,
+    ) -> None:
         self._tik = tik
         self.allocation = allocation
         self.dtype = dtype
         self._shape = tuple(shape)
         self.offset = offset
+        self._count = count
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,6 +72,11 @@ class Tensor:
         """Number of elements."""
         return int(np.prod(self._shape, dtype=np.int64))
 
+    @property
+    def count(self) -> int:
+        """Number of elements that a call on the whole tensor takes: those of the slice, if it is one."""
+        return self.size if self._count is None else self._count
+
     def __len__(self) -> int:
         return self._shape[0]
 
@@ -73,7 +87,10 @@ class Tensor:
         )
 
     def __getitem__(self, index: Any) -> Tensor:
-        return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index))
+        count = None
+        if isinstance(index, slice) and len(self._shape) == 1 and isinstance(index.stop, int):
+            count = index.stop - (index.start or 0) if isinstance(index.start, (int, type(None))) else None
+        return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index), count)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._tik.store_element(self[index], value)
@@ -137,7 +154,7 @@ class Tensor:
         return Tensor(self._tik, self.allocation, dtype, self._shape, self.offset)
 
     def _flat(self, index: Any) -> Any:
-        entries = index if isinstance(index, tuple) else (index,)
+        entries = index if isinstance(index, (tuple, list)) else (index,)
         starts = [_start(entry) for entry in entries]
         if len(starts) == 1:
             return starts[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, LimitError
+from ..errors import ArgumentError
 from ..machine import Machine
 from .allocation import UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, strided_pattern
@@ -42,9 +42,7 @@ def _plan_lists(instruction: Instruction, integers: Integers) -> Plan | None:
         return None
     patterns = {}
     for side in ("dst", "src"):
-        high = bool(instruction.switches[f"{side}_high_half"])
-        if high and itemsize != 1:
-            raise instruction.fail(LimitError, f"{side}_high_half is for 8-bit types")
+        high = bool(instruction.switches[f"{side}_high_half"]) and itemsize == 1  # wider items have no halves
         step = integers[f"{side}_rep_stride"] * BLOCK_BYTES // itemsize
         pattern = strided_pattern(repeat, step, TILE, TILE if high else 0)
         patterns.update({f"{side}_list[{i}]": pattern for i in range(ROWS)})

@@ -27,7 +27,7 @@ def mask_of(instruction: Instruction, mask: Any, width: int) -> tuple[int, ...]:
         return (mask,)
     if len(mask) != 2:
         raise instruction.fail(LimitError, f"a mask list has two 64-bit words, not {len(mask)}")
-    high, low = mask
+    high, low = mask = [word % 2**64 if -(2**63) <= word < 0 else word for word in mask]  # registers are signed
     for word in mask:
         instruction.require("mask word", word, 0, 2**64 - 1)
     if width <= 64:

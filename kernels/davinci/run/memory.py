@@ -20,7 +20,7 @@ from ..instructions.table import Instruction
 
 UNWRITTEN, DEFINED, POISON = 0, 1, 2
 FILL = 0xFF
-READABLE_BEYOND = BLOCK_BYTES  # the allocator of global memory adds a block behind each tensor
+BEHIND = BLOCK_BYTES  # the allocator of global memory adds a block behind each tensor
 Rows = Optional[np.ndarray]
 
 
@@ -89,7 +89,7 @@ class Storage:
         self.lanes = lanes
         rows = 1 if lanes is None else lanes.count
         self.bytes = -(-max(allocation.bytes, room) // BLOCK_BYTES) * BLOCK_BYTES
-        held = self.bytes + (READABLE_BEYOND if lanes is None else 0)
+        held = self.bytes + (BEHIND if lanes is None else 0)
         raw = np.full((rows, held), FILL, np.uint8)
         self._views: dict[str, np.ndarray] = {"uint8": raw}
         self.state = np.zeros((rows, held // allocation.granularity), np.uint8)
@@ -148,10 +148,10 @@ class Storage:
         assert self.touched is not None
         return Reuse(self.bytes, self.bytes_read, min(self.bytes_read, int(self.touched.sum()) * BLOCK_BYTES))
 
-    def limit(self, dtype: str, padded: bool, reading: bool = False) -> int:
-        """Number of items: of the tensor, or with the padding to whole blocks, and for reads with what lies behind."""
-        beyond = READABLE_BEYOND if reading and self.lanes is None else 0
-        return (self.bytes + beyond if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
+    def limit(self, dtype: str, padded: bool, behind: bool = False) -> int:
+        """Number of items: of the tensor, or with the padding to whole blocks, and with what lies behind that."""
+        extra = BEHIND if behind and self.lanes is None else 0
+        return (self.bytes + extra if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..errors import RaceError
@@ -11,9 +13,25 @@ from .memory import Operand, Storage
 NOBODY, SEVERAL = -1, -2
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What a store did, per lane and element: it changed what was there; it is not what is there now."""
+
+    changes: np.ndarray
+    loses: np.ndarray
+
+    @classmethod
+    def between(cls, old: np.ndarray, stored: np.ndarray, now: np.ndarray) -> Stored:
+        """From the content before, what was stored, and the content after, compared bit by bit."""
+        bits = f"uint{8 * stored.dtype.itemsize}"
+        shape = np.broadcast_shapes(old.shape, stored.shape)
+        before, mine, after = (np.ascontiguousarray(np.broadcast_to(x, shape)).view(bits) for x in (old, stored, now))
+        return cls(before != mine, after != mine)
+
+
 def watch(storage: Storage, also_reads: bool) -> None:
     """Start tracking a tensor that more than one core may write."""
-    items = storage.bytes // storage.allocation.granularity
+    items = storage.state.shape[1]
     storage.last_writer = np.full(items, NOBODY, np.int32)
     storage.last_reader = np.full(items, NOBODY, np.int32) if also_reads else None
 
@@ -27,34 +45,43 @@ def forget(storage: Storage) -> None:
 
 
 def items_touched(operand: Operand, pattern: Pattern) -> np.ndarray:
-    """Numbers of the map's items, shape (lanes or 1, items), within the tensor."""
+    """Numbers of the map's items, shape (lanes or 1, items)."""
     storage = operand.storage
     index = np.atleast_1d(operand.offset)[:, None] + pattern.index
     ratio = np.dtype(operand.dtype).itemsize // storage.allocation.granularity
     if ratio > 1:
         index = (index[:, :, None] * ratio + np.arange(ratio)).reshape(len(index), -1)
-    return np.minimum(index, storage.bytes // storage.allocation.granularity - 1)
+    return index
 
 
-def note_write(operand: Operand, pattern: Pattern, cores: np.ndarray) -> None:
-    """Refuse a write to what another core wrote or read; remember the writer."""
+def note_write(operand: Operand, pattern: Pattern, cores: np.ndarray, stored: Stored) -> None:
+    """Refuse a write of something else to what another core wrote or read; remember the writer.
+
+    Cores that store the same bytes at one place, as those do whose last blocks overlap, do not race.
+    """
     storage = operand.storage
     writer = storage.last_writer
     assert writer is not None
     index, core = np.broadcast_arrays(items_touched(operand, pattern), cores[:, None])
+    changes, loses = (np.broadcast_to(_per_item(operand, x), index.shape) for x in (stored.changes, stored.loses))
     before = writer[index]
     other = (before != NOBODY) & (before != core)
-    if other.any():
-        _fail(operand, index, core, before, other, "writes", "wrote")
+    if (other & changes).any():
+        _fail(operand, index, core, before, other & changes, "writes", "wrote")
     writer[index] = core
-    lost = writer[index] != core
-    if lost.any():
-        _fail(operand, index, core, writer[index], lost, "writes", "writes")
+    meets = writer[index] != core
+    if (meets & loses).any():
+        _fail(operand, index, core, writer[index], meets & loses, "writes", "writes")
+    writer[index[other | meets]] = SEVERAL
     if storage.last_reader is not None:
         readers = storage.last_reader[index]
-        other = (readers != NOBODY) & (readers != core)
-        if other.any():
-            _fail(operand, index, core, readers, other, "writes", "read")
+        others = (readers != NOBODY) & (readers != core) & changes
+        if others.any():
+            _fail(operand, index, core, readers, others, "writes", "read")
+
+
+def _per_item(operand: Operand, elements: np.ndarray) -> np.ndarray:
+    return np.repeat(elements, np.dtype(operand.dtype).itemsize // operand.storage.allocation.granularity, axis=1)
 
 
 def note_atomic(operand: Operand, pattern: Pattern, cores: np.ndarray) -> None:

@@ -87,10 +87,9 @@ class State:
         """Tell the race check about a read of global memory."""
         races.note_read(operand, pattern, self._cores_of(lanes))
 
-    def note_write(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
+    def note_write(self, lanes: Lanes, operand: Operand, pattern: Pattern, stored: races.Stored) -> None:
         """Tell the race check about a write to global memory."""
-        if operand.storage.last_writer is not None:
-            races.note_write(operand, pattern, self._cores_of(lanes))
+        races.note_write(operand, pattern, self._cores_of(lanes), stored)
 
     def note_atomic(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
         """Tell the race check about an atomic add to global memory."""
@@ -178,11 +177,6 @@ class _ElementRead:
 
     def __init__(self, node: Assign) -> None:
         self.location = node.location
-
-    @staticmethod
-    def is_read(operand: str) -> bool:
-        """The tensor is read."""
-        return True
 
     def fail(self, kind: Callable[[str, Location], Exception], sentence: str) -> Exception:
         """An error at the assignment's line."""

@@ -14,6 +14,7 @@ from ..instructions.table import Instruction, Plan, join
 from ..instructions.tensors import Tensor
 from .memory import DEFINED, POISON, UNWRITTEN, Lanes, Operand, Rows, Storage, gather, scatter
 from .overlap import feeds_itself
+from .races import Stored
 
 
 class Memory(Protocol):
@@ -30,7 +31,7 @@ class Memory(Protocol):
     def note_read(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
         """Tell the race check about a read of global memory."""
 
-    def note_write(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
+    def note_write(self, lanes: Lanes, operand: Operand, pattern: Pattern, stored: Stored) -> None:
         """Tell the race check about a write to global memory."""
 
     def note_atomic(self, lanes: Lanes, operand: Operand, pattern: Pattern) -> None:
@@ -56,7 +57,7 @@ class Unit:
         """Refuse a misaligned start or an access outside the tensor."""
         low, high = operand.bounds()
         padded = padded or "bounds" in self.execution.ignore
-        limit = operand.storage.limit(operand.dtype, padded, padded and operand.instruction.is_read(operand.name))
+        limit = operand.storage.limit(operand.dtype, padded, behind=padded)
         if low + pattern.low < 0 or high + pattern.high > limit:
             name = operand.storage.allocation.name
             touched = f"elements {low + pattern.low} to {high + pattern.high - 1}"
@@ -150,9 +151,12 @@ class Unit:
         flat = values.reshape(values.shape[0], -1)
         if flat.dtype != data.dtype:
             flat = flat.astype(data.dtype)
-        if storage.lanes is None:
-            self.execution.note_write(self.lanes, operand, pattern)
+        watched = storage.lanes is None and storage.last_writer is not None
+        old = gather(data, rows, operand.offset, pattern).copy() if watched else None
         scatter(data, rows, operand.offset, pattern, flat)
+        if old is not None:
+            parts = (x.reshape(x.shape[0], -1) for x in (old, flat, gather(data, rows, operand.offset, pattern)))
+            self.execution.note_write(self.lanes, operand, pattern, Stored.between(*parts))
         if storage.clean and poison is None:
             return
         self._mark(operand, pattern, rows, poison)

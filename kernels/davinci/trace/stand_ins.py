@@ -210,6 +210,11 @@ def shape_to_list(shape: Any) -> list[int]:
     return [int(extent) for extent in shape]
 
 
+def shape_size(shape: Any, *_: Any, **__: Any) -> int:
+    """The number of elements, which CANN's checks of a shape's size return."""
+    return int(np.prod([int(extent) for extent in shape], dtype=np.int64))
+
+
 def axis_check(dimensions: int, axis: Any) -> Any:
     """The axis, or the sorted axes, counted from the front."""
     if isinstance(axis, (list, tuple)):
@@ -294,6 +299,8 @@ KNOWN: dict[str, Any] = {
     "get_op_mode": lambda: "static",
     "VECTOR_INST_BLOCK_WIDTH": 256,
     "VECTOR_INST_BLOCK_NUM": 8,
+    "VECTOR_INST_MAX_REPEAT_TIMES": 255,
+    "ELEMENTS_VECTOR_OP_FP16": 128,
     "BLOCK_IN": 16,
     "BLOCK_OUT": 16,
     "BLOCK_REDUCE": 16,
@@ -305,6 +312,8 @@ KNOWN: dict[str, Any] = {
     "VERSION_MINI": "1.1",
     "VERSION_CLOUD": "1.60",
     "get_product_version": lambda: "1.60",
+    "check_tensor_shape_size": shape_size,
+    "check_shape_size": shape_size,
     "shape_to_list": shape_to_list,
     "axis_check": axis_check,
     "compare_tensor_dict_key": _do_nothing,

@@ -22,6 +22,7 @@ from ..instructions.allocation import GLOBAL, L0A, L0B, L0C, L1, REGISTER, UB, A
 from ..instructions.composite import COMPOSITES, NOT_ON_ASCEND_910
 from ..instructions.expressions import Expression, Variable, call, conjunction, disjunction
 from ..instructions.program import Assign, Declare, DeclareScalar, KernelProgram
+from ..instructions.proposals import DEFAULT_OFFSET
 from ..instructions.tensors import ScalarArray, require_data_type, require_open
 from ..machine import DEFAULT_CHIP, Machine
 from .control import ControlFlow
@@ -91,9 +92,16 @@ class Tik(ControlFlow):
         self._atomic = False
         self._arguments: list[Variable] = []
         self._globals: list[Allocation] = []
-        mask = Allocation("CMPMASK", "uint8", (COMPARE_MASK_BYTES,), REGISTER, caller_location())
-        self._scopes[0].block.nodes.append(Declare(mask))
-        self.compare_mask = tensors.Tensor(self, mask, "uint8", (COMPARE_MASK_BYTES,))
+        self.compare_mask = self._register("CMPMASK", "uint8", COMPARE_MASK_BYTES)
+        self.suppressed = self._register("RPN_COR_IR", "uint16", 1, 0)
+        self.box_offset = self._register("RPN_OFFSET", "float16", 1, DEFAULT_OFFSET)
+
+    def _register(self, name: str, dtype: str, length: int, value: Any = None) -> tensors.Tensor:
+        """A special register of the vector unit, which keeps its content over scopes."""
+        initial = None if value is None else [value] * length
+        memory = Allocation(name, dtype, (length,), REGISTER, caller_location(), initial=initial)
+        self._scopes[0].block.nodes.append(Declare(memory))
+        return tensors.Tensor(self, memory, dtype, (length,))
 
     # Declarations ---------------------------------------------------------------------------------------------------
 

@@ -113,8 +113,6 @@ def the_high_word_of_a_float32_mask_selects_nothing(t: Any, ub: Any, x: Any, y: 
     t.vadds([1, int(not bad)], ub, ub, 1.0, 1, 1, 1, 8, 8)
 
 
-
-
 @breaks(errors.LimitError)
 def repeats_are_8_bits(t: Any, ub: Any, x: Any, y: Any, bad: bool) -> None:
     t.vadds(8, ub, ub, 1.0, 255 + bad, 1, 1, 1, 1)
