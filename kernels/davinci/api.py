@@ -174,7 +174,8 @@ class Program:
         read, written, atomic = self._global_use(aliases)
         for allocation, array in zip(kernel.inputs, arrays):
             writable = allocation in written
-            execution.place(allocation, self._fitting(allocation, array), writable, allocation in read)
+            array = self._fitting(allocation, array)
+            execution.place(allocation, array.size, array, writable, allocation in read)
         for variable, number in zip(kernel.arguments, arrays[len(kernel.inputs) :]):
             execution.arguments[variable.identifier] = number
         for allocation in (*kernel.outputs, *kernel.workspaces):
@@ -182,8 +183,9 @@ class Program:
                 execution.lay(allocation, aliases[allocation])
             elif allocation not in kernel.inputs:
                 zeroed = allocation.is_atomic_add or allocation in atomic
-                content = np.zeros(allocation.shape, allocation.dtype) if zeroed else None
-                execution.place(allocation, content, True, allocation in read)
+                size = max(allocation.size, int(np.prod(self._shape(allocation))))
+                content = np.zeros(size, allocation.dtype) if zeroed else None
+                execution.place(allocation, size, content, True, allocation in read)
 
     def _global_use(
         self, aliases: Mapping[Allocation, Allocation]
@@ -215,11 +217,6 @@ class Program:
     @staticmethod
     def _output(storage: Storage, shape: tuple[int, ...], ignore: set[str]) -> np.ndarray:
         allocation, size = storage.allocation, int(np.prod(shape))
-        if size > allocation.size:
-            raise UnwrittenOutputError(
-                f"{allocation.name} is declared with {allocation.size} elements; the caller's output has {size}",
-                allocation.location,
-            )
         cells = np.dtype(allocation.dtype).itemsize // allocation.granularity
         state = storage.state[0, : size * cells].reshape(size, cells)
         if "uninitialised" not in ignore:

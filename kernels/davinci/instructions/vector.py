@@ -99,7 +99,7 @@ def vector_cycles(operation: str) -> Callable[[Machine, Instruction, Plan], Cost
 
     def cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
         tensors = instruction.tensors
-        source = tensors.get("src", tensors.get("src0", tensors["dst"]))
+        source = next(tensors[name] for name in ("src", "src0", "dst") if name in tensors)
         per_repeat, latency = machine.vector(operation, source.dtype)
         return plan.amount * per_repeat, latency
 

@@ -46,10 +46,12 @@ class State:
         self._cores = Lanes(0)
         self._core_numbers = np.zeros(0, np.int64)
 
-    def place(self, allocation: Allocation, content: np.ndarray | None, writable: bool, also_reads: bool) -> Storage:
-        """Put a tensor into global memory, with content or unwritten."""
+    def place(
+        self, allocation: Allocation, size: int, content: np.ndarray | None, writable: bool, also_reads: bool
+    ) -> Storage:
+        """Put a tensor into global memory, with content or unwritten; ``size``: elements of the caller's array."""
+        storage = Storage(allocation, None, size * np.dtype(allocation.dtype).itemsize)
         flat = np.zeros(0) if content is None else np.ascontiguousarray(content).reshape(-1)
-        storage = Storage(allocation, None, flat.nbytes if content is not None else 0)
         if content is not None:
             storage.view(allocation.dtype)[0, : flat.size] = flat
             storage.state[0, : flat.nbytes // allocation.granularity] = DEFINED
