@@ -20,17 +20,24 @@ from ..errors import (
 from ..instructions import TABLE, Instruction, bind, tensors
 from ..instructions.allocation import GLOBAL, L0A, L0B, L0C, L1, REGISTER, UB, Allocation
 from ..instructions.composite import COMPOSITES, NOT_ON_ASCEND_910
-from ..instructions.expressions import Expression, Variable, call, conjunction, disjunction
+from ..instructions.expressions import Expression, Variable, binary, call, conjunction, disjunction
 from ..instructions.program import Assign, Declare, DeclareScalar, KernelProgram
 from ..instructions.proposals import DEFAULT_OFFSET
-from ..instructions.tensors import ScalarArray, require_data_type, require_open
+from ..instructions.tensors import require_data_type, require_open
 from ..machine import DEFAULT_CHIP, Machine
 from .control import ControlFlow
 from .scopes import ALL_SCOPES
 
 scope_gm, scope_ubuf, scope_cbuf, scope_ca, scope_cb, scope_cc, scope_cbuf_out = GLOBAL, UB, L1, L0A, L0B, L0C, L0C
+Tensor, Scalar, ScalarArray, Expr = tensors.Tensor, tensors.Scalar, tensors.ScalarArray, Expression
 all = conjunction
 any = disjunction
+
+
+def negate(condition: Any) -> Expression:
+    """True where the condition is not."""
+    return binary("==", condition, 0)
+
 
 MAX_INPUTS_AND_OUTPUTS = 192
 COMPARE_MASK_BYTES = 16
@@ -165,9 +172,9 @@ class Tik(ControlFlow):
 
     def ScalarArray(  # noqa: N802
         self, dtype: str = "int64", length: int = 1, name: str = "reg_buf", init_value: Any = None
-    ) -> ScalarArray:
+    ) -> tensors.ScalarArray:
         """Declare ``length`` registers."""
-        return ScalarArray(self, require_data_type(dtype), length, name, init_value)
+        return tensors.ScalarArray(self, require_data_type(dtype), length, name, init_value)
 
     def InputScalar(self, dtype: str = "int64", name: str = "input_scalar") -> Variable:  # noqa: N802
         """A number passed when the kernel runs, after the input tensors."""

@@ -1,10 +1,12 @@
-"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDER python picture.py [NAME ...]``.
+"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDER python foreign_picture.py [NAME ...]``.
 
-FOLDER is CANN's ``impl`` (opp/built-in/op_impl/ai_core/tbe/impl), or any folder that holds it.
+FOLDER is CANN's ``impl`` (opp/built-in/op_impl/ai_core/tbe/impl), or any folder that holds it; an installed package
+``impl`` is found by itself.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 import sys
@@ -15,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import arithmetic  # noqa: F401 - registers its cases
-import layouts  # noqa: F401 - registers its cases
+import foreign_arithmetic  # noqa: F401 - registers its cases
+import foreign_layouts  # noqa: F401 - registers its cases
+import foreign_networks  # noqa: F401 - registers its cases
 import numpy as np
-from cases import CASES, Case
+from foreign_cases import CASES, Case
 
 from bert_thor.kernels import davinci
 
@@ -36,10 +39,11 @@ class Outcome:
 
 
 def folder() -> Path | None:
-    """The folder ``impl`` below TIK_KERNELS; None when it is not set."""
+    """CANN's folder ``impl``; None where there is none."""
     given = os.environ.get("TIK_KERNELS")
     if not given:
-        return None
+        spec = importlib.util.find_spec("impl")
+        return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
     found = [p for p in (Path(given), *sorted(Path(given).rglob("impl"))) if p.name == "impl" and p.is_dir()]
     if not found:
         raise SystemExit(f"TIK_KERNELS={given} has no folder impl; give CANN's op_impl/ai_core/tbe")
@@ -57,14 +61,14 @@ def difference(case: Case, outputs: list[np.ndarray]) -> str:
         worst = float(np.max(np.abs(a - b), initial=0.0))
         if not worst <= case.error * float(np.max(np.abs(b), initial=0.0)):
             return f"output {i} is wrong by {worst:.3g}"
-    return ""
+    return "" if len(outputs) == len(case.expected) else f"{len(outputs)} outputs instead of {len(case.expected)}"
 
 
 def is_tensor(argument: Any) -> bool:
     """Whether an argument is a description, a list of them, or an absent tensor."""
-    return argument is None or isinstance(
-        (argument[0] if argument else 0) if isinstance(argument, list) else argument, dict
-    )
+    if isinstance(argument, list):
+        return bool(argument) and isinstance(argument[0], dict)
+    return argument is None or isinstance(argument, dict)
 
 
 def traced(kernel: Any, case: Case) -> davinci.Program:
@@ -75,16 +79,15 @@ def traced(kernel: Any, case: Case) -> davinci.Program:
     return davinci.trace(kernel, *case.arguments[:first], **rest, **case.attributes)
 
 
-def outcome(name: str, root: Path) -> Outcome:
+def outcome(case: Case, root: Path, ignore: tuple[str, ...] = ()) -> Outcome:
     """Take one kernel as far as it goes."""
     result, begin = Outcome(), time.process_time()
     try:
-        case = CASES[name]()
         module = davinci.load(str(root / f"{case.file}.py"))
         result.passed = 1
         program = traced(getattr(module, case.function or case.file), case)
         result.passed = 2
-        done = program.run(*case.inputs, **case.run)
+        done = program.run(*case.inputs, ignore=ignore, inplace=case.inplace)
         result.passed, result.cycles = 3, done.cycles
         result.reason = difference(case, done.outputs)
         result.passed += not result.reason
@@ -102,11 +105,10 @@ def main(names: list[str]) -> None:
         raise SystemExit("set TIK_KERNELS to CANN's op_impl/ai_core/tbe")
     counts: Counter[str] = Counter()
     for name in names or CASES:
-        result = outcome(name, root)
+        result = outcome(CASES[name](), root)
         counts.update(STAGES[: result.passed])
-        print(
-            f"{name:28} {STAGES[result.passed - 1] if result.passed else 'nothing':8} {result.cycles:9d} {result.seconds:5.1f} s  {result.reason}"
-        )
+        stage = STAGES[result.passed - 1] if result.passed else "nothing"
+        print(f"{name:36} {stage:8} {result.cycles:9d} cycles {result.seconds:5.1f} s  {result.reason}")
     total = len(names or CASES)
     print(", ".join(f"{stage} {counts[stage]} of {total}" for stage in STAGES))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import Array, Case, case, described, integers, numbers, simple
+from foreign_cases import Array, Case, case, described, integers, numbers, simple
 
 HALF, SINGLE = 2.0**-11, 2.0**-24
 
@@ -96,7 +96,7 @@ def inplace_index_add() -> Case:
     index = np.array([3, 7, 1, 19, 0, 12], np.int32)
     y = x.copy()
     y[index] += new
-    return simple("inplace_index_add", [x, index, new], [y], 0, run={"inplace": {"out_gm": "var_gm"}})
+    return simple("inplace_index_add", [x, index, new], [y], 0, inplace={"out_gm": "var_gm"})
 
 
 @case
@@ -127,7 +127,15 @@ def nll_loss() -> Case:
     used = wide(weight)[target]
     loss = np.array([-(wide(x)[np.arange(64), target] * used).sum() / used.sum()], np.float32)
     total = np.array([used.sum()], np.float32)
-    return simple("nll_loss", [x, target, weight], [loss, total], "mean", -100, error=100 * SINGLE)
+    return simple(
+        "nll_loss",
+        [x, target, weight],
+        [loss, total],
+        "mean",
+        -100,
+        error=100 * SINGLE,
+        finding=("BoundsError", "bounds"),
+    )
 
 
 @case
@@ -268,7 +276,14 @@ def top_k_d() -> Case:
 def sort() -> Case:
     x = numbers(51, 2, 48)
     order = np.argsort(wide(x), axis=1, kind="stable")
-    return simple("sort", [x], [np.take_along_axis(x, order, axis=1), order.astype(np.int32)], -1, False)
+    return simple(
+        "sort",
+        [x],
+        [np.take_along_axis(x, order, axis=1), order.astype(np.int32)],
+        -1,
+        False,
+        finding=("RaceError", "races"),
+    )
 
 
 @case

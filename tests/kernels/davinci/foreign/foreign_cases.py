@@ -25,7 +25,8 @@ class Case:
         expected: arrays, one per output; None where the kernel may store anything.
         attributes: arguments by name.
         error: largest |difference| relative to max(|expected|), 0 for bit-exact.
-        run: further arguments of ``Program.run``.
+        inplace: outputs stored over inputs, by the kernel's names.
+        finding: what a check finds in the kernel, as (error class, the check's name); without that check it is right.
     """
 
     file: str
@@ -35,7 +36,8 @@ class Case:
     attributes: dict[str, Any] = field(default_factory=dict)
     function: str = ""
     error: float = 0.0
-    run: dict[str, Any] = field(default_factory=dict)
+    inplace: dict[str, str] = field(default_factory=dict)
+    finding: tuple[str, str] | None = None
 
 
 CASES: dict[str, Callable[[], Case]] = {}
@@ -88,6 +90,6 @@ def to_fractal_nz(x: Array) -> Array:
 
 def simple(file: str, inputs: Sequence[Array], expected: Sequence[Array], *rest: Any, **options: Any) -> Case:
     """A kernel whose tensors are all ND, called with inputs, outputs, then ``rest``."""
-    kept = {name: options.pop(name) for name in ("function", "error", "run") if name in options}
+    kept = {name: options.pop(name) for name in ("function", "error", "inplace", "finding") if name in options}
     arguments = [*(described(a) for a in inputs), *(described(a) for a in expected), *rest]
     return Case(file, arguments, inputs, expected, options, **kept)
