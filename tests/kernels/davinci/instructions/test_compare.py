@@ -46,6 +46,25 @@ def test_vec_cmpv(name: str, dtype: str, repeat: int, strides: tuple[int, int], 
 
 
 @pytest.mark.parametrize("name", OPERATORS)
+@settings(max_examples=5, deadline=None)
+@given(dtype=st.sampled_from((F16, F32)), strides=st.tuples(*[st.integers(0, 3)] * 4), seed=st.integers(0, 1000))
+def test_vcmpv_has_block_strides(name: str, dtype: str, strides: tuple[int, int, int, int], seed: int) -> None:
+    width, repeat = 256 // np.dtype(dtype).itemsize, 2
+    first, second = (small(seed + i, 32 * width, dtype) for i in range(2))
+    found = in_ub(
+        lambda t, dst, src0, src1: getattr(t, f"vcmpv_{name}")(dst, src0, src1, repeat, *strides),
+        dst=np.zeros(32, np.uint8), src0=first, src1=second,
+    )["dst"]  # fmt: skip
+    lanes = [(r, e) for r in range(repeat) for e in range(width)]
+    a, b = (
+        np.array([x[place(e, r, block, step, x.itemsize)] for r, e in lanes])
+        for x, block, step in zip((first, second), strides[:2], strides[2:])
+    )
+    bits = np.packbits(OPERATORS[name](a, b), bitorder="little")
+    assert np.array_equal(found[: bits.size], bits)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 @settings(max_examples=10, deadline=None)
 @given(dtype=st.sampled_from((F16, F32)), repeat=st.integers(1, 3), seed=st.integers(0, 1000), data=st.data())
 def test_vcmp_and_vsel(name: str, dtype: str, repeat: int, seed: int, data: st.DataObject) -> None:

@@ -55,6 +55,31 @@ def test_vnchwconv_8_bit_moves_halves(dst_high: bool, src_high: bool) -> None:
     assert same(found, expected.reshape(-1))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint32"])
+@pytest.mark.parametrize("repeat", [1, 3])
+def test_vnchwconv_32_bit(dtype: str, repeat: int) -> None:
+    """16 rows of 8 become 8 columns of 16, each in two blocks."""
+    src = np.random.default_rng(repeat).integers(0, 2**20, (repeat, 16, 8)).astype(dtype)
+    found = in_ub(
+        lambda t, dst, src: t.vnchwconv(
+            False, False, [dst[i * 8] for i in range(16)], [src[i * 8] for i in range(16)], repeat, 16, 16
+        ),
+        dst=np.zeros(src.size, dtype), src=src.reshape(-1),
+    )["dst"]  # fmt: skip
+    assert same(found.reshape(repeat, 8, 16), src.transpose(0, 2, 1).copy())
+
+
+def test_wider_items_have_no_halves() -> None:
+    src = np.arange(256, dtype=np.uint16)
+    found = in_ub(
+        lambda t, dst, src: t.vnchwconv(
+            True, True, [dst[i * 16] for i in range(16)], [src[i * 16] for i in range(16)], 1, 0, 0
+        ),
+        dst=np.zeros_like(src), src=src,
+    )["dst"]  # fmt: skip
+    assert same(found.reshape(16, 16), src.reshape(16, 16).T.copy())
+
+
 @settings(max_examples=15, deadline=None)
 @given(repeat=st.integers(1, 4), dst_stride=st.integers(1, 3), src_stride=st.integers(0, 3), seed=st.integers(0, 99))
 def test_vec_trans(repeat: int, dst_stride: int, src_stride: int, seed: int) -> None:

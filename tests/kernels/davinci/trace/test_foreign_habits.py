@@ -109,6 +109,31 @@ def test_an_index_may_be_a_list() -> None:
     assert in_ub(call, ub=X)["ub"][10] == 63
 
 
+def test_kernels_ask_what_is_a_scalar() -> None:
+    def call(t: Any, ub: Any) -> None:
+        scalar = t.Scalar("int32", init_value=0)
+        assert isinstance(scalar, tik.Scalar) and isinstance(ub, tik.Tensor) and isinstance(scalar + 1, tik.Expr)
+        with t.if_scope(tik.negate(scalar > 3)):
+            ub[0].set_as(7.0)
+
+    assert in_ub(call, ub=X)["ub"][0] == 7
+
+
+def test_moves_into_ub_have_no_padding_mode() -> None:
+    def move(scope: str) -> Any:
+        def body(t: Any, x: Any, y: Any) -> None:
+            ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+            t.data_move(ub, x, 0, 1, 8, 0, 0)
+            t.data_move(t.Tensor("float32", (64,), name="l1", scope=scope), x, 0, 1, 8, 1, 1, 1)
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+        return program(body, {"x": ((64,), "float32")}, {"y": ((64,), "float32")})
+
+    assert np.array_equal(move(UB).run(X).outputs[0], X)
+    with pytest.raises(errors.UnavailableError, match="padding mode 1"):
+        move(tik.scope_cbuf)
+
+
 # The caller's arrays ----------------------------------------------------------------------------------------------------
 
 
