@@ -118,7 +118,7 @@ class Program:
 
         Args:
             arrays: one per input, with its dtype; then one number per InputScalar. The kernel's declaration may be larger
-                than the array (what follows is undefined) or smaller.
+                or smaller: the memory is the caller's.
             chip: a chip of machine.json.
             constants: timing constants to replace, by name.
             ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
@@ -183,7 +183,7 @@ class Program:
                 execution.lay(allocation, aliases[allocation])
             elif allocation not in kernel.inputs:
                 zeroed = allocation.is_atomic_add or allocation in atomic
-                size = max(allocation.size, int(np.prod(self._shape(allocation))))
+                size = int(np.prod(self._shape(allocation)))
                 content = np.zeros(size, allocation.dtype) if zeroed else None
                 execution.place(allocation, size, content, True, allocation in read)
 

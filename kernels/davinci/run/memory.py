@@ -79,16 +79,19 @@ class Storage:
         "lanes",
         "last_reader",
         "last_writer",
+        "own",
         "poison_bits",
         "state",
         "touched",
     )
 
     def __init__(self, allocation: Allocation, lanes: Lanes | None, room: int = 0) -> None:
+        """``room``: bytes of the caller's array in global memory, or of a local tensor whose bounds are not checked."""
         self.allocation = allocation
         self.lanes = lanes
         rows = 1 if lanes is None else lanes.count
-        self.bytes = -(-max(allocation.bytes, room) // BLOCK_BYTES) * BLOCK_BYTES
+        self.own = room if lanes is None and room else allocation.bytes
+        self.bytes = -(-max(self.own, room) // BLOCK_BYTES) * BLOCK_BYTES
         held = self.bytes + (BEHIND if lanes is None else 0)
         raw = np.full((rows, held), FILL, np.uint8)
         self._views: dict[str, np.ndarray] = {"uint8": raw}
@@ -151,7 +154,7 @@ class Storage:
     def limit(self, dtype: str, padded: bool, behind: bool = False) -> int:
         """Number of items: of the tensor, or with the padding to whole blocks, and with what lies behind that."""
         extra = BEHIND if behind and self.lanes is None else 0
-        return (self.bytes + extra if padded else self.allocation.bytes) // np.dtype(dtype).itemsize
+        return (self.bytes + extra if padded else self.own) // np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)

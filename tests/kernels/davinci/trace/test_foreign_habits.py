@@ -168,6 +168,13 @@ def test_a_declaration_may_be_smaller_than_the_array() -> None:
         davinci.trace(copying(8, 10), X, X).run(X)
 
 
+def test_a_declaration_may_have_no_bound() -> None:
+    """Kernels that take any length declare 2^62 elements; the memory is the caller's."""
+    assert np.array_equal(davinci.trace(copying(2**62, 8), X, X).run(X).outputs[0], X)
+    with pytest.raises(errors.BoundsError, match="src touches elements 0 to 79 of a, which has 64"):
+        davinci.trace(copying(2**62, 10), X, X).run(X)
+
+
 def test_a_list_of_descriptions() -> None:
     def kernel(parts: Any, y: Any, kernel_name: str = "concatenate") -> None:
         t = tik.Tik()
