@@ -31,11 +31,6 @@ ORDER = (
 Those of the last line stand beside all others: everybody may import them.
 """
 
-EXCEPTIONS = {
-    ("bert_thor.kernels.davinci", "bert_thor.kernels.davinci"),
-}
-"""TO BE EMPTIED: imports (by what lies in a module or package, of what lies in one) that are left out. One that is needless fails."""
-
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"bert_thor": ROOT / "bert_thor", "bert_thor.ops": ROOT / "ops", "bert_thor.kernels": ROOT / "kernels"}
 """Where the package lies, by import name."""
@@ -131,39 +126,23 @@ def upward(found: set[Import]) -> list[Import]:
     return sorted(one for one in found if one.target != "bert_thor" and line(one.module) > line(one.target))
 
 
-def is_excepted(one: Import) -> bool:
-    return any(within(one.module, above) and within(one.target, below) for above, below in EXCEPTIONS)
-
-
 @pytest.fixture(scope="module")
 def found() -> set[Import]:
     return imports(FOLDERS)
 
 
-@pytest.fixture(scope="module")
-def judged(found: set[Import]) -> set[Import]:
-    return {one for one in found if not is_excepted(one)}
+def test_no_circle(found: set[Import]) -> None:
+    assert not circle(found)
 
 
-def test_no_circle(judged: set[Import]) -> None:
-    assert not circle(judged)
-
-
-def test_no_import_runs_upwards(judged: set[Import]) -> None:
-    assert not upward(judged)
+def test_no_import_runs_upwards(found: set[Import]) -> None:
+    assert not upward(found)
 
 
 def test_the_order_names_the_members_that_there_are() -> None:
     members = {member(name, "bert_thor").partition(".")[2] for name in modules(FOLDERS)} - {""}
     assert set().union(*ORDER) == members
     assert sum(map(len, ORDER)) == len(members), "one of them stands in two lines"
-
-
-@pytest.mark.parametrize("exception", sorted(EXCEPTIONS))
-def test_every_exception_is_needed(found: set[Import], judged: set[Import], exception: tuple[str, str]) -> None:
-    above, below = exception
-    again = {one for one in found if within(one.module, above) and within(one.target, below)}
-    assert circle(judged | again) or upward(again), f"take {exception} out of EXCEPTIONS"
 
 
 def test_the_package_is_read(found: set[Import]) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 
 from .api import CHECKS, Program, Result, trace
 from .errors import DavinciError
-from .load import load
 from .machine import DEFAULT_CHIP
+from .trace.load import load
 
 
 def _extents(text: str) -> tuple[int, ...]:

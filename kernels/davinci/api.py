@@ -9,23 +9,29 @@ from typing import Any, Callable
 
 import numpy as np
 
-from .errors import ArgumentError, StructureError, UnwrittenOutputError
-from .execute import Execution, walk
+from .errors import ArgumentError, PoisonError, StructureError, UnwrittenOutputError
+from .instructions.allocation import GLOBAL, Allocation
+from .instructions.program import KernelProgram, Loop
 from .instructions.table import Instruction
-from .load import stand_ins
 from .machine import Machine
-from .memory import UNWRITTEN, Storage
-from .program import GLOBAL, Allocation, KernelProgram
-from .report import Report, Timing
-from .tik import collecting
+from .run.execute import Execution, walk
+from .run.memory import POISON, UNWRITTEN, Storage
+from .time.report import Report, Timing
+from .trace.load import package_of_kernel, stand_ins
+from .trace.tik import collecting
 
-CHECKS = ("uninitialised", "poison", "bounds")
+CHECKS = ("uninitialised", "poison", "bounds", "races")
 
 
 def describe(description: Any) -> Any:
-    """A TBE tensor description from what the caller gave: a dict, ``(shape, dtype)``, an array, or None for an absent input."""
+    """A TBE tensor description from what the caller gave: a dict, ``(shape, dtype)``, an array, or None for an absent input.
+
+    A list of them is described one by one, for kernels that take any number of tensors.
+    """
     if description is None:
         return None
+    if isinstance(description, list) and not any(isinstance(item, (int, str)) for item in description[1:]):
+        return [describe(item) for item in description]
     if isinstance(description, np.ndarray):
         description = (description.shape, str(description.dtype))
     if isinstance(description, (tuple, list)) and len(description) == 2 and isinstance(description[1], str):
@@ -55,12 +61,25 @@ def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> 
     """
     if "kernel_name" in inspect.signature(kernel).parameters:
         attributes.setdefault("kernel_name", kernel.__name__)
-    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(inspect.unwrap(kernel)) or "."))
-    with stand_ins(directory), collecting() as built:
-        kernel(*[describe(d) for d in descriptions], **attributes)
+    plain = inspect.unwrap(kernel)
+    directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(plain) or "."))
+    described = [describe(d) for d in descriptions]
+    with stand_ins(directory, package_of_kernel(plain)), collecting() as built:
+        kernel(*described, **attributes)
     if len(built) != 1:
         raise StructureError(f"{kernel.__name__} called BuildCCE {len(built)} times; a TIK kernel calls it once")
-    return Program(built[0])
+    return Program(built[0], described)
+
+
+def _shapes(described: Sequence[Any]) -> list[tuple[int, ...]]:
+    """Shapes of all tensors in the caller's order, those of lists too."""
+    shapes: list[tuple[int, ...]] = []
+    for item in described:
+        if isinstance(item, list):
+            shapes += _shapes(item)
+        elif item is not None:
+            shapes.append(item["shape"])
+    return shapes
 
 
 class Program:
@@ -69,16 +88,22 @@ class Program:
     Attributes:
         name: the kernel's name.
         block_num: number of cores that it asks for.
-        inputs, outputs: (name, shape, dtype) of each, in BuildCCE's order.
+        inputs, outputs: (name, shape, dtype) of each, in BuildCCE's order. The shape is the caller's where the kernel has as
+            many inputs and outputs as there were descriptions, and the kernel's own otherwise.
         peak_bytes: most bytes in use at once, per on-chip buffer.
     """
 
-    def __init__(self, kernel: KernelProgram) -> None:
+    def __init__(self, kernel: KernelProgram, described: Sequence[Any] = ()) -> None:
         self._kernel = kernel
+        declared = [*kernel.inputs, *(a for a in kernel.outputs if a not in kernel.inputs)]
+        shapes = _shapes(described)
+        known = len(shapes) == len(declared)
+        self._shapes = dict(zip(declared, shapes if known else (a.shape for a in declared)))
         self.name = kernel.name
         self.block_num = kernel.block_num
-        self.inputs = [(a.name, a.shape, a.dtype) for a in kernel.inputs]
-        self.outputs = [(a.name, a.shape, a.dtype) for a in kernel.outputs]
+        self.inputs, self.outputs = (
+            [(a.name, self._shape(a), a.dtype) for a in tensors] for tensors in (kernel.inputs, kernel.outputs)
+        )
         self.peak_bytes = kernel.peak_bytes
 
     def run(
@@ -87,16 +112,20 @@ class Program:
         chip: str = "Ascend910A",
         constants: Mapping[str, float] | None = None,
         ignore: Iterable[str] = (),
+        inplace: Mapping[str, str] | None = None,
     ) -> Result:
         """Run the kernel on every core, check it, and time it.
 
         Args:
-            arrays: one per input, with its dtype and number of elements; then one number per InputScalar.
+            arrays: one per input, with its dtype; then one number per InputScalar. The kernel's declaration may be larger
+                or smaller: the memory is the caller's.
             chip: a chip of machine.json.
             constants: timing constants to replace, by name.
-            ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (reads of memory that nothing
-                wrote), "poison" (undefined values reaching global memory), "bounds" (accesses past the end of a local
-                tensor; each tensor then behaves as if the rest of its buffer were its own).
+            ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
+                nothing wrote), "poison" (undefined values in outputs and scalars), "bounds" (accesses past the end of a local
+                tensor; each tensor then behaves as if the rest of its buffer were its own), "races" (cores that touch the same
+                place in global memory; they then run one after another).
+            inplace: outputs that are stored over an input, by name: {output: input}.
 
         Raises:
             ArgumentError: an array does not fit its input.
@@ -107,31 +136,60 @@ class Program:
             raise ArgumentError(f"there is no check {unknown[0]!r} to ignore; there are {', '.join(CHECKS)}")
         machine = Machine(chip, constants)
         execution = Execution(self._kernel, ignore)
-        self._place_arguments(execution, arrays)
+        aliases = self._aliases(inplace or {})
+        self._place_arguments(execution, arrays, aliases)
         execution.run()
-        outputs = [self._output(execution.storage(a), "uninitialised" in ignore) for a in self._kernel.outputs]
+        outputs = [self._output(execution.storage(a), self._shape(a), set(ignore)) for a in self._kernel.outputs]
         return Result(outputs, Timing(self._kernel, execution, machine))
 
-    def _place_arguments(self, execution: Execution, arrays: Sequence[Any]) -> None:
+    def _shape(self, allocation: Allocation) -> tuple[int, ...]:
+        """The caller's shape where it differs in size from the declaration."""
+        shape = self._shapes.get(allocation, allocation.shape)
+        return allocation.shape if int(np.prod(shape)) == allocation.size else shape
+
+    def _aliases(self, inplace: Mapping[str, str]) -> dict[Allocation, Allocation]:
+        """Which output lies on which input. Loops are examined anew when that changes."""
+        by_name = {a.name: a for a in (*self._kernel.inputs, *self._kernel.outputs)}
+        unknown = [n for pair in inplace.items() for n in pair if n not in by_name]
+        if unknown:
+            raise ArgumentError(f"inplace names {unknown[0]!r}; the kernel has {', '.join(by_name)}")
+        aliases = {by_name[out]: by_name[source] for out, source in inplace.items()}
+        if aliases != {a: a.lies_on for a in self._kernel.outputs if a.lies_on is not None}:
+            for allocation in self._kernel.outputs:
+                allocation.lies_on = aliases.get(allocation)
+            for node in walk(self._kernel.body):
+                if isinstance(node, Loop):
+                    node.summary = None
+        return aliases
+
+    def _place_arguments(
+        self, execution: Execution, arrays: Sequence[Any], aliases: Mapping[Allocation, Allocation]
+    ) -> None:
         kernel = self._kernel
         wanted = len(kernel.inputs) + len(kernel.arguments)
         if len(arrays) != wanted:
             raise ArgumentError(
                 f"{kernel.name} takes {wanted} arrays ({', '.join(n for n, _, _ in self.inputs)}); {len(arrays)} were given"
             )
-        read, written, atomic = self._global_use()
+        read, written, atomic = self._global_use(aliases)
         for allocation, array in zip(kernel.inputs, arrays):
             writable = allocation in written
-            execution.place(allocation, _fitting(allocation, array), writable, allocation in read)
+            array = self._fitting(allocation, array)
+            execution.place(allocation, array.size, array, writable, allocation in read)
         for variable, number in zip(kernel.arguments, arrays[len(kernel.inputs) :]):
             execution.arguments[variable.identifier] = number
         for allocation in (*kernel.outputs, *kernel.workspaces):
-            if allocation not in kernel.inputs:
+            if allocation in aliases:
+                execution.lay(allocation, aliases[allocation])
+            elif allocation not in kernel.inputs:
                 zeroed = allocation.is_atomic_add or allocation in atomic
-                content = np.zeros(allocation.shape, allocation.dtype) if zeroed else None
-                execution.place(allocation, content, True, allocation in read)
+                size = int(np.prod(self._shape(allocation)))
+                content = np.zeros(size, allocation.dtype) if zeroed else None
+                execution.place(allocation, size, content, True, allocation in read)
 
-    def _global_use(self) -> tuple[set[Allocation], set[Allocation], set[Allocation]]:
+    def _global_use(
+        self, aliases: Mapping[Allocation, Allocation]
+    ) -> tuple[set[Allocation], set[Allocation], set[Allocation]]:
         """Global tensors that instructions read, write, and add to atomically."""
         read: set[Allocation] = set()
         written: set[Allocation] = set()
@@ -140,33 +198,54 @@ class Program:
             if isinstance(node, Instruction):
                 for name, tensor in node.operands.items():
                     if tensor.scope == GLOBAL:
+                        allocation = aliases.get(tensor.allocation, tensor.allocation)
                         if node.is_read(name):
-                            read.add(tensor.allocation)
+                            read.add(allocation)
                         if node.is_written(name):
-                            (atomic if node.atomic else written).add(tensor.allocation)
+                            (atomic if node.atomic else written).add(allocation)
         return read, written | atomic, atomic
 
-    def _output(self, storage: Storage, unchecked: bool) -> np.ndarray:
-        allocation = storage.allocation
-        state = storage.state[0, : allocation.bytes // allocation.granularity]
-        written = (state != UNWRITTEN).reshape(allocation.size, -1).all(axis=1)
-        if not written.all() and not unchecked:
-            missing = int(np.argmin(written))
-            raise UnwrittenOutputError(
-                f"{allocation.name}: element {missing} of {allocation.size} was never written "
-                f"({int((~written).sum())} are missing); store every element of an output",
-                allocation.location,
+    def _fitting(self, allocation: Allocation, array: Any) -> np.ndarray:
+        array, size = np.asarray(array), int(np.prod(self._shape(allocation)))
+        if str(array.dtype) != allocation.dtype or array.size != size:
+            raise ArgumentError(
+                f"input {allocation.name} is {allocation.dtype} of shape {self._shape(allocation)}; got {array.dtype} of "
+                f"shape {array.shape}"
             )
-        return storage.view(allocation.dtype)[0, : allocation.size].reshape(allocation.shape).copy()
+        return array
+
+    @staticmethod
+    def _output(storage: Storage, shape: tuple[int, ...], ignore: set[str]) -> np.ndarray:
+        allocation, size = storage.allocation, int(np.prod(shape))
+        cells = np.dtype(allocation.dtype).itemsize // allocation.granularity
+        state = storage.state[0, : size * cells].reshape(size, cells)
+        if "uninitialised" not in ignore:
+            _require_written(allocation, (state != UNWRITTEN).all(axis=1))
+        if "poison" not in ignore:
+            _require_defined(storage, (state != POISON).all(axis=1))
+        return storage.view(allocation.dtype)[0, :size].reshape(shape).copy()
 
 
-def _fitting(allocation: Allocation, array: Any) -> np.ndarray:
-    array = np.asarray(array)
-    if str(array.dtype) != allocation.dtype or array.size != allocation.size:
-        raise ArgumentError(
-            f"input {allocation.name} is {allocation.dtype} of shape {allocation.shape}; got {array.dtype} of shape {array.shape}"
+def _require_written(allocation: Allocation, written: np.ndarray) -> None:
+    if not written.all():
+        missing = int(np.argmin(written))
+        raise UnwrittenOutputError(
+            f"{allocation.name}: element {missing} of {written.size} was never written "
+            f"({int((~written).sum())} are missing); store every element of an output",
+            allocation.location,
         )
-    return array
+
+
+def _require_defined(storage: Storage, defined: np.ndarray) -> None:
+    if not defined.all():
+        first, allocation = int(np.argmin(defined)), storage.allocation
+        assert storage.blame is not None
+        item = np.dtype(allocation.dtype).itemsize // allocation.granularity
+        raise PoisonError(
+            f"element {first} of {allocation.name} receives an undefined value here ({int((~defined).sum())} such); it comes "
+            "from memory that nothing wrote, or from the padding of a tensor or of a matrix tile",
+            storage.culprits[int(storage.blame[first * item : (first + 1) * item].max())],
+        )
 
 
 class Result:

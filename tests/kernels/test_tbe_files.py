@@ -22,9 +22,9 @@ from bert_thor import kernels
 from bert_thor.kernels import davinci
 from bert_thor.kernels.ascend import tik_support
 from bert_thor.kernels.ascend.registration import tik_kernels
-from bert_thor.kernels.davinci import tik
+from bert_thor.kernels.davinci.trace import tik
 
-load = importlib.import_module("bert_thor.kernels.davinci.load")  # the package exports a function of that name
+load = importlib.import_module("bert_thor.kernels.davinci.trace.load")  # the package exports a function of that name
 
 OPERATIONS = sorted(path.parent.name for path in Path(kernels.__file__).parent.glob("*/tbe.py"))
 

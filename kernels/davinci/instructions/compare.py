@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import LimitError
-from ..program import REGISTER, UB
+from .allocation import REGISTER, UB
 from .patterns import BLOCK_BYTES, active_elements, result_pattern, vector_pattern
-from .table import Entry, Instruction, Integers, Plan, check_scopes, check_types
+from .table import Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import MAX_REPEAT_STRIDE, mask_of, repeat_of, vector_cycles, widest
-
-if TYPE_CHECKING:
-    from ..memory import Unit
 
 COMPARISONS: dict[str, Callable[..., np.ndarray]] = {
     "lt": np.less,
@@ -46,13 +43,17 @@ def _check_compare(instruction: Instruction) -> None:
 def _plan_cmpv(instruction: Instruction, integers: Integers) -> Plan | None:
     width = widest(instruction, ("src0",))
     repeat = repeat_of(instruction, integers)
-    for name in ("src0_rep_stride", "src1_rep_stride"):
-        instruction.require(name, integers[name], 0, MAX_REPEAT_STRIDE)
+    for name in ("src0", "src1"):
+        instruction.require(f"{name}_rep_stride", integers[f"{name}_rep_stride"], 0, MAX_REPEAT_STRIDE)
+        instruction.require(f"{name}_blk_stride", integers.get(f"{name}_blk_stride", 1), 0, 255)
     if repeat == 0:
         return None
     itemsize = np.dtype(instruction.tensors["src0"].dtype).itemsize
     patterns = {
-        n: vector_pattern((width,), width, itemsize, repeat, 1, integers[f"{n}_rep_stride"]) for n in ("src0", "src1")
+        n: vector_pattern(
+            (width,), width, itemsize, repeat, integers.get(f"{n}_blk_stride", 1), integers[f"{n}_rep_stride"]
+        )
+        for n in ("src0", "src1")
     }
     per_repeat = _items(instruction, width)
     patterns["dst"] = result_pattern(repeat, per_repeat, per_repeat)
@@ -63,8 +64,8 @@ def _run_cmpv(function: Callable[..., np.ndarray]) -> Callable[..., None]:
     def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         packed = pack(function(*arrays), instruction.tensors["dst"].dtype)
-        bad = None if poison is None else pack(poison, instruction.tensors["dst"].dtype) != 0
-        unit.write(operands["dst"], plan.patterns["dst"], packed, bad)
+        bad = None if poison is None else pack(poison, instruction.tensors["dst"].dtype)
+        unit.write_bits(operands["dst"], plan.patterns["dst"], packed, bad)
 
     return run
 
@@ -88,16 +89,18 @@ def _run_cmp(function: Callable[..., np.ndarray]) -> Callable[..., None]:
     def run(unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]) -> None:
         arrays, poison = unit.read_all(operands, plan.patterns, ("src0", "src1"))
         chosen = function(*arrays)
-        bits = np.zeros((chosen.shape[0], 1, MASK_BYTES * 8), bool)
-        bits[..., active_elements(plan.detail["mask"], plan.detail["width"])] = chosen
-        bad = (
-            None
-            if poison is None
-            else np.broadcast_to(poison.any(axis=(1, 2), keepdims=True), (poison.shape[0], 1, MASK_BYTES))
-        )
-        unit.write(operands["dst"], plan.patterns["dst"], pack(bits, "uint8"), bad)
+        active = active_elements(plan.detail["mask"], plan.detail["width"])
+        packed = [None if lanes is None else pack(_spread(lanes, active), "uint8") for lanes in (chosen, poison)]
+        unit.write_bits(operands["dst"], plan.patterns["dst"], packed[0], packed[1])  # type: ignore[arg-type]
 
     return run
+
+
+def _spread(lanes: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """The active lanes at their places among the bits of the compare mask, the others 0."""
+    bits = np.zeros((lanes.shape[0], 1, MASK_BYTES * 8), bool)
+    bits[..., active] = lanes
+    return bits
 
 
 def _check_select(instruction: Instruction) -> None:
@@ -129,18 +132,23 @@ def _plan_select(instruction: Instruction, integers: Integers) -> Plan | None:
 def _run_select(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    words, bad_words = unit.read(operands["sel"], plan.patterns["sel"])
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
-    chosen = bits[..., active_elements(plan.detail["mask"], plan.detail["width"])].astype(bool)
+    words, bad_words = unit.read_bits(operands["sel"], plan.patterns["sel"])
+    active = active_elements(plan.detail["mask"], plan.detail["width"])
+    chosen, undecided = (None if x is None else _unpacked(x)[..., active] for x in (words, bad_words))
+    assert chosen is not None
     for patterns in unit.steps(plan, operands, ("src0", "src1")):
         first, bad_first = unit.read(operands["src0"], patterns["src0"])
         second, bad_second = unit.read(operands["src1"], patterns["src1"])
         poison = None
         if bad_first is not None or bad_second is not None or bad_words is not None:
             poison = np.where(chosen, _or_false(bad_first), _or_false(bad_second))
-            poison = poison | _or_false(None if bad_words is None else bad_words.any(axis=(1, 2), keepdims=True))
+            poison = poison | _or_false(undecided)
             poison = np.broadcast_to(poison, (poison.shape[0], *patterns["dst"].shape))
         unit.write(operands["dst"], patterns["dst"], np.where(chosen, first, second), poison)
+
+
+def _unpacked(words: np.ndarray) -> np.ndarray:
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little").astype(bool)
 
 
 def _or_false(poison: np.ndarray | None) -> Any:
@@ -164,30 +172,31 @@ def _check_mask_move(instruction: Instruction) -> None:
 def _run_mask_move(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    words, poison = unit.read(operands["src"], plan.patterns["src"])
-    bad = None if poison is None else np.ones((poison.shape[0], *plan.patterns["dst"].shape), bool)
-    unit.write(
-        operands["dst"], plan.patterns["dst"], np.ascontiguousarray(words).view(instruction.tensors["dst"].dtype), bad
-    )
+    dtype = instruction.tensors["dst"].dtype
+    words, poison = unit.read_bits(operands["src"], plan.patterns["src"])
+    moved = [None if x is None else np.ascontiguousarray(x).view(dtype) for x in (words, poison)]
+    unit.write_bits(operands["dst"], plan.patterns["dst"], moved[0], moved[1])  # type: ignore[arg-type]
 
 
 def entries() -> list[Entry]:
-    """vec_cmpv_*, vcmp_*, vsel, vec_sel, mov_cmpmask_to_tensor, mov_tensor_to_cmpmask."""
+    """vec_cmpv_*, vcmpv_*, vcmp_*, vsel, vec_sel, mov_cmpmask_to_tensor, mov_tensor_to_cmpmask."""
     pair = ("src0", "src1")
     found: list[Entry] = []
     for name, function in COMPARISONS.items():
-        found.append(
-            Entry(
-                f"vec_cmpv_{name}",
-                "dst src0 src1 repeat_times src0_rep_stride src1_rep_stride",
-                "V",
-                _plan_cmpv,
-                _run_cmpv(function),
-                vector_cycles("vcmp"),
-                reads=pair,
-                check=_check_compare,
+        for form, strides in ((f"vec_cmpv_{name}", ""), (f"vcmpv_{name}", "src0_blk_stride src1_blk_stride ")):
+            found.append(
+                Entry(
+                    form,
+                    f"dst src0 src1 repeat_times {strides}src0_rep_stride src1_rep_stride",
+                    "V",
+                    _plan_cmpv,
+                    _run_cmpv(function),
+                    vector_cycles("vcmp"),
+                    reads=pair,
+                    check=_check_compare,
+                    dtypes=FLOATS,
+                )
             )
-        )
         found.append(
             Entry(
                 f"vcmp_{name}",

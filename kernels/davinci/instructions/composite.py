@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, UnavailableError, caller_location
-from ..expressions import Expression, call, cast
-from ..tensors import Scalar, Tensor
 from .compare import COMPARISONS
+from .expressions import Expression, call, cast
 from .matmul import fixpipe, matmul
-
-if TYPE_CHECKING:
-    from ..tik import Tik
+from .tensors import Builder, Scalar, Tensor
+from .whole import WHOLE
 
 MAX_REPEAT = 255
 F32_PER_REPEAT, BLOCK_BYTES = 64, 32
@@ -40,7 +38,7 @@ def _immediate(value: Any, what: str) -> int:
 
 
 def vec_reduce_add(
-    tik: Tik, mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, src_rep_stride: int
+    tik: Builder, mask: Any, dst: Tensor, src: Tensor, work_tensor: Tensor, repeat_times: Any, src_rep_stride: int
 ) -> None:
     """Sum of everything into dst[0]: vcadd per repeat into the work tensor, then vcadd over that until one number is left."""
     repeats = _immediate(repeat_times, "repeat_times")
@@ -91,7 +89,7 @@ def _require_work(name: str, work: Tensor, needed: int) -> None:
 
 
 def _newton_reciprocal(
-    tik: Tik, mask: Any, dst: Tensor, src: Tensor, work: Sequence[Tensor], repeats: int, strides: Sequence[int]
+    tik: Builder, mask: Any, dst: Tensor, src: Tensor, work: Sequence[Tensor], repeats: int, strides: Sequence[int]
 ) -> None:
     """dst = 1 / src by two Newton steps r = r (2 - src r) from the table's r; strides are of dst, src and work."""
     guess, step = work
@@ -106,7 +104,7 @@ def _newton_reciprocal(
 
 
 def _in_single_precision(
-    tik: Tik,
+    tik: Builder,
     mask: Any,
     dst: Tensor,
     src: Tensor,
@@ -124,7 +122,7 @@ def _in_single_precision(
 
 
 def _high_precision(
-    tik: Tik,
+    tik: Builder,
     name: str,
     mask: Any,
     dst: Tensor,
@@ -165,7 +163,7 @@ def _high_precision(
 
 
 def vec_rec_high_preci(
-    tik: Tik,
+    tik: Builder,
     mask: Any,
     dst: Tensor,
     src: Tensor,
@@ -191,7 +189,7 @@ def vec_rec_high_preci(
 
 
 def vec_rsqrt_high_preci(
-    tik: Tik,
+    tik: Builder,
     mask: Any,
     dst: Tensor,
     src: Tensor,
@@ -217,7 +215,7 @@ def vec_rsqrt_high_preci(
 
 
 def vec_ln_high_preci(
-    tik: Tik,
+    tik: Builder,
     mask: Any,
     dst: Tensor,
     src: Tensor,
@@ -232,27 +230,27 @@ def vec_ln_high_preci(
 
 def _compare(name: str) -> Callable[..., Tensor]:
     def compare(
-        tik: Tik, mask: Any, src0: Tensor, src1: Tensor, src0_blk_stride: int = 1, src1_blk_stride: int = 1
+        tik: Builder, mask: Any, src0: Tensor, src1: Tensor, src0_blk_stride: int = 1, src1_blk_stride: int = 1
     ) -> Tensor:
-        tik._emit(f"vcmp_{name}", (tik.compare_mask, mask, src0, src1, src0_blk_stride, src1_blk_stride), {})
+        tik.emit(f"vcmp_{name}", (tik.compare_mask, mask, src0, src1, src0_blk_stride, src1_blk_stride), {})
         return tik.compare_mask
 
     return compare
 
 
-def mov_tensor_to_cmpmask(tik: Tik, src: Tensor) -> Tensor:
+def mov_tensor_to_cmpmask(tik: Builder, src: Tensor) -> Tensor:
     """Load the compare-mask register from UB; the result stands for it in vsel."""
-    tik._emit("mov_tensor_to_cmpmask", (tik.compare_mask, src), {})
+    tik.emit("mov_tensor_to_cmpmask", (tik.compare_mask, src), {})
     return tik.compare_mask
 
 
-def vsel(tik: Tik, *arguments: Any, **keywords: Any) -> None:
+def vsel(tik: Builder, *arguments: Any, **keywords: Any) -> None:
     """Select by mask; with block strides (13 arguments) or, as vec_sel, without."""
     full = len(arguments) + len(keywords) > 10 or any("blk_stride" in k for k in keywords)
-    tik._emit("vsel" if full else "vec_sel", arguments, keywords)
+    tik.emit("vsel" if full else "vec_sel", arguments, keywords)
 
 
-def scalar_conv(tik: Tik, round_mode: str, dst: Scalar, src: Any) -> Any:
+def scalar_conv(tik: Builder, round_mode: str, dst: Scalar, src: Any) -> Any:
     """The expression for ``scalar_conv``: float to int rounds as named, everything else converts to the nearest."""
     source = src.dtype if isinstance(src, Expression) else "float32"
     if source == "float32" and dst.dtype == "int32":
@@ -267,6 +265,35 @@ def scalar_conv(tik: Tik, round_mode: str, dst: Scalar, src: Any) -> Any:
     return cast(src, dst.dtype)
 
 
+def vrpac(tik: Builder, dst: Tensor, src: Tensor, repeat_times: Any) -> None:
+    """Areas of proposals."""
+    tik.emit("vrpac", (dst, src, repeat_times, tik.box_offset), {})
+
+
+def viou(tik: Builder, dst: Tensor, src0: Tensor, src1: Tensor, repeat_times: Any) -> None:
+    """Areas that pairs of proposals share."""
+    tik.emit("viou", (dst, src0, src1, repeat_times, tik.box_offset), {})
+
+
+def rpn_cor(
+    tik: Builder, src0: Tensor, src1: Tensor, src0_rep_stride: Any, src1_rep_stride: Any, repeat_times: Any
+) -> Tensor:
+    """Gather what earlier groups suppress in the register, which the result stands for."""
+    tik.emit("rpn_cor", (tik.suppressed, src0, src1, src0_rep_stride, src1_rep_stride, repeat_times), {})
+    return tik.suppressed  # type: ignore[no-any-return]
+
+
+def set_rpn_cor_ir(tik: Builder, number: Any) -> Tensor:
+    """Set the register of suppressed proposals."""
+    tik.emit("set_register", (tik.suppressed, number), {})
+    return tik.suppressed  # type: ignore[no-any-return]
+
+
+def set_rpn_offset(tik: Builder, offset: Any, offset_dtype: str = "float16") -> None:
+    """Set what viou and vrpac add to widths and heights (1 at the start)."""
+    tik.emit("set_register", (tik.box_offset, offset), {})
+
+
 COMPOSITES: dict[str, Callable[..., Any]] = {
     "vec_reduce_add": vec_reduce_add,
     "vec_rec_high_preci": vec_rec_high_preci,
@@ -276,6 +303,12 @@ COMPOSITES: dict[str, Callable[..., Any]] = {
     "mov_tensor_to_cmpmask": mov_tensor_to_cmpmask,
     "vsel": vsel,
     "scalar_conv": scalar_conv,
+    "vrpac": vrpac,
+    "viou": viou,
+    "rpn_cor": rpn_cor,
+    "set_rpn_cor_ir": set_rpn_cor_ir,
+    "set_rpn_offset": set_rpn_offset,
+    **WHOLE,
     "matmul": matmul,
     "fixpipe": fixpipe,
 }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, UnavailableError
-from ..program import UB
-from .table import Entry, Instruction, Plan, check_scopes
+from .allocation import UB
+from .table import Entry, Instruction, Plan, Unit, check_scopes
 from .vector import vector_cycles, vector_plan
-
-if TYPE_CHECKING:
-    from ..memory import Unit
 
 
 def _half_away(x: np.ndarray) -> np.ndarray:

@@ -6,18 +6,15 @@ Layouts, in fractals of 16 rows: L0A is zZ ``[M1][K1][m][k]``, L0B is nZ ``[K1][
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataTypeError, ScopeError, UnavailableError
-from ..program import GLOBAL, L0A, L0B, L0C, L1
+from ..machine import Machine
+from .allocation import GLOBAL, L0A, L0B, L0C, L1
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, strided_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 
 FRACTAL_ROWS = 16
 MAX_EXTENT = 4095
@@ -84,7 +81,7 @@ def _cube_alignment(tensor: Any) -> int:
 def _run_load2d(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     if instruction.switches["if_transpose"]:
         data = _transposed(data)
         poison = None if poison is None else _transposed(poison)

@@ -8,18 +8,15 @@ C1. Pixels in the padding are ``pad_value``; pixels beyond it are undefined.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import LimitError, UnavailableError
-from ..program import L0A, L0B, L1, UB
+from ..machine import Machine
+from .allocation import L0A, L0B, L1, UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, strided_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 
 WINDOWS = 16
 LIMITS: dict[str, tuple[int, int]] = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, ScopeError, UnavailableError, caller_location
-from ..program import GLOBAL, L0A, L0B, L0C, L1, UB
-from ..tensors import Tensor
-
-if TYPE_CHECKING:
-    from ..tik import Tik
+from .allocation import GLOBAL, L0A, L0B, L0C, L1, UB
+from .tensors import Builder, Tensor
 
 ROWS = 16
 MAX_EXTENT = 4096
@@ -21,7 +18,7 @@ QUANTIZE_MODES = {"fp322fp16": ("float32", "float16"), "int322fp16": ("int32", "
 
 
 def matmul(
-    tik: Tik,
+    tik: Builder,
     dst: Tensor,
     a: Tensor,
     b: Tensor,
@@ -62,7 +59,7 @@ def matmul(
 
 
 def _tile(
-    tik: Tik, tensors: tuple[Tensor, Tensor, Tensor], sizes: Any, tile: Any, k_tile: int, overwrite: bool
+    tik: Builder, tensors: tuple[Tensor, Tensor, Tensor], sizes: Any, tile: Any, k_tile: int, overwrite: bool
 ) -> None:
     """One tile of the result, accumulated over k."""
     m1, k, k0, _n1 = sizes
@@ -87,7 +84,9 @@ def _tile(
         _multiply(tik, tensors, sizes, tile, (first, rest, k - first * k0, start), int(whole > 0 or not overwrite))
 
 
-def _first_or_later(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, is_first: Any, overwrite: bool) -> None:
+def _first_or_later(
+    tik: Builder, tensors: Any, sizes: Any, tile: Any, part: Any, is_first: Any, overwrite: bool
+) -> None:
     if not overwrite:
         _multiply(tik, tensors, sizes, tile, part, 1)
         return
@@ -97,7 +96,7 @@ def _first_or_later(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, is
         _multiply(tik, tensors, sizes, tile, part, 1)
 
 
-def _multiply(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, accumulate: int) -> None:
+def _multiply(tik: Builder, tensors: Any, sizes: Any, tile: Any, part: Any, accumulate: int) -> None:
     """Load one slice of k and multiply."""
     dst, a, b = tensors
     m1, _, k0, n1 = sizes
@@ -114,7 +113,7 @@ def _multiply(tik: Tik, tensors: Any, sizes: Any, tile: Any, part: Any, accumula
 
 
 def fixpipe(
-    tik: Tik,
+    tik: Builder,
     dst: Tensor,
     src: Tensor,
     cburst_num: int,
@@ -164,7 +163,7 @@ def _quantize_mode(src: Tensor, dst: Tensor, quantize: dict[str, Any] | None) ->
     return str(mode)
 
 
-def _bursts(tik: Tik, ends: Any, count: int, elements: int, strides: tuple[int, int], options: Any) -> None:
+def _bursts(tik: Builder, ends: Any, count: int, elements: int, strides: tuple[int, int], options: Any) -> None:
     dst, src = ends
     bias, relu, mode, quantize = options
     fractals = -(-elements // (ROWS * ROWS))
@@ -187,7 +186,7 @@ def _bursts(tik: Tik, ends: Any, count: int, elements: int, strides: tuple[int, 
             tik.data_move(dst[i * (elements + strides[0] * per_block)], out, 0, 1, elements // per_block, 0, 0)
 
 
-def _bias(tik: Tik, bias: Tensor | None, dtype: str) -> Tensor | None:
+def _bias(tik: Builder, bias: Tensor | None, dtype: str) -> Tensor | None:
     if bias is None:
         return None
     if bias.scope != L1 or bias.dtype != dtype:
@@ -204,13 +203,13 @@ def _in_repeats(total: int, width: int = 64, limit: int = 255) -> Any:
     return [(first * width, min(limit, total // width - first)) for first in range(0, total // width, limit)]
 
 
-def _add_bias(tik: Tik, raw: Tensor, bias: Tensor, rows: int) -> None:
+def _add_bias(tik: Builder, raw: Tensor, bias: Tensor, rows: int) -> None:
     for start, repeats in _in_repeats(rows * ROWS, ROWS):
         tik.vadd(ROWS, raw[start], raw[start], bias, repeats, 1, 1, 1, 2, 2, 0)
 
 
 def _converted(
-    tik: Tik, raw: Tensor, dtype: str, total: int, mode: str | None, quantize: dict[str, Any] | None
+    tik: Builder, raw: Tensor, dtype: str, total: int, mode: str | None, quantize: dict[str, Any] | None
 ) -> Tensor:
     if mode is None:
         return raw
@@ -221,7 +220,7 @@ def _converted(
     return out
 
 
-def _clamp(tik: Tik, out: Tensor, total: int) -> None:
+def _clamp(tik: Builder, out: Tensor, total: int) -> None:
     if out.dtype == "float16":
         for start, repeats in _in_repeats(total, 128):
             tik.vrelu(128, out[start], out[start], repeats, 1, 1, 8, 8)

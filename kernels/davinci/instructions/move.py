@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataTypeError, ScopeError, UnavailableError
-from ..program import GLOBAL, L0C, L1, UB
+from ..machine import Machine
+from .allocation import GLOBAL, L0C, L1, UB
 from .convert import round_to_type
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, Pattern, burst_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit
 
 MAX_BURSTS, MAX_BURST, MAX_GAP, MAX_SID = 4095, 65535, 65535, 15
 
@@ -57,11 +54,12 @@ def _check_data_move(instruction: Instruction) -> None:
         raise instruction.fail(UnavailableError, f"mode is {mode!r}; it is a Python integer")
     if L0C in (source.scope, destination.scope):
         _check_conversion(instruction, mode, source.dtype, destination.dtype)
-    elif mode != 0:
+    elif mode != 0 and destination.scope == L1:  # into UB there is no padding, whatever the mode
         raise instruction.fail(UnavailableError, f"padding mode {mode} is not modelled; only 0 is")
-    elif source.dtype != destination.dtype:
+    elif np.dtype(source.dtype).itemsize != np.dtype(destination.dtype).itemsize:
         raise instruction.fail(
-            DataTypeError, f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing"
+            DataTypeError,
+            f"src is {source.dtype} and dst is {destination.dtype}; a plain move converts nothing, both have one size",
         )
     if instruction.atomic and destination.scope == GLOBAL and destination.dtype != "float32":
         raise instruction.fail(DataTypeError, f"atomic add on Ascend 910 takes float32, not {destination.dtype}")
@@ -130,15 +128,17 @@ def run_move(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
     """Copy, converting between L0C and UB, or adding atomically into global memory."""
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     relu = False
     if L0C in (instruction.tensors["src"].scope, instruction.tensors["dst"].scope):
         mode = instruction.switches["mode"]
         relu = mode in (2, 5)
         if mode in (3, 6):
             data = data * unit.column(values["deqscale"], "float32", 2)
-    elif operands["src"].storage is operands["dst"].storage:
-        data = data.copy()
+    else:
+        data = np.ascontiguousarray(data).view(instruction.tensors["dst"].dtype)
+        if operands["src"].storage is operands["dst"].storage:
+            data = data.copy()
     if relu:
         data = np.maximum(data, data.dtype.type(0))
     if instruction.atomic and instruction.tensors["dst"].scope == GLOBAL:
@@ -215,7 +215,7 @@ def _broadcast_plan(instruction: Instruction, integers: Integers) -> Plan | None
 def _run_broadcast(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    data, poison = unit.read(operands["src"], plan.patterns["src"], moves=True)
+    data, poison = unit.read(operands["src"], plan.patterns["src"])
     rows = [np.repeat(x.reshape(x.shape[0], -1, 1, 16), 16, axis=2) for x in (data, poison) if x is not None]
     unit.write(operands["dst"], plan.patterns["dst"], rows[0], rows[1] if poison is not None else None)
 

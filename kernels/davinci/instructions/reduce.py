@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import LimitError, UnavailableError
-from ..program import UB
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, active_elements, result_pattern, vector_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import REPEAT_BYTES, mask_of, repeat_of, vector_cycles, widest
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
 
 F16, F32 = "float16", "float32"
 BLOCKS = 8

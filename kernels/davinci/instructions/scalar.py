@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..machine import Machine
 from .patterns import result_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit
 
 
 def _plan(instruction: Instruction, integers: Integers) -> Plan | None:

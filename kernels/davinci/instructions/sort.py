@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, UnavailableError
-from ..program import UB
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, Pattern, result_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types, join
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import repeat_of, vector_cycles
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
 
 FIELDS, SCORE = 8, 4
 GROUP = 16
@@ -58,17 +55,27 @@ def _sort_plan(instruction: Instruction, integers: Integers) -> Plan | None:
 
 def by_score(proposals: np.ndarray) -> np.ndarray:
     """Proposals (..., count, 8) with the highest score first; equal scores keep their order."""
-    order = np.argsort(-proposals[..., SCORE].astype(np.float32), axis=-1, kind="stable")
-    return np.take_along_axis(proposals, order[..., None], axis=-2)
+    return np.take_along_axis(proposals, _order(proposals), axis=-2)
+
+
+def _order(proposals: np.ndarray) -> np.ndarray:
+    return np.argsort(-proposals[..., SCORE].astype(np.float32), axis=-1, kind="stable")[..., None]
+
+
+def _sorted_poison(proposals: np.ndarray, poison: np.ndarray) -> np.ndarray:
+    """Poison goes with its proposal; where a score is poison, so is the order and with it everything."""
+    moved = np.take_along_axis(poison, _order(proposals), axis=-2)
+    return np.asarray(moved | poison[..., SCORE].any(axis=-1)[..., None, None])
 
 
 def _run_sort(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
     data, poison = unit.read(operands["src"], plan.patterns["src"])
-    result = by_score(data.reshape(*data.shape[:2], GROUP, FIELDS)).reshape(data.shape)
-    bad = None if poison is None else np.broadcast_to(poison.any(axis=2, keepdims=True), poison.shape)
-    unit.write(operands["dst"], plan.patterns["dst"], result, bad)
+    shape = (*data.shape[:2], GROUP, FIELDS)
+    proposals = data.reshape(shape)
+    bad = None if poison is None else _sorted_poison(proposals, poison.reshape(shape)).reshape(data.shape)
+    unit.write(operands["dst"], plan.patterns["dst"], by_score(proposals).reshape(data.shape), bad)
 
 
 def _check_merge(instruction: Instruction) -> None:
@@ -111,18 +118,21 @@ def _merge_plan(instruction: Instruction, integers: Integers) -> Plan | None:
 def _run_merge(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    parts, poison = [], None
+    parts, bad = [], []
     for i in plan.detail["queues"]:
-        data, bad = unit.read(operands[f"src_list[{i}]"], plan.patterns[f"src_list[{i}]"])
+        data, poison = unit.read(operands[f"src_list[{i}]"], plan.patterns[f"src_list[{i}]"])
         parts.append(data.reshape(*data.shape[:2], -1, FIELDS))
-        poison = join(poison, None if bad is None else bad.any(axis=2, keepdims=True))
-    merged = by_score(
-        np.concatenate(np.broadcast_arrays(*parts) if len({p.shape for p in parts}) == 1 else parts, axis=2)
-    )
-    flat = merged.reshape(*merged.shape[:2], -1)
-    unit.write(
-        operands["dst"], plan.patterns["dst"], flat, None if poison is None else np.broadcast_to(poison, flat.shape)
-    )
+        bad.append(np.zeros_like(parts[-1], bool) if poison is None else poison.reshape(parts[-1].shape))
+    queues, undefined = _joined(parts), _joined(bad)
+    flat = by_score(queues).reshape(*queues.shape[:2], -1)
+    poisoned = _sorted_poison(queues, undefined).reshape(flat.shape) if undefined.any() else None
+    unit.write(operands["dst"], plan.patterns["dst"], flat, poisoned)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Queues of proposals one after another; those that all lanes share are repeated for each."""
+    lanes = max(part.shape[0] for part in parts)
+    return np.concatenate([np.broadcast_to(part, (lanes, *part.shape[1:])) for part in parts], axis=2)
 
 
 def _merge_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:

@@ -8,20 +8,17 @@ NumPy arrays with one row per lane; ``cycles`` is the cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable, Protocol
 
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, Location, ScopeError
-from ..expressions import Expression
-from ..tensors import Tensor
+from ..machine import Machine
+from .expressions import Expression
 from .patterns import Pattern
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .tensors import Tensor
 
 Cost = tuple[float, float]
 Integers = dict[str, Any]
@@ -46,6 +43,36 @@ class Plan:
     integers: Integers = field(default_factory=dict)
     sequential: dict[Any, bool] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+class Unit(Protocol):
+    """What an instruction's meaning sees of the run: its operands' values, one row per lane, with what is poison in them."""
+
+    def read(self, operand: Any, pattern: Pattern) -> tuple[np.ndarray, np.ndarray | None]:
+        """Values of shape (lanes or 1, *pattern.shape), and which of them are poison (None when none is)."""
+
+    def read_all(
+        self, operands: dict[str, Any], patterns: dict[str, Pattern], names: Sequence[str]
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """Several operands and the poison of their combination."""
+
+    def write(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
+        """Store values of shape (lanes or 1, *pattern.shape), rounded to the operand's type."""
+
+    def read_bits(self, operand: Any, pattern: Pattern) -> tuple[np.ndarray, np.ndarray | None]:
+        """Items of a bit mask, and as a second mask which of their bits are poison."""
+
+    def write_bits(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
+        """Store items of a bit mask; the bits of ``poison`` say which of them are."""
+
+    def add_atomically(self, operand: Any, pattern: Pattern, values: np.ndarray, poison: np.ndarray | None) -> None:
+        """Add to global memory, lane after lane."""
+
+    def steps(self, plan: Plan, operands: dict[str, Any], sources: Sequence[str]) -> Iterator[dict[str, Pattern]]:
+        """The plan's patterns at once, or repeat by repeat when a repeat reads what an earlier one wrote."""
+
+    def column(self, value: Any, dtype: str, dimensions: int) -> np.ndarray:
+        """A scalar operand as an array of shape (lanes or 1, 1, ...)."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +221,9 @@ def _integer(instruction: Instruction, name: str, value: Any) -> Any:
         return tuple(_integer(instruction, name, v) for v in value)
     if isinstance(value, Expression):
         return value
-    if isinstance(value, (bool, int, np.integer)):
+    if isinstance(value, (bool, int, np.integer)) or (
+        isinstance(value, (float, np.floating)) and float(value).is_integer()
+    ):
         return int(value)
     raise instruction.fail(ArgumentError, f"{name} must be an integer or a scalar, not {value!r}")
 

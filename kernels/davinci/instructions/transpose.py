@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, LimitError
-from ..program import UB
+from ..errors import ArgumentError
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, FRACTAL_BYTES, strided_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types, join
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 from .vector import repeat_of, vector_cycles
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
 
 TILE = 16
 ROWS = 16
 MAX_TRANS_REPEAT = 4095
 BYTE_COST = 7
+WORD_COST = 40  # TIK composes a 32-bit transpose of 32 of 16 bits and 16 copies of a block at half their cost
 HALF_TYPES = ("float16", "int16", "uint16")
 BYTE_TYPES = ("int8", "uint8")
+WORD_TYPES = ("float32", "int32", "uint32")
 
 
 def _check_lists(instruction: Instruction) -> None:
@@ -30,9 +29,9 @@ def _check_lists(instruction: Instruction) -> None:
         if not isinstance(instruction.tensors[name], (list, tuple)) or len(instruction.tensors[name]) != ROWS:
             raise instruction.fail(ArgumentError, f"{name} must be a list of {ROWS} tensors")
     types = {t.dtype for t in instruction.operands.values()}
-    if len(types) != 1 or types & {*HALF_TYPES, *BYTE_TYPES} != types:
+    if len(types) != 1 or types & {*HALF_TYPES, *BYTE_TYPES, *WORD_TYPES} != types:
         raise instruction.fail(
-            ArgumentError, f"all rows have one 8- or 16-bit type on Ascend 910; got {', '.join(sorted(types))}"
+            ArgumentError, f"all rows have one type of 8, 16 or 32 bits; got {', '.join(sorted(types))}"
         )
 
 
@@ -45,11 +44,9 @@ def _plan_lists(instruction: Instruction, integers: Integers) -> Plan | None:
         return None
     patterns = {}
     for side in ("dst", "src"):
-        high = bool(instruction.switches[f"{side}_high_half"])
-        if high and itemsize != 1:
-            raise instruction.fail(LimitError, f"{side}_high_half is for 8-bit types")
+        high = bool(instruction.switches[f"{side}_high_half"]) and itemsize == 1  # wider items have no halves
         step = integers[f"{side}_rep_stride"] * BLOCK_BYTES // itemsize
-        pattern = strided_pattern(repeat, step, TILE, TILE if high else 0)
+        pattern = strided_pattern(repeat, step, min(TILE, BLOCK_BYTES // itemsize), TILE if high else 0)
         patterns.update({f"{side}_list[{i}]": pattern for i in range(ROWS)})
     return Plan(
         patterns, dict.fromkeys(patterns, BLOCK_BYTES), repeat, integers=integers, detail={"itemsize": itemsize}
@@ -59,25 +56,33 @@ def _plan_lists(instruction: Instruction, integers: Integers) -> Plan | None:
 def _run_lists(
     unit: Unit, instruction: Instruction, plan: Plan, operands: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    """dst_list[j][i] = src_list[i][j], repeat by repeat."""
+    """dst_list[j][i] = src_list[i][j], repeat by repeat.
+
+    Rows of 8 items of 32 bits become columns of 16, of which dst_list[2j] and dst_list[2j + 1] take one half each.
+    """
     for r in range(int(plan.amount)):
-        rows, poisons = [], None
+        rows, poisons = [], []
         for i in range(ROWS):
             name = f"src_list[{i}]"
             row, poison = unit.read(operands[name], plan.patterns[name].part(slice(r, r + 1)))
             rows.append(row[:, 0])
-            poisons = join(poisons, None if poison is None else poison.any(axis=(1, 2)))
-        tile = np.stack(np.broadcast_arrays(*rows), axis=1)
+            poisons.append(np.zeros((1, row.shape[-1]), bool) if poison is None else poison[:, 0])
+        tile, bad_tile = (_columns(np.stack(np.broadcast_arrays(*parts), axis=1)) for parts in (rows, poisons))
         for j in range(ROWS):
             name = f"dst_list[{j}]"
             pattern = plan.patterns[name].part(slice(r, r + 1))
-            bad = None if poisons is None else np.broadcast_to(poisons[:, None, None], (len(poisons), *pattern.shape))
-            unit.write(operands[name], pattern, np.ascontiguousarray(tile[:, None, :, j]), bad)
+            bad = bad_tile[:, None, j]
+            unit.write(operands[name], pattern, tile[:, None, j], bad if bad.any() else None)
+
+
+def _columns(tile: np.ndarray) -> np.ndarray:
+    """The columns of a tile of 16 rows, one after another, cut into 16 rows again."""
+    return np.ascontiguousarray(tile.swapaxes(1, 2)).reshape(tile.shape)
 
 
 def _list_cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
     per_repeat, latency = machine.vector("vnchwconv", "float16")
-    return plan.amount * per_repeat * (BYTE_COST if plan.detail["itemsize"] == 1 else 1), latency
+    return plan.amount * per_repeat * {1: BYTE_COST, 4: WORD_COST}.get(plan.detail["itemsize"], 1), latency
 
 
 def _check_tile(instruction: Instruction) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from ..errors import LimitError
-from ..program import UB
+from ..machine import Machine
+from .allocation import UB
 from .patterns import BLOCK_BYTES, vector_pattern
-from .table import Cost, Entry, Instruction, Integers, Plan, check_scopes, check_types
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-    from ..memory import Unit
+from .table import Cost, Entry, Instruction, Integers, Plan, Unit, check_scopes, check_types
 
 REPEAT_BYTES = 256
 MAX_REPEAT = 255
@@ -30,15 +27,13 @@ def mask_of(instruction: Instruction, mask: Any, width: int) -> tuple[int, ...]:
         return (mask,)
     if len(mask) != 2:
         raise instruction.fail(LimitError, f"a mask list has two 64-bit words, not {len(mask)}")
-    high, low = mask
+    high, low = mask = [word % 2**64 if -(2**63) <= word < 0 else word for word in mask]  # registers are signed
     for word in mask:
         instruction.require("mask word", word, 0, 2**64 - 1)
+    if width <= 64:
+        high = 0  # there are no such elements
     if high == 0 and low == 0:
         raise instruction.fail(LimitError, "both mask words are 0: no element would be selected")
-    if width <= 64 and high:
-        raise instruction.fail(
-            LimitError, f"the high mask word is {high:#x}; with {width} elements per repeat it must be 0"
-        )
     return (high, low)
 
 
@@ -104,7 +99,7 @@ def vector_cycles(operation: str) -> Callable[[Machine, Instruction, Plan], Cost
 
     def cycles(machine: Machine, instruction: Instruction, plan: Plan) -> Cost:
         tensors = instruction.tensors
-        source = tensors.get("src", tensors.get("src0", tensors["dst"]))
+        source = next(tensors[name] for name in ("src", "src0", "dst") if name in tensors)
         per_repeat, latency = machine.vector(operation, source.dtype)
         return plan.amount * per_repeat, latency
 

@@ -259,7 +259,7 @@ def cycles_of(kernel: str, blocks: int) -> int:
 
 def cycles_of_the_pair() -> int:
     """MindSpore's two kernels, for one block of 128 on one core: each core of 32 has one block in what was recorded."""
-    recorded = json.loads((Path(__file__).parents[1] / "davinci" / "foreign_cycles.json").read_text())
+    recorded = json.loads((Path(__file__).parents[1] / "davinci" / "foreign" / "cycles.json").read_text())
     return int(recorded["cholesky_trsm"]["128"] + recorded["batch_matmul"]["32 x 128"])
 
 

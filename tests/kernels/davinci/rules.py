@@ -10,7 +10,8 @@ import pytest
 from tik_program import described, program
 
 from bert_thor.kernels import davinci
-from bert_thor.kernels.davinci import errors, tik
+from bert_thor.kernels.davinci import errors
+from bert_thor.kernels.davinci.trace import tik
 
 DATA = np.random.default_rng(0).uniform(1, 2, 2048).astype(np.float32)
 UB, L1, L0A, L0B, L0C, GM = (

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import numpy as np
 
 from bert_thor.kernels import davinci
-from bert_thor.kernels.davinci import tik
+from bert_thor.kernels.davinci.trace import tik
 
 Described = tuple[tuple[int, ...], str]
 DATA = np.ones(16384, np.float32)

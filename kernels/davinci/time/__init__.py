@@ -1,0 +1,1 @@
+"""Cycles: from the records of a run to a timeline per core, the report, and its picture."""

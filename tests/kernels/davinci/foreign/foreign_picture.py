@@ -1,0 +1,117 @@
+"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDER python foreign_picture.py [NAME ...]``.
+
+FOLDER is CANN's ``impl`` (opp/built-in/op_impl/ai_core/tbe/impl), or any folder that holds it; an installed package
+``impl`` is found by itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import foreign_arithmetic  # noqa: F401 - registers its cases
+import foreign_layouts  # noqa: F401 - registers its cases
+import foreign_networks  # noqa: F401 - registers its cases
+import numpy as np
+from foreign_cases import CASES, Case
+
+from bert_thor.kernels import davinci
+
+STAGES = ("load", "trace", "run", "right")
+
+
+@dataclass
+class Outcome:
+    """How far a kernel came: the number of stages that it passed, why it went no further, cycles and seconds."""
+
+    passed: int = 0
+    reason: str = ""
+    cycles: int = 0
+    seconds: float = 0.0
+
+
+def folder() -> Path | None:
+    """CANN's folder ``impl``; None where there is none."""
+    given = os.environ.get("TIK_KERNELS")
+    if not given:
+        spec = importlib.util.find_spec("impl")
+        return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    found = [p for p in (Path(given), *sorted(Path(given).rglob("impl"))) if p.name == "impl" and p.is_dir()]
+    if not found:
+        raise SystemExit(f"TIK_KERNELS={given} has no folder impl; give CANN's op_impl/ai_core/tbe")
+    return found[0]
+
+
+def difference(case: Case, outputs: list[np.ndarray]) -> str:
+    """Which output is wrong; empty when none is."""
+    for i, (got, wanted) in enumerate(zip(outputs, case.expected)):
+        if wanted is None:
+            continue
+        a, b = got.astype(np.float64).reshape(-1), wanted.astype(np.float64).reshape(-1)
+        if a.size != b.size:
+            return f"output {i} has {a.size} numbers instead of {b.size}"
+        worst = float(np.max(np.abs(a - b), initial=0.0))
+        if not worst <= case.error * float(np.max(np.abs(b), initial=0.0)):
+            return f"output {i} is wrong by {worst:.3g}"
+    return "" if len(outputs) == len(case.expected) else f"{len(outputs)} outputs instead of {len(case.expected)}"
+
+
+def is_tensor(argument: Any) -> bool:
+    """Whether an argument is a description, a list of them, or an absent tensor."""
+    if isinstance(argument, list):
+        return bool(argument) and isinstance(argument[0], dict)
+    return argument is None or isinstance(argument, dict)
+
+
+def traced(kernel: Any, case: Case) -> davinci.Program:
+    """The program of a case: leading tensors by position, from the first attribute on everything by name."""
+    names = list(inspect.signature(kernel).parameters)
+    first = next((i for i, a in enumerate(case.arguments) if not is_tensor(a)), len(case.arguments))
+    rest = dict(zip(names[first:], case.arguments[first:]))
+    return davinci.trace(kernel, *case.arguments[:first], **rest, **case.attributes)
+
+
+def outcome(case: Case, root: Path, ignore: tuple[str, ...] = ()) -> Outcome:
+    """Take one kernel as far as it goes."""
+    result, begin = Outcome(), time.process_time()
+    try:
+        module = davinci.load(str(root / f"{case.file}.py"))
+        result.passed = 1
+        program = traced(getattr(module, case.function or case.file), case)
+        result.passed = 2
+        done = program.run(*case.inputs, ignore=ignore, inplace=case.inplace)
+        result.passed, result.cycles = 3, done.cycles
+        result.reason = difference(case, done.outputs)
+        result.passed += not result.reason
+    except Exception as error:  # whatever a kernel raises is its outcome
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        result.reason = f"{type(error).__name__}: {error} [{Path(frame.filename).name}:{frame.lineno}]"
+    result.seconds = time.process_time() - begin
+    return result
+
+
+def main(names: list[str]) -> None:
+    """Print the table and the shares."""
+    root = folder()
+    if root is None:
+        raise SystemExit("set TIK_KERNELS to CANN's op_impl/ai_core/tbe")
+    counts: Counter[str] = Counter()
+    for name in names or CASES:
+        result = outcome(CASES[name](), root)
+        counts.update(STAGES[: result.passed])
+        stage = STAGES[result.passed - 1] if result.passed else "nothing"
+        print(f"{name:36} {stage:8} {result.cycles:9d} cycles {result.seconds:5.1f} s  {result.reason}")
+    total = len(names or CASES)
+    print(", ".join(f"{stage} {counts[stage]} of {total}" for stage in STAGES))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

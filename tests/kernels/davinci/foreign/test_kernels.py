@@ -1,0 +1,69 @@
+"""CANN's own TIK kernels against NumPy, where there are any: in the folder that TIK_KERNELS names, or installed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from foreign_cases import CASES, Case, numbers
+from foreign_picture import difference, folder, outcome, traced
+
+ROOT = folder()
+SECONDS = 60
+
+needs_kernels = pytest.mark.skipif(ROOT is None, reason="set TIK_KERNELS to CANN's op_impl/ai_core/tbe")
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", CASES)
+def test_kernel(name: str) -> None:
+    """Right without an option, or refused by the check that finds something in it, and right without that check."""
+    assert ROOT is not None
+    case = CASES[name]()
+    result = outcome(case, ROOT)
+    if case.finding:
+        error, check = case.finding
+        assert result.reason.startswith(f"{error}: {ROOT}")
+        result = outcome(case, ROOT, (check,))
+    assert (result.passed, result.reason) == (4, "") and result.cycles > 0
+    assert result.seconds < SECONDS
+
+
+@needs_kernels
+def test_every_kernel_file_loads() -> None:
+    from bert_thor.kernels import davinci
+
+    assert ROOT is not None
+    files = [f for f in sorted(ROOT.rglob("*.py")) if any(s in f.read_text() for s in ("tik.Tik(", "import tik"))]
+    assert len(files) > 400
+    for file in files:
+        davinci.load(str(file))
+
+
+def test_cases_have_as_many_arrays_as_they_say() -> None:
+    for name, make in CASES.items():
+        case = make()
+        assert case.inputs or case.expected, name
+        assert all(x is None or x.size for x in case.expected), name
+        assert any(x is not None for x in case.expected), name
+
+
+def test_a_wrong_output_is_seen() -> None:
+    x = numbers(0, 8)
+    case = Case("none", [], [x], [x, None], error=2.0**-11)
+    assert difference(case, [x, x]) == ""
+    assert difference(case, [x + np.float16(0.01), x]).startswith("output 0 is wrong by 0.01")
+    assert difference(case, [np.full_like(x, np.nan), x]).startswith("output 0 is wrong by nan")
+    assert difference(case, [x[:4], x]) == "output 0 has 4 numbers instead of 8"
+    assert difference(case, [x]) == "1 outputs instead of 2"
+
+
+def test_arguments_go_by_position_until_the_first_attribute() -> None:
+    seen = {}
+
+    def kernel(x: object, axis: int, y: object, kernel_name: str = "kernel") -> None:
+        seen.update(x=x, axis=axis, y=y, kernel_name=kernel_name)
+
+    description = {"shape": (4,), "dtype": "float32"}
+    with pytest.raises(RuntimeError, match="BuildCCE 0 times"):
+        traced(kernel, Case("none", [description, 3, description], [], []))
+    assert (seen["axis"], seen["kernel_name"]) == (3, "kernel") and seen["x"]["shape"] == seen["y"]["shape"] == (4,)

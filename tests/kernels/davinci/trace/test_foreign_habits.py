@@ -1,0 +1,234 @@
+"""What kernels of others write and TIK takes: small programs, each in the way that a kernel of CANN does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tik_program import in_ub, program
+
+from bert_thor.kernels import davinci
+from bert_thor.kernels.davinci import errors
+from bert_thor.kernels.davinci.trace import tik
+
+UB, GM = tik.scope_ubuf, tik.scope_gm
+X = np.arange(64, dtype=np.float32)
+
+
+def test_comparing_tensor_elements() -> None:
+    def call(t: Any, ub: Any) -> None:
+        for i, condition in enumerate((ub[1] < 2, ub[1] > ub[2], ub[3] == 3, ub[3] != 3, ub[0] >= 0, ub[5] <= 4.5)):
+            with t.if_scope(condition):
+                ub[16 + i].set_as(1.0)
+            with t.else_scope():
+                ub[16 + i].set_as(0.0)
+
+    assert in_ub(call, ub=X)["ub"][16:22].tolist() == [1, 0, 1, 0, 1, 0]
+    tensor = tik.Tik().Tensor("float32", (8,), name="a", scope=UB)
+    assert tensor != None and tensor not in (None, "a") and tensor in [tensor]  # noqa: E711 - kernels write it so
+
+
+def test_floats_without_a_fraction_are_integers() -> None:
+    def call(t: Any, ub: Any) -> None:
+        with t.for_range(0, 64 / 32) as i:
+            t.vadds(32.0, ub[i * 32], ub[64 / 2], 1.0, 2 / 2, 1, 1, 8, 8)
+
+    assert in_ub(call, ub=X)["ub"][[0, 1, 32]].tolist() == [33, 34, 33]
+    with pytest.raises(errors.ArgumentError, match=r"a bound is an integer or an integer scalar, not 1.5"):
+        in_ub(lambda t, ub: t.for_range(0, 1.5).__enter__(), ub=X)
+
+
+def test_a_register_reads_the_bits_of_a_tensor_of_its_size() -> None:
+    def call(t: Any, half: Any, words: Any) -> None:
+        index = t.Scalar("uint16")
+        index.set_as(half[1])
+        words[0].set_as(index)
+
+    half = np.array([0, 5, 0, 0], np.uint16).view(np.float16).repeat(4)
+    half[1] = np.uint16(7).view(np.float16)
+    assert in_ub(call, half=half, words=np.zeros(16, np.uint16))["words"][0] == 7
+
+
+def test_moves_keep_bits_between_types_of_one_size() -> None:
+    def body(t: Any, x: Any, y: Any) -> None:
+        ub = t.Tensor("int32", (64,), name="ub", scope=UB)
+        t.data_move(ub, x, 0, 1, 8, 0, 0)
+        t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+    assert np.array_equal(
+        program(body, {"x": ((64,), "float32")}, {"y": ((64,), "uint32")}).run(X).outputs[0], X.view(np.uint32)
+    )
+
+
+def test_a_mask_from_a_register_has_all_64_bits() -> None:
+    def call(t: Any, ub: Any, bits: Any) -> None:
+        word = t.Scalar("uint64")
+        word.set_as(bits[0])
+        t.vadds([word, word], ub, ub, 100.0, 1, 1, 1, 8, 8)
+
+    bits = np.array([2**63 + 5, 0, 0, 0], np.uint64)
+    changed = in_ub(call, ub=X, bits=bits)["ub"] - X
+    assert np.flatnonzero(changed).tolist() == [0, 2, 63] and set(changed) == {0, 100}
+
+
+def test_flags_barriers_and_the_profile_change_nothing() -> None:
+    def call(t: Any, ub: Any) -> None:
+        assert t.d_profiling.get_aicore_num() == 32 and t.d_profiling.get_product_name() == "cloud"
+        t.set_flag("PIPE_MTE2", "PIPE_V", 0)
+        t.wait_flag("PIPE_MTE2", "PIPE_V", 0)
+        t.pipe_barrier("PIPE_V")
+
+    assert np.array_equal(in_ub(call, ub=X)["ub"], X)
+
+
+def test_atomic_add_by_the_name_of_the_type() -> None:
+    def body(t: Any, x: Any, y: Any) -> None:
+        ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+        t.data_move(ub, x, 0, 1, 8, 0, 0)
+        t.set_atomic_add("float32")
+        for _ in range(3):
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+        t.set_atomic_add(0)
+
+    ports = {"x": ((64,), "float32")}, {"y": ((64,), "float32")}
+    assert np.array_equal(program(body, *ports).run(X).outputs[0], 3 * X)
+    with pytest.raises(errors.LimitError, match="atomic mode is 'float16'"):
+        program(lambda t, x, y: t.set_atomic_add("float16"), *ports)
+
+
+def test_tensor_set_as_has_offsets_on_both_sides() -> None:
+    assert in_ub(lambda t, ub: ub.set_as(ub, 3, 60), ub=X)["ub"][3] == 60
+
+
+def test_an_index_may_be_a_list() -> None:
+    def call(t: Any, ub: Any) -> None:
+        square = ub.reshape((8, 8))
+        square[[1, 2]].set_as(square[[7, 7]])
+
+    assert in_ub(call, ub=X)["ub"][10] == 63
+
+
+def test_kernels_ask_what_is_a_scalar() -> None:
+    def call(t: Any, ub: Any) -> None:
+        scalar = t.Scalar("int32", init_value=0)
+        assert isinstance(scalar, tik.Scalar) and isinstance(ub, tik.Tensor) and isinstance(scalar + 1, tik.Expr)
+        with t.if_scope(tik.negate(scalar > 3)):
+            ub[0].set_as(7.0)
+
+    assert in_ub(call, ub=X)["ub"][0] == 7
+
+
+def test_moves_into_ub_have_no_padding_mode() -> None:
+    def move(scope: str) -> Any:
+        def body(t: Any, x: Any, y: Any) -> None:
+            ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+            t.data_move(ub, x, 0, 1, 8, 0, 0)
+            t.data_move(t.Tensor("float32", (64,), name="l1", scope=scope), x, 0, 1, 8, 1, 1, 1)
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+        return program(body, {"x": ((64,), "float32")}, {"y": ((64,), "float32")})
+
+    assert np.array_equal(move(UB).run(X).outputs[0], X)
+    with pytest.raises(errors.UnavailableError, match="padding mode 1"):
+        move(tik.scope_cbuf)
+
+
+# The caller's arrays ----------------------------------------------------------------------------------------------------
+
+
+def copying(declared: int, moved: int, **names: Any) -> Any:
+    """A kernel that copies ``moved`` blocks between tensors that it declares with ``declared`` elements."""
+
+    def kernel(x: Any, y: Any, kernel_name: str = "copy") -> None:
+        t = tik.Tik()
+        a, b = (t.Tensor("float32", (declared,), name=n, scope=GM) for n in "ab")
+        ub = t.Tensor("float32", (128,), name="ub", scope=UB)
+        t.data_move(ub, a, 0, 1, moved, 0, 0)
+        t.data_move(b, ub, 0, 1, moved, 0, 0)
+        t.BuildCCE(kernel_name, inputs=[a], outputs=[b])
+
+    return kernel
+
+
+def test_a_declaration_may_be_larger_than_the_array() -> None:
+    """What lies between the array's end and the declaration's is undefined and not the caller's."""
+    built = davinci.trace(copying(64, 8), X[:60], X[:60])
+    assert built.inputs == [("a", (60,), "float32")] and built.outputs == [("b", (60,), "float32")]
+    assert np.array_equal(built.run(X[:60]).outputs[0], X[:60])
+    with pytest.raises(errors.ArgumentError, match=r"shape \(60,\); got float32 of shape \(64,\)"):
+        built.run(X)
+
+
+def test_a_declaration_may_be_smaller_than_the_array() -> None:
+    assert np.array_equal(davinci.trace(copying(8, 8), X, X).run(X).outputs[0], X)
+    with pytest.raises(errors.UnwrittenOutputError, match="element 56 of 64"):
+        davinci.trace(copying(8, 7), X, X).run(X)
+    with pytest.raises(errors.BoundsError, match="src touches elements 0 to 79 of a, which has 64"):
+        davinci.trace(copying(8, 10), X, X).run(X)
+
+
+def test_a_declaration_may_have_no_bound() -> None:
+    """Kernels that take any length declare 2^62 elements; the memory is the caller's."""
+    assert np.array_equal(davinci.trace(copying(2**62, 8), X, X).run(X).outputs[0], X)
+    with pytest.raises(errors.BoundsError, match="src touches elements 0 to 79 of a, which has 64"):
+        davinci.trace(copying(2**62, 10), X, X).run(X)
+
+
+def test_a_list_of_descriptions() -> None:
+    def kernel(parts: Any, y: Any, kernel_name: str = "concatenate") -> None:
+        t = tik.Tik()
+        sources = [t.Tensor("float32", p["shape"], name=f"x{i}", scope=GM) for i, p in enumerate(parts)]
+        out = t.Tensor("float32", y["shape"], name="y", scope=GM)
+        ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+        for i, source in enumerate(sources):
+            t.data_move(ub, source, 0, 1, 4, 0, 0)
+            t.data_move(out[i * 32], ub, 0, 1, 4, 0, 0)
+        t.BuildCCE(kernel_name, sources, out)
+
+    built = davinci.trace(kernel, [X[:32], ((32,), "float32")], X)
+    assert np.array_equal(built.run(X[:32], X[32:]).outputs[0], X)
+
+
+def adding_rows(unordered: bool) -> Any:
+    def kernel(x: Any, y: Any, kernel_name: str = "add") -> None:
+        """y[0:8] = x[0:8] + 1, eight times over the same place."""
+        t = tik.Tik()
+        a, b = (t.Tensor("float32", (64,), name=n, scope=GM) for n in "ab")
+        ub = t.Tensor("float32", (8,), name="ub", scope=UB)
+        with t.for_range(0, 8) as i:
+            t.data_move(ub, a[i * 8 if unordered else 0], 0, 1, 1, 0, 0)
+            t.vadds(8, ub, ub, 1.0, 1, 1, 1, 8, 8)
+            t.data_move(b[0], ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [a], [b])
+
+    return kernel
+
+
+def test_an_output_in_place_of_an_input() -> None:
+    """Without ``inplace`` the rest of y is never written; with it, y is x and each round sees the one before."""
+    built = davinci.trace(adding_rows(unordered=False), X, X)
+    with pytest.raises(errors.UnwrittenOutputError, match="element 8 of 64"):
+        built.run(X)
+    expected = X.copy()
+    expected[:8] += 8
+    for _ in range(2):
+        assert np.array_equal(built.run(X, inplace={"b": "a"}).outputs[0], expected)
+    with pytest.raises(errors.UnwrittenOutputError):
+        built.run(X)
+    with pytest.raises(errors.ArgumentError, match="inplace names 'c'; the kernel has a, b"):
+        built.run(X, inplace={"c": "a"})
+
+
+def test_races_can_be_ignored() -> None:
+    def body(t: Any, x: Any, y: Any) -> None:
+        with t.for_range(0, 2, block_num=2) as core:
+            ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+            t.data_move(ub, x, 0, 1, 8, 0, 0)
+            t.vadds(64, ub, ub, t.Scalar("float32", init_value=core), 1, 1, 1, 8, 8)
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+    built = program(body, {"x": ((64,), "float32")}, {"y": ((64,), "float32")})
+    with pytest.raises(errors.RaceError):
+        built.run(X)
+    assert np.array_equal(built.run(X, ignore=["races"]).outputs[0], X + 1)
