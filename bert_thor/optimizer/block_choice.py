@@ -106,7 +106,7 @@ def whole_factors(
         raise ConfigError("block is auto, but no dense layer with both factors is used: give a number")
     sides = [of_layer for layer, of_layer in zip(layers, chosen) for _ in layer.sides]
     shapes = [
-        Shape(*layer.spec.shape, layer.spec.groups, int(rows))
+        Shape(layer.spec.shape[0], layer.spec.shape[1], layer.spec.groups, int(rows))
         for layer, (_, rows), of_layer in zip(layers, uses, chosen)
         if of_layer
     ]

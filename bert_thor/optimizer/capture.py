@@ -40,7 +40,7 @@ class Product(nn.Cell):
         self.covariance_a, self.covariance_g = fisher_covariance(edges["A"]), fisher_covariance(edges["G"])
         self.input_gradient = ops.MatMul()
         self.weight_gradient = ops.MatMul(transpose_a=True)
-        self.use, self.row = Tensor(np.float32([1, 0])), Tensor(np.float32([0, 1]))
+        self.use, self.row = (Tensor(np.array(pair, np.float32)) for pair in ((1, 0), (0, 1)))
 
     def construct(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
         """Return x Wᵀ."""
@@ -94,7 +94,7 @@ class Lookup(nn.Cell):
         self.covariance_g = fisher_covariance(edges["G"])
         self.sum_by_id = ops.UnsortedSegmentSum()
         self.table_gradient = embedding_grad()
-        self.use, self.row = Tensor(np.float32([1, 0])), Tensor(np.float32([0, 1]))
+        self.use, self.row = (Tensor(np.array(pair, np.float32)) for pair in ((1, 0), (0, 1)))
 
     def construct(self, table_VH: Tensor, ids_N: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
         """Return the rows [N, H]."""

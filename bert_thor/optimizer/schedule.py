@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer.config import OptimizerConfig
@@ -32,38 +32,42 @@ def rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
 
 
 def rates(
-    learning_rate: Rate, first_order: Rate, steps: int, config: OptimizerConfig
-) -> tuple[Callable[[int], float], ...]:
+    learning_rate: Rate, first_order: Optional[Rate], steps: int, config: OptimizerConfig
+) -> tuple[Callable[[int], float], Callable[[int], float]]:
     """The learning rates of the matrices and of the rest as functions of the step.
 
-    A number follows the curve of `rate_factor`. A list or a function is the rate itself; where only the first is one, the rest keep
-    their ratio to it.
+    Where the first is a number, numbers follow the curve of `rate_factor`. A list or a function is the rate of each step itself; beside it
+    a number is the rate of all steps, and None keeps the ratio that the two have in `config`.
     """
-    curved = [
-        _rate(rate, name, steps, config)
-        for rate, name in ((learning_rate, "learning_rate"), (first_order, "first_order_learning_rate"))
-    ]
-    if _is_number(first_order) and not _is_number(learning_rate) and config.learning_rate > 0:
-        ratio, matrices = float(first_order) / config.learning_rate, curved[0]  # type: ignore[arg-type]
-        curved[1] = lambda step: ratio * matrices(step)
-    return tuple(curved)
+    if isinstance(learning_rate, (int, float)):
+        curves = [_curve(rate, steps, config) for rate in (learning_rate, first_order)]
+        return curves[0], curves[1]
+    matrices = _listed(learning_rate, "learning_rate", steps)
+    if first_order is None:
+        ratio = config.first_order_learning_rate / config.learning_rate
+        return matrices, lambda step: ratio * matrices(step)
+    return matrices, _listed(first_order, "first_order_learning_rate", steps)
 
 
-def _rate(rate: Rate, name: str, steps: int, config: OptimizerConfig) -> Callable[[int], float]:
-    if _is_number(rate):
-        return lambda step: float(rate) * rate_factor(step, steps, config)  # type: ignore[arg-type]
+def _curve(rate: Optional[Rate], steps: int, config: OptimizerConfig) -> Callable[[int], float]:
+    if isinstance(rate, (int, float)):
+        return lambda step: rate * rate_factor(step, steps, config)
+    if rate is None:
+        return lambda step: config.first_order_learning_rate * rate_factor(step, steps, config)
+    return _listed(rate, "first_order_learning_rate", steps)
+
+
+def _listed(rate: Rate, name: str, steps: int) -> Callable[[int], float]:
+    if isinstance(rate, (int, float)):
+        return lambda step: rate
     if callable(rate):
         return rate
-    values = [float(value) for value in rate]  # type: ignore[union-attr]
+    values = [float(value) for value in rate]
     if len(values) < steps:
         raise ConfigError(
             f"{name} has {len(values)} values for {steps} steps: give one for every step, a number, or a function"
         )
     return lambda step: values[min(step, len(values) - 1)]
-
-
-def _is_number(rate: Rate) -> bool:
-    return isinstance(rate, (int, float))
 
 
 def damping(step: int, steps: int, config: OptimizerConfig) -> float:

@@ -63,7 +63,7 @@ class Thor(nn.Cell):
         steps: the length of the run, over which rates fall.
         config: all options at once; else `name` and the fields of `OptimizerConfig` by keyword, on top of the method's defaults.
             `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, or functions of the step (from
-            0): then there is no warm-up and no decay on top.
+            0): then there is no warm-up and no decay on top; where only the first is given, the second keeps the defaults' ratio to it.
         groups: by a pattern of names, how many equal tensors lie side by side along a parameter's first axis (3 for a fused query, key
             and value): their directions are scaled one by one, and no block of G reaches across two of them.
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
@@ -93,8 +93,8 @@ class Thor(nn.Cell):
         super().__init__(auto_prefix=False)
         if steps < 1:
             raise ConfigError(f"steps is {steps}: it must be 1 or more")
-        self.config, chosen = _configuration(config, options)
-        self.rate, self.first_rate = rates(*chosen, steps, self.config)
+        self.config, learning_rate, first_order = _configuration(config, options)
+        self.rate, self.first_rate = rates(learning_rate, first_order, steps, self.config)
         self.network, self.loss, self.steps, self.labels = network, loss, steps, labels
         self.world, self.step_number = world, 0
         self.table = register(network, self.config, groups or {}, strict)
@@ -262,14 +262,15 @@ class Thor(nn.Cell):
 RATES = ("learning_rate", "first_order_learning_rate")
 
 
-def _configuration(config: Optional[OptimizerConfig], options: Mapping[str, Any]) -> tuple[OptimizerConfig, list[Rate]]:
-    """The checked configuration, and the two learning rates, which need not be numbers."""
+def _configuration(
+    config: Optional[OptimizerConfig], options: Mapping[str, Any]
+) -> tuple[OptimizerConfig, Rate, Optional[Rate]]:
+    """The checked configuration, and the two learning rates, which need not be numbers; None for a second one that is not given."""
     names = [field.name for field in fields(OptimizerConfig)]
     unknown = sorted(set(options) - set(names))
     if unknown:
         raise ConfigError(f"{unknown[0]} is not an option of the optimizer: use one of {', '.join(names)}")
-    free = [name for name in RATES if name in options and not isinstance(options[name], (int, float))]
-    plain = {name: value for name, value in options.items() if name not in free}
+    plain = {key: value for key, value in options.items() if key not in RATES or isinstance(value, (int, float))}
     config = replace(config or preset(plain.get("name", "thor")), **plain)
     method(config.name)
     config.check()
@@ -277,7 +278,8 @@ def _configuration(config: Optional[OptimizerConfig], options: Mapping[str, Any]
         raise ConfigError(
             "block is auto: measure it first with bert_thor.optimizer.choose_block(network, loss, inputs, labels), and give the number"
         )
-    return config, [options[name] if name in free else getattr(config, name) for name in RATES]
+    learning_rate, first_order = (options.get(key) for key in RATES)
+    return config, config.learning_rate if learning_rate is None else learning_rate, first_order
 
 
 def _columns(inputs: Batch, labels: Batch) -> tuple[list[Tensor], int]:
