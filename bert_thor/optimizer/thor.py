@@ -62,8 +62,8 @@ class Thor(nn.Cell):
         loss: a cell or function (outputs..., labels...) -> scalar, the mean over the samples; or a tuple (loss, other numbers to report).
         steps: the length of the run, over which rates fall.
         config: all options at once; else `name` and the fields of `OptimizerConfig` by keyword, on top of the method's defaults.
-            `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, or functions of the step (from
-            0): then there is no warm-up and no decay on top; where only the first is given, the second keeps the defaults' ratio to it.
+            `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, functions of the step (from 0)
+            or MindSpore's schedules: then there is no warm-up and no decay on top; where only the first is given, the second keeps the defaults' ratio to it.
         groups: by a pattern of names, how many equal tensors lie side by side along a parameter's first axis (3 for a fused query, key
             and value): their directions are scaled one by one, and no block of G reaches across two of them.
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
@@ -278,8 +278,13 @@ def _configuration(
         raise ConfigError(
             "block is auto: measure it first with bert_thor.optimizer.choose_block(network, loss, inputs, labels), and give the number"
         )
-    learning_rate, first_order = (options.get(key) for key in RATES)
+    learning_rate, first_order = (_rate(options.get(key)) for key in RATES)
     return config, config.learning_rate if learning_rate is None else learning_rate, first_order
+
+
+def _rate(given: Any) -> Any:
+    """A learning rate schedule of MindSpore's takes the step as a tensor."""
+    return (lambda step: float(given(Tensor(np.int32(step))).asnumpy())) if isinstance(given, nn.Cell) else given
 
 
 def _columns(inputs: Batch, labels: Batch) -> tuple[list[Tensor], int]:

@@ -372,6 +372,9 @@ def test_learning_rates_as_numbers_lists_and_functions() -> None:
         listed,
         [1.0, 0.5, 1 / 3, 0.25],
     )
+    cosine = nn.CosineDecayLR(0.0, 0.4, 4)
+    falling = [0.2 * (1 + np.cos(np.pi * step / 4)) for step in range(4)]
+    assert rates(learning_rate=cosine, first_order_learning_rate=0.5) == (pytest.approx(falling, rel=1e-5), [0.5] * 4)
     both = rates(learning_rate=listed)
     assert both == (listed, pytest.approx([8e-3 / 6e-3 * rate for rate in listed]))
     with pytest.raises(ConfigError, match="learning_rate has 3 values for 4 steps"):
