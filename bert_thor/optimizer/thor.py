@@ -63,7 +63,8 @@ class Thor(nn.Cell):
         steps: the length of the run, over which rates fall.
         config: all options at once; else `name` and the fields of `OptimizerConfig` by keyword, on top of the method's defaults.
             `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, functions of the step (from 0)
-            or MindSpore's schedules: then there is no warm-up and no decay on top; where only the first is given, the second keeps the defaults' ratio to it.
+            or MindSpore's schedules: then there is no warm-up and no decay on top. Where only the first is given, the second keeps the
+            ratio that the defaults have.
         groups: by a pattern of names, how many equal tensors lie side by side along a parameter's first axis (3 for a fused query, key
             and value): their directions are scaled one by one, and no block of G reaches across two of them.
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
