@@ -30,7 +30,7 @@ class Result:
 
     @property
     def noisy(self) -> bool:
-        return self.repeatability > REPEATABLE or self.quiet_rounds < self.rounds
+        return not self.repeatability <= REPEATABLE or self.quiet_rounds < self.rounds
 
 
 def measure(case: Case, threads: int, peak: float) -> Result:

@@ -149,6 +149,13 @@ def _in_process(name: str, threads: int) -> float:
         return float(json.loads(output.read_text()))
 
 
+def _rounds(text: str) -> int:
+    """Their even and odd halves are compared, so that there have to be two."""
+    if not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} rounds cannot be compared with one another: give 2 or more")
+    return int(text)
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.steps encoder",
@@ -156,7 +163,7 @@ def main(arguments: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender (1)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"processes per contender ({ROUNDS})")
+    parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help=f"processes per contender ({ROUNDS})")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

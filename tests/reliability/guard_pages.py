@@ -82,9 +82,11 @@ def main() -> None:
                         continue
                     plain = call(module, problem.function, arguments, None)
                     for at_end in (True, False):
-                        types = [value.dtype for value in arguments if isinstance(value, np.ndarray)]
-                        side = "end" if at_end else "start"
-                        print(f"{problem.function} {problem.label} {isa.name.lower()} {types} {side}", flush=True)
+                        half, side = (
+                            "" if arguments is problem.arguments else "in bfloat16 ",
+                            "end" if at_end else "start",
+                        )
+                        print(f"{problem.function} {problem.label} {half}{isa.name.lower()} {side}", flush=True)
                         assert call(module, problem.function, arguments, Guards(at_end)) == plain
                         count += 1
     print(json.dumps({"calls": count}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 import bench
 from bench.kernels import contenders
 from bench.kernels.plot import SHOWN
-from bench.measure import interleave
 from bench.steps import encoder_step
 from bench.targets import KERNELS
 from bert_thor.kernels.arrays import CACHE_LINE
@@ -70,11 +68,3 @@ def test_targets_and_the_figure_name_problems_that_exist() -> None:
         for row in json.loads((FOLDER / "results/kernels.json").read_text())["rows"]
     }
     assert stored <= names, "a stored result that no run would give"
-
-
-def test_disturbed_rounds_are_repeated_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    probes = iter([1.0] * 3 + [0.5] * 3 + [1.0] * 100)  # the second round is disturbed
-    monkeypatch.setattr("bench.measure._probe", lambda threads: next(probes))
-    times = iter([1.0, 2.0, 9.0, 9.0, 1.0, 2.0, 1.0, 2.0])
-    result = interleave(["a"], lambda name: next(times), 1, 1.0, 3, 4)
-    assert result.quiet_rounds == 3 and not replace(result, repeatability=0.0).noisy
