@@ -1,7 +1,7 @@
 // Sixteen lanes of float, the same names on every instruction set, so that the loops of an operation are written once
 // (its body.h) and compiled once per instruction set (cmake/implementation.cc.in): the flags of the including file
-// choose. Everything lives in an anonymous namespace and nothing comes from std::, so the linker can never put code that
-// was compiled for wide registers where another file expects plain code. Sums over lanes are folded in one order.
+// choose. Everything lives in an anonymous namespace and nothing comes from std::, so the linker can never put code
+// that was compiled for wide registers where another file expects plain code. Sums over lanes are folded in one order.
 #ifndef THOR_COMMON_LANES_H_
 #define THOR_COMMON_LANES_H_
 
