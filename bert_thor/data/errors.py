@@ -1,9 +1,11 @@
-"""The one exception of the data package."""
+"""The exceptions of the data package."""
 
 from __future__ import annotations
 
+from bert_thor.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError, ValueError):
     """Data, or a request for data, that cannot be used; the message is one sentence that names the value and the remedy."""
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Optional
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.text.docstrings import Document, docstring_documents, split_sentences
+from bert_thor.data.text.docstrings import docstring_documents
+from bert_thor.data.text.sentences import Document, split_sentences
 
 DOCSTRINGS = "docstrings"
 _DOCSTRING_PARTS = 8

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.text import docstrings
 from bert_thor.data.text.corpus import Part, text_files, text_parts
 
 
@@ -32,23 +30,6 @@ def test_prose_is_one_document_per_file_cut_into_sentences(tmp_path: Path) -> No
     path = write(tmp_path / "a.txt", "It was\nlate. Nobody came!\n\nWhy? (No answer.)\n")
     assert list(Part((path,), prose=True).documents()) == [["It was late.", "Nobody came!", "Why?", "(No answer.)"]]
     assert list(Part((write(tmp_path / "empty.txt", " \n\n"),), prose=True).documents()) == []
-
-
-@pytest.mark.parametrize(
-    ("paragraph", "sentences"),
-    (
-        ("One e.g. two. Three", ["One e.g. two.", "Three"]),
-        (
-            "Parameters\n----------\nx : int\n    The size.\ny : int",
-            ["Parameters ----------", "x : int", "The size.", "y : int"],
-        ),
-        (">>> a = 1\n>>> a\n1", [">>> a = 1", ">>> a 1"]),
-        ("- first\n- second\n  more", ["- first", "- second", "more"]),
-        (":param x: size\n:returns: it", [":param x: size", ":returns: it"]),
-    ),
-)
-def test_sentences_of_docstrings(paragraph: str, sentences: list[str]) -> None:
-    assert docstrings.split_sentences(paragraph) == sentences
 
 
 def test_files_are_found_in_a_fixed_order(tmp_path: Path) -> None:
@@ -81,46 +62,3 @@ def test_missing_empty_and_binary_sources_are_refused(tmp_path: Path) -> None:
     binary.write_bytes(b"ok\n\xff\xfe\n")
     with pytest.raises(DataError, match=r"data\.bin: this is not UTF-8 text"):
         list(Part((binary,)).documents())
-
-
-SOURCE = '''
-"""Module text."""
-if True:
-    class A:
-        """Class text."""
-        def f(self):
-            """Method text."""
-            def inner():
-                """Inner text."""
-try:
-    async def g():
-        """Coroutine text."""
-except ImportError:
-    def g():
-        """Fallback text."""
-not_a_docstring = """Constant."""
-'''
-
-
-def test_docstrings_come_in_source_order_from_wherever_they_are_defined() -> None:
-    found = list(docstrings._node_docstrings(ast.parse(SOURCE)))
-    assert found == [f"{kind} text." for kind in ("Module", "Class", "Method", "Inner", "Coroutine", "Fallback")]
-
-
-def test_the_built_in_corpus_repeats_no_paragraph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    long = "A paragraph that is long enough to be recognised when it comes for a second time."
-    write(tmp_path / "p" / "b.py", f'"""Title B.\n\n{long}\n\nReturns\n"""')
-    write(tmp_path / "p" / "a.py", f'"""Title A.\n\n{long}\n\nReturns\n"""')
-    write(tmp_path / "p" / "broken.py", "def")
-    write(tmp_path / "p" / "bare.py", "x = 1")
-    write(tmp_path / "p" / "tests" / "c.py", '"""Test."""')
-    monkeypatch.setattr(docstrings, "_source_files", lambda: docstrings._python_files(tmp_path / "p"))
-    with ThreadPoolExecutor() as pool:
-        documents = list(docstrings.docstring_documents(pool))
-    assert documents == [["Title A.", long, "Returns"], ["Title B.", "Returns"]]
-
-
-def test_the_built_in_corpus_leaves_out_this_project() -> None:
-    files = docstrings._source_files()
-    assert any(path.name == "argparse.py" for path in files) and any("numpy" in path.parts for path in files)
-    assert not [path for path in files if "bert_thor" in path.parts or "tests" in path.parts]

@@ -17,8 +17,8 @@ from bert_thor.data.records.manifest import FileEntry, file_entry
 from bert_thor.data.records.schema import Schema
 from bert_thor.data.records.tfrecord import RecordWriter
 from bert_thor.data.text.corpus import Part
-from bert_thor.data.text.docstrings import Document
 from bert_thor.data.text.instances import Instance, InstanceRules, create_instances
+from bert_thor.data.text.sentences import Document
 from bert_thor.data.text.vocabulary import Vocabulary, count_words
 
 
