@@ -1,63 +1,83 @@
 """Text in, a data folder out: vocabulary, sharded TFRecord files in MLPerf's form, held-out documents, manifest.
 
-train/part-00000-of-000NN.tfrecord    held_out/part-00000-of-00001.tfrecord    vocab.txt    schema.json    manifest.json
+train/part-00000-of-000NN.tfrecord    held_out/part-00000-of-000NN.tfrecord    vocab.txt    schema.json    manifest.json
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import random
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import accumulate
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from bert_thor.data.atomic_folder import atomic_folder
+from bert_thor.data.atomic_folder import atomic_folder, clear, partial_folder
 from bert_thor.data.errors import DataError
 from bert_thor.data.prepare.config import PrepareConfig
-from bert_thor.data.prepare.row_files import RowFile, RowWriter, Selection, Survey, WrittenRows, selected_words, survey
-from bert_thor.data.records.manifest import MANIFEST, MANIFEST_VERSION, Manifest, Unigram, file_entry
-from bert_thor.data.text.corpus import Part, text_parts
+from bert_thor.data.prepare.display import Display, new_progress, warn
+from bert_thor.data.prepare.documents import KEPT_LINES, Selection, Survey, WordCounter, survey
+from bert_thor.data.prepare.finished import SCRATCH, Finished, RecordingWriter, count_finished
+from bert_thor.data.prepare.result import HELD_OUT, TRAIN, Rows
+from bert_thor.data.prepare.row_files import RowFile, RowWriter
+from bert_thor.data.prepare.share import write_share
+from bert_thor.data.prepare.split import choose_held_out, held_out_groups, training_groups
+from bert_thor.data.records.manifest import (
+    MANIFEST,
+    MANIFEST_VERSION,
+    Manifest,
+    Unigram,
+    file_entry,
+    write_manifest,
+)
+from bert_thor.data.text.corpus import Part
+from bert_thor.data.text.instances import Lengths
+from bert_thor.data.text.masking import Masking
 from bert_thor.data.text.vocabulary import Vocabulary, read_vocabulary, train_vocabulary
-from bert_thor.data.workers import worker_pool
+from bert_thor.data.workers import WorkerPool, worker_pool
 
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
+_IRRELEVANT = ("output", "workers", "source")  # the same text may lie elsewhere
+_TRAINED_WORDS = 500_000  # the most frequent ones; their pairs take about 0.7 GB
 
 
 def prepare(config: PrepareConfig) -> Manifest:
-    """Write the data folder `config.output` and return its manifest; nothing is left behind if this fails or is interrupted.
+    """Write the data folder `config.output` and return its manifest (with `part`, that of a share of it).
+
+    If this fails or is interrupted after it finished a file of rows, what is done stays in a hidden folder beside the output, and
+    the same call goes on from there; otherwise nothing is left behind.
 
     Errors: DataError for settings and texts that cannot be used, and for a disk that cannot be written.
     """
+    partial = partial_folder(config.output.absolute())
     try:
         with (
-            atomic_folder(config.output) as folder,
+            atomic_folder(config.output, worth_keeping=lambda folder: count_finished(folder) > 0) as folder,
             worker_pool(config.workers or os.cpu_count() or 1) as pool,
-            _progress() as progress,
+            new_progress() as progress,
         ):
-            return _Preparation(config, folder, pool, progress).run()
+            return _Preparation(config, folder, pool, Display(progress, pool)).run()
     except OSError as error:
-        raise DataError(f"cannot write {config.output}: {error.strerror or error}; nothing was left there.") from error
+        raise DataError(f"cannot write {config.output}: {error.strerror or error}; {_left(partial)}.") from error
     except BrokenProcessPool:
         raise DataError(
-            "a worker process was killed, probably for lack of memory; set fewer workers, or more shards."
+            f"a worker process was killed, probably for lack of memory; set fewer workers; {_left(partial)}."
         ) from None
+    except (KeyboardInterrupt, SystemExit, DataError):
+        if partial.exists():
+            warn(f"stopped; {_left(partial)}.")
+        raise
 
 
-def _progress() -> Progress:
-    return Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def _left(partial: Path) -> str:
+    finished = count_finished(partial) if partial.exists() else 0
+    if not finished:
+        return "nothing was left there"
+    return f"{finished} finished files are kept in {partial}, and the same command goes on from them"
 
 
 @dataclass(frozen=True)
@@ -66,92 +86,133 @@ class _Preparation:
 
     config: PrepareConfig
     folder: Path
-    pool: Executor
-    progress: Progress
+    pool: WorkerPool
+    display: Display
 
     def run(self) -> Manifest:
         """Text, split, vocabulary, rows, descriptions."""
-        scratch = self.folder / "text"
-        scratch.mkdir()
-        parts = self._parts(scratch)
-        surveys = self._map("counting documents", survey, parts)
-        held_out = self._choose_held_out([found.documents for found in surveys])
-        training = [Selection(part, numbers, wanted=False) for part, numbers in zip(parts, held_out)]
-        vocabulary = self._vocabulary(training)
-        vocabulary.write(self.folder / "vocab.txt")
-        train, evaluation = self._write_rows(
-            vocabulary, training, [Selection(part, numbers, True) for part, numbers in zip(parts, held_out)]
+        parts = self._parts()
+        surveys = self._survey(parts)
+        held_out = choose_held_out(
+            [found.documents for found in surveys], self.config.held_out_fraction, self.config.seed
         )
-        shutil.rmtree(scratch)
-        return self._describe(vocabulary, surveys, sum(map(len, held_out)), train, evaluation)
+        pairs = list(zip(parts, surveys, held_out))
+        training = [Selection(part, found.documents, numbers, wanted=False) for part, found, numbers in pairs]
+        evaluation = [Selection(part, found.documents, numbers, wanted=True) for part, found, numbers in pairs]
+        files = self._files(training, evaluation)
+        key = self._key(surveys)
+        finished = Finished(self.folder)
+        finished.start(key)
+        vocabulary = self._vocabulary(training)
+        rows = self._write_rows(vocabulary, files, finished)
+        manifest = self._describe(vocabulary, surveys, sum(map(len, evaluation)), rows)
+        self._finish(key, manifest, rows)
+        return manifest
 
-    def _parts(self, scratch: Path) -> list[Part]:
-        with self._step("reading text"):
-            return text_parts(self.config.source, self.config.shards, self.config.prose, scratch, self.pool)
+    def _parts(self) -> list[Part]:
+        scratch = self.folder / SCRATCH
+        for name in ("text", "rows"):
+            (scratch / name).mkdir(parents=True, exist_ok=True)
+        clear(scratch / "rows")
+        with self.display.step("reading text"):
+            return self.config.text.parts(scratch / "text", self.pool.executor)
 
-    def _choose_held_out(self, counts: list[int]) -> list[frozenset[int]]:
-        """Numbers of the held-out documents in each part: a random sample of all documents, at least 1 unless the
-        fraction is 0."""
-        total = sum(counts)
-        if total < 2:
-            raise DataError(
-                f"the source has {total} documents, but a random next sentence needs two; put a blank line between "
-                "documents, or set prose for ordinary text."
-            )
-        chosen = 0
-        if self.config.held_out_fraction > 0:
-            chosen = min(max(1, round(total * self.config.held_out_fraction)), total - 1)
-        sample = sorted(random.Random(self.config.seed).sample(range(total), chosen))
-        ends = list(accumulate(counts))
-        return [
-            frozenset(number - (end - count) for number in sample if end - count <= number < end)
-            for count, end in zip(counts, ends)
-        ]
+    def _survey(self, parts: list[Part]) -> list[Survey]:
+        surveys = list(self.display.map("counting documents", survey, parts, sum(part.size for part in parts)))
+        for line in [line for found in surveys for line in found.long_lines][:KEPT_LINES]:
+            warn(str(line))
+        if (more := sum(found.long_line_count for found in surveys) - KEPT_LINES) > 0:
+            warn(f"{more} more lines are too long.")
+        return surveys
+
+    def _key(self, surveys: list[Survey]) -> str:
+        """Stands for everything that decides the result."""
+        settings = {name: value for name, value in asdict(self.config).items() if name not in _IRRELEVANT}
+        file = self.config.vocab_file
+        settings["vocab_file"] = None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        share = settings.pop("part")
+        settings["text"] = [found.sha256.hex() for found in surveys]
+        settings["unicode"] = unicodedata.unidata_version
+        shared = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+        return f"{shared} {share}"
 
     def _vocabulary(self, training: list[Selection]) -> Vocabulary:
-        if self.config.vocab_file is not None:
-            return read_vocabulary(self.config.vocab_file)
+        path, cased = self.folder / "vocab.txt", self.config.cased
+        if path.exists():
+            return read_vocabulary(path, cased)
+        if self.config.vocab_file is None:
+            vocabulary = self._train_vocabulary(training)
+        else:
+            vocabulary = read_vocabulary(self.config.vocab_file, cased)
+            _check_case(vocabulary)
+        partial = self.folder / SCRATCH / "vocab.txt"
+        partial.unlink(missing_ok=True)
+        vocabulary.write(partial)
+        os.replace(partial, path)
+        return vocabulary
+
+    def _train_vocabulary(self, training: list[Selection]) -> Vocabulary:
         counts: Counter[str] = Counter()
-        for words in self._map("counting words", selected_words, training):
+        size = sum(selection.size for selection in training)
+        for words in self.display.map("counting words", WordCounter(self.config.cased), training, size):
             counts.update(words)
-        with self._step("training vocabulary"):
-            return train_vocabulary(counts, self.config.vocab_size)
+            if len(counts) > 2 * _TRAINED_WORDS:
+                counts = _most_frequent(counts)
+        with self.display.step("training vocabulary"):
+            return train_vocabulary(_most_frequent(counts), self.config.vocab_size, self.config.cased)
 
-    def _write_rows(
-        self, vocabulary: Vocabulary, training: list[Selection], evaluation: list[Selection]
-    ) -> tuple[list[WrittenRows], list[WrittenRows]]:
-        """One training file per part; one held-out file for all, passed over once."""
-        config = self.config
-        writer = RowWriter(vocabulary.pieces, config.schema, config.masked_lm_prob, config.short_seq_prob, config.seed)
-        files = [
+    def _files(self, training: list[Selection], evaluation: list[Selection]) -> list[RowFile]:
+        """The files of rows; held-out documents are passed over once."""
+        groups = {
+            TRAIN: training_groups(training, self.config.text.has_fixed_parts),
+            HELD_OUT: held_out_groups(evaluation),
+        }
+        return [
             RowFile(
-                self.folder,
-                f"train/part-{number:05d}-of-{len(training):05d}.tfrecord",
-                (selection,),
-                config.dupe_factor,
+                f"{split}/part-{number:05d}-of-{len(groups[split]):05d}.tfrecord",
+                number,
+                group,
+                self.config.dupe_factor if split == TRAIN else 1,
             )
-            for number, selection in enumerate(training)
+            for split in groups
+            for number, group in enumerate(groups[split])
         ]
-        (self.folder / "train").mkdir()
-        if any(selection.held_out for selection in evaluation):
-            (self.folder / "held_out").mkdir()
-            files.append(
-                RowFile(self.folder, "held_out/part-00000-of-00001.tfrecord", tuple(evaluation), dupe_factor=1)
-            )
-        written = self._map("writing rows", writer, files)
-        return written[: len(training)], written[len(training) :]
 
-    def _describe(
-        self,
-        vocabulary: Vocabulary,
-        surveys: list[Survey],
-        held_out: int,
-        train: list[WrittenRows],
-        evaluation: list[WrittenRows],
-    ) -> Manifest:
+    def _write_rows(self, vocabulary: Vocabulary, files: list[RowFile], finished: Finished) -> Rows:
+        share = self.config.share
+        own = files[share.number - 1 :: share.of]
+        rows, left = Rows(len(vocabulary)), []
+        for file in own:
+            (self.folder / file.path).parent.mkdir(exist_ok=True)
+            if written := finished.load(file):
+                rows.add(written)
+            else:
+                left.append(file)
+        writer = RecordingWriter(self._writer(vocabulary), finished)
+        for written in self.display.map("writing rows", writer, left, sum(file.size for file in left)):
+            rows.add(written)
+        return rows
+
+    def _writer(self, vocabulary: Vocabulary) -> RowWriter:
         config = self.config
-        _write(self.folder / "schema.json", config.schema.to_json())
-        others = [file_entry(self.folder, name, 0) for name in ("vocab.txt", "schema.json")]
+        masking = Masking(
+            config.schema.max_predictions_per_seq,
+            config.masked_lm_prob,
+            vocab_size=len(vocabulary),
+            cls_id=vocabulary.number("[CLS]"),
+            sep_id=vocabulary.number("[SEP]"),
+            mask_id=vocabulary.number("[MASK]"),
+            continues=vocabulary.continues if config.whole_word_mask else None,
+        )
+        lengths = Lengths(config.max_seq_length, config.short_seq_prob, config.pack)
+        scratch = self.folder / SCRATCH / "rows"
+        return RowWriter(
+            self.folder, scratch, vocabulary.pieces, config.cased, config.schema, lengths, masking, config.seed
+        )
+
+    def _describe(self, vocabulary: Vocabulary, surveys: Sequence[Survey], held_out: int, rows: Rows) -> Manifest:
+        config = self.config
+        (self.folder / "schema.json").write_text(config.schema.to_json(), "utf-8")
         manifest = Manifest(
             version=MANIFEST_VERSION,
             source=list(config.source),
@@ -166,32 +227,37 @@ class _Preparation:
             held_out_documents=held_out,
             text_sha256=hashlib.sha256(b"".join(found.sha256 for found in surveys)).hexdigest(),
             unicode_version=unicodedata.unidata_version,
-            train_rows=sum(file.entry.rows for file in train),
-            held_out_rows=sum(file.entry.rows for file in evaluation),
-            unigram=_unigram(vocabulary, train, evaluation),
-            files=[file.entry for file in train + evaluation] + others,
+            train_rows=0,
+            held_out_rows=0,
+            unigram=Unigram(0, "", 0, 0, 0.0),
+            files=[],
+            cased=config.cased,
+            whole_word_mask=config.whole_word_mask,
+            pack=config.pack,
         )
-        _write(self.folder / MANIFEST, manifest.to_json())
-        return manifest
+        others = [file_entry(self.folder, name, 0) for name in ("vocab.txt", "schema.json")]
+        return rows.into(manifest, vocabulary.pieces, others)
 
-    def _map(self, description: str, function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> list[_Result]:
-        """Results of `function` for all tasks, in their order, computed by the workers."""
-        return list(self.progress.track(self.pool.map(function, tasks), total=len(tasks), description=description))
-
-    @contextmanager
-    def _step(self, description: str) -> Iterator[None]:
-        task = self.progress.add_task(description, total=1)
-        yield
-        self.progress.advance(task)
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    def _finish(self, key: str, manifest: Manifest, rows: Rows) -> None:
+        shutil.rmtree(self.folder / SCRATCH)
+        for split in (TRAIN, HELD_OUT):
+            with suppress(OSError):  # a share may have no file of a split
+                (self.folder / split).rmdir()
+        if self.config.part is None:
+            write_manifest(self.folder / MANIFEST, manifest)
+        else:
+            write_share(self.folder, self.config.share, key.split()[0], manifest, rows)
 
 
-def _unigram(vocabulary: Vocabulary, train: list[WrittenRows], evaluation: list[WrittenRows]) -> Unigram:
-    token = int(np.argmax(sum(file.label_counts for file in train)))
-    labels = int(sum(file.label_counts.sum() for file in evaluation))
-    hits = int(sum(file.label_counts[token] for file in evaluation))
-    return Unigram(token, vocabulary.pieces[token], labels, hits, hits / labels if labels else 0.0)
+def _most_frequent(counts: Counter[str]) -> Counter[str]:
+    """The words that a vocabulary is trained on: memory does not grow with the text; ties go to the word that came first."""
+    return counts if len(counts) <= _TRAINED_WORDS else Counter(dict(counts.most_common(_TRAINED_WORDS)))
+
+
+def _check_case(vocabulary: Vocabulary) -> None:
+    if vocabulary.has_capitals and not vocabulary.cased:
+        warn("the vocabulary has capitals, but the text is lower-cased, so that it never uses them; set cased.")
+    if vocabulary.cased and not vocabulary.has_capitals:
+        warn(
+            "the vocabulary has no capitals, but the text keeps them, so that every word with one is [UNK]; do not set cased."
+        )

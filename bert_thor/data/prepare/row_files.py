@@ -1,64 +1,38 @@
-"""From the documents of a part to a file of rows; runs in worker processes."""
+"""From documents to a file of rows; runs in worker processes."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 import random
-from collections import Counter
+import tempfile
+from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
-from bert_thor.data.records.example import encode_example
+from bert_thor.data.errors import DataError
+from bert_thor.data.prepare.documents import Selection
+from bert_thor.data.prepare.split import FEWEST
+from bert_thor.data.records.example import encode_example, varints
 from bert_thor.data.records.manifest import FileEntry, file_entry
 from bert_thor.data.records.schema import Schema
-from bert_thor.data.records.tfrecord import RecordWriter
-from bert_thor.data.text.corpus import Part
-from bert_thor.data.text.instances import Instance, InstanceRules, create_instances
-from bert_thor.data.text.sentences import Document
-from bert_thor.data.text.vocabulary import Vocabulary, count_words
+from bert_thor.data.records.tfrecord import RecordWriter, frame
+from bert_thor.data.text.instances import Instance, Lengths, create_instances
+from bert_thor.data.text.masking import Masking
+from bert_thor.data.text.pair import Document
+from bert_thor.data.text.random_numbers import shuffle
+from bert_thor.data.text.vocabulary import Vocabulary
+from bert_thor.data.workers import flush_work, report_work
 
-
-@dataclass(frozen=True)
-class Selection:
-    """The documents of a part that are held out, or those that are not."""
-
-    part: Part
-    held_out: frozenset[int]  # numbers of the held-out documents in the part
-    wanted: bool  # True: the held-out documents; False: the others
-
-    def documents(self) -> Iterator[Document]:
-        """The selected documents, in order."""
-        return (
-            document
-            for number, document in enumerate(self.part.documents())
-            if (number in self.held_out) == self.wanted
-        )
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What is in a part."""
-
-    documents: int
-    sha256: bytes  # of the text
-
-
-def survey(part: Part) -> Survey:
-    """Count the documents of a part."""
-    digest, count = hashlib.sha256(), 0
-    for document in part.documents():
-        digest.update("\n".join(document).encode() + b"\n\n")
-        count += 1
-    return Survey(count, digest.digest())
-
-
-def selected_words(selection: Selection) -> Counter[str]:
-    """How often each word occurs in the selected documents."""
-    return count_words(sentence for document in selection.documents() for sentence in document)
+_BATCH_BYTES = 64 << 20  # of text that is made into rows together; a larger file is made of several such batches
+_COUNTED_TOGETHER = 1 << 16  # labels
+_WRITE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -66,15 +40,38 @@ class RowFile:
     """A TFRecord file to write.
 
     Attributes:
-        folder, path: where; `path` is relative to `folder`.
+        path: relative to the folder that is prepared.
+        number: of the file in its split, from 0.
         selections: the documents.
         dupe_factor: passes over them.
     """
 
-    folder: Path
     path: str
+    number: int
     selections: tuple[Selection, ...]
     dupe_factor: int
+
+    @property
+    def size(self) -> float:
+        """Bytes of text, about."""
+        return sum(selection.size for selection in self.selections)
+
+    @property
+    def documents(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.selections))
+
+    def batches(self) -> Iterator[tuple[int, Iterator[list[str]]]]:
+        """The documents that are made into rows together: one batch, or several of at most about 64 MiB with as many documents each.
+
+        Yields the number of documents and the documents.
+        """
+        total = self.documents
+        count = max(1, min(-(-int(self.size) // _BATCH_BYTES), total // FEWEST))
+        documents = (document for selection in self.selections for document in selection.documents())
+        for number in range(count):
+            length = total * (number + 1) // count - total * number // count
+            yield length, islice(documents, length)
 
 
 @dataclass(frozen=True)
@@ -87,70 +84,149 @@ class WrittenRows:
 
 @dataclass(frozen=True)
 class RowWriter:
-    """Writes files of rows; each file starts the random numbers anew from `seed`, as MLPerf does for each of its parts."""
+    """Writes files of rows.
 
+    Attributes:
+        folder: what paths are relative to.
+        scratch: a folder for the rows before they are shuffled.
+        pieces, cased: the vocabulary.
+        schema, lengths, masking: the rules.
+        seed: of the whole work.
+    """
+
+    folder: Path
+    scratch: Path
     pieces: tuple[str, ...]
+    cased: bool
     schema: Schema
-    masked_lm_prob: float
-    short_seq_prob: float
+    lengths: Lengths
+    masking: Masking
     seed: int
 
     def __call__(self, file: RowFile) -> WrittenRows:
-        """Write one file: all instances of its documents, shuffled."""
-        vocabulary = Vocabulary(self.pieces)
-        generator = random.Random(self.seed)
-        documents = _encode(file.selections, vocabulary)
-        labels: list[int] = []
-        rows: list[bytes] = []
-        for instance in create_instances(documents, file.dupe_factor, self._rules(vocabulary), generator):
-            labels += instance.masked_lm_ids
-            rows.append(encode_instance(instance, self.schema))
-        generator.shuffle(rows)
-        with RecordWriter(file.folder / file.path) as writer:
-            for row in rows:
-                writer.write(row)
-        return WrittenRows(
-            file_entry(file.folder, file.path, len(rows)), np.bincount(labels, minlength=len(vocabulary))
-        )
+        """Write one file, whole or not at all: all instances of its documents, shuffled."""
+        partial = self.scratch / file.path.replace("/", "-")
+        vocabulary = Vocabulary(self.pieces, self.cased)
+        labels = np.zeros(len(vocabulary), np.int64)
+        rows = 0
+        with RecordWriter(partial) as writer:
+            for number, (count, texts) in enumerate(file.batches()):
+                generator = random.Random(file_seed(self.seed, file, number))
+                work = file.size * count / max(1, file.documents)
+                documents = _encode(texts, vocabulary)
+                if len(documents) < FEWEST:
+                    raise DataError(
+                        f"{file.path} would have {len(documents)} documents with words, but a random next sentence needs two; "
+                        "set fewer shards, or add text."
+                    )
+                with _ShuffledRecords(self.scratch) as records:
+                    self._make_rows(documents, file.dupe_factor, work, generator, records, labels)
+                    rows += records.copy(writer, generator)
+        flush_work()
+        entry = file_entry(self.scratch, partial.name, rows)
+        os.replace(partial, self.folder / file.path)
+        return WrittenRows(replace(entry, path=file.path), labels)
 
-    def _rules(self, vocabulary: Vocabulary) -> InstanceRules:
-        return InstanceRules(
-            max_seq_length=self.schema.max_seq_length,
-            max_predictions_per_seq=self.schema.max_predictions_per_seq,
-            masked_lm_prob=self.masked_lm_prob,
-            short_seq_prob=self.short_seq_prob,
-            vocab_size=len(vocabulary),
-            cls_id=vocabulary.number("[CLS]"),
-            sep_id=vocabulary.number("[SEP]"),
-            mask_id=vocabulary.number("[MASK]"),
-        )
+    def _make_rows(
+        self,
+        documents: list[Document],
+        dupe_factor: int,
+        work: float,
+        generator: random.Random,
+        records: _ShuffledRecords,
+        labels: npt.NDArray[np.int64],
+    ) -> None:
+        """All instances of documents that are prepared together; their labels are added to `labels`."""
+        share = work / (dupe_factor * len(documents))
+        encode = RowEncoder(self.schema, len(labels))
+        seen: list[int] = []
+        for instances in create_instances(documents, dupe_factor, self.lengths, self.masking, generator):
+            for instance in instances:
+                records.add(encode(instance))
+                seen += instance.masked_lm_ids
+            if len(seen) >= _COUNTED_TOGETHER:
+                labels += np.bincount(seen, minlength=len(labels))
+                seen.clear()
+            report_work(share)
+        labels += np.bincount(np.array(seen, np.int64), minlength=len(labels))
 
 
-def _encode(selections: Iterable[Selection], vocabulary: Vocabulary) -> list[list[list[int]]]:
+def file_seed(seed: int, file: RowFile, batch: int) -> Union[int, str]:
+    """What the random numbers of a file start from: the seed itself for the first of each split, so that one text file is prepared
+    as MLPerf prepares it; for the others a text that names seed, file and batch, which `random.Random` hashes.
+    """
+    return seed if file.number == 0 and batch == 0 else f"{seed} {file.path} {batch}"
+
+
+class _ShuffledRecords:
+    """Records that are copied in random order: they lie in a file meanwhile, and memory holds their places."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=_WRITE_BYTES)  # noqa: SIM115 - closed in __exit__
+        self._ends = array("Q", (0,))
+
+    def __enter__(self) -> _ShuffledRecords:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def add(self, data: bytes) -> None:
+        """Append one record."""
+        record = frame(data)
+        self._file.write(record)
+        self._ends.append(self._ends[-1] + len(record))
+
+    def copy(self, writer: RecordWriter, generator: random.Random) -> int:
+        """Write all records in random order; returns how many there are."""
+        self._file.flush()
+        descriptor, ends = self._file.fileno(), self._ends
+        order = array("Q", range(len(ends) - 1))
+        shuffle(order, generator)
+        for number in order:
+            start = ends[number]
+            writer.write_framed(os.pread(descriptor, ends[number + 1] - start, start))
+        return len(order)
+
+
+def _encode(texts: Iterable[list[str]], vocabulary: Vocabulary) -> list[Document]:
     """Documents as token numbers; sentences and documents without tokens are dropped."""
     documents = []
-    for selection in selections:
-        for document in selection.documents():
-            sentences = [numbers for sentence in document if (numbers := vocabulary.encode(sentence))]
-            if sentences:
-                documents.append(sentences)
+    for text in texts:
+        sentences = [numbers for sentence in text if (numbers := vocabulary.encode(sentence))]
+        if sentences:
+            documents.append(sentences)
     return documents
 
 
-def encode_instance(instance: Instance, schema: Schema) -> bytes:
-    """A row as a tf.train.Example: every column padded with zeros to its length."""
-    padding = [0] * (schema.max_seq_length - len(instance.input_ids))
-    free = [0] * (schema.max_predictions_per_seq - len(instance.masked_lm_ids))
-    weights = np.zeros(schema.max_predictions_per_seq, np.float32)
-    weights[: len(instance.masked_lm_ids)] = 1
-    return encode_example(
-        {
-            "input_ids": instance.input_ids + padding,
-            "input_mask": [1] * len(instance.input_ids) + padding,
-            "segment_ids": instance.segment_ids + padding,
-            "masked_lm_positions": instance.masked_lm_positions + free,
-            "masked_lm_ids": instance.masked_lm_ids + free,
-            "masked_lm_weights": weights,
-            "next_sentence_labels": [int(instance.is_random_next)],
-        }
-    )
+@dataclass(frozen=True)
+class RowEncoder:
+    """Makes a tf.train.Example of an instance."""
+
+    schema: Schema
+    vocab_size: int
+
+    def __call__(self, instance: Instance) -> bytes:
+        """A row; every column is padded with zeros to its length."""
+        stored = varints(max(self.vocab_size, self.schema.max_seq_length))
+        tokens, predictions = len(instance.input_ids), len(instance.masked_lm_ids)
+        padding = bytes(self.schema.max_seq_length - tokens)
+        free = bytes(self.schema.max_predictions_per_seq - predictions)
+        return encode_example(
+            {
+                "input_ids": b"".join([stored[token] for token in instance.input_ids]) + padding,
+                "input_mask": b"\1" * tokens + padding,
+                "segment_ids": bytes(instance.segment_ids) + padding,
+                "masked_lm_positions": b"".join([stored[place] for place in instance.masked_lm_positions]) + free,
+                "masked_lm_ids": b"".join([stored[token] for token in instance.masked_lm_ids]) + free,
+                "masked_lm_weights": _weights(predictions, self.schema.max_predictions_per_seq),
+                "next_sentence_labels": b"\1" if instance.is_random_next else b"\0",
+            }
+        )
+
+
+@lru_cache(maxsize=1 << 10)
+def _weights(predictions: int, length: int) -> npt.NDArray[np.float32]:
+    weights = np.zeros(length, np.float32)
+    weights[:predictions] = 1
+    return weights

@@ -20,6 +20,9 @@ from pathlib import Path
 
 from bert_thor.data.text.sentences import Document, split_sentences
 
+DOCSTRINGS = "docstrings"
+"""What a source is called that is this corpus."""
+
 PACKAGES = ("numpy", "scipy", "mindspore")
 _SKIPPED_FOLDERS = frozenset(("site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"))
 _FILES_PER_TASK = 32

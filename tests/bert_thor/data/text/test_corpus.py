@@ -1,64 +1,90 @@
+"""How the text of a source is divided into parts."""
+
 from __future__ import annotations
 
-import random
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.text.corpus import Part, text_files, text_parts
+from bert_thor.data.text import corpus
+from bert_thor.data.text.corpus import Part, Source
 
 
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode())
-    return path
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor() as executor:
+        yield executor
 
 
-def test_a_line_is_a_sentence_and_a_blank_line_ends_a_document(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "\n\n One. \nTwo.\r\n \t \n\nThree.\rstill three\u2028and on\n\n\n")
-    assert list(Part((path,)).documents()) == [["One.", "Two."], ["Three.\rstill three\u2028and on"]]
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes in the place of MiB."""
+    for name in ("_SMALL", "_LARGE", "_PIECE"):
+        monkeypatch.setattr(corpus, name, getattr(corpus, name) >> 20)
 
 
-def test_documents_do_not_run_across_files(tmp_path: Path) -> None:
-    files = (write(tmp_path / "a.txt", "a1\na2"), write(tmp_path / "b.txt", "b1"))
-    assert list(Part(files).documents()) == [["a1", "a2"], ["b1"]]
+def write_files(folder: Path, *texts: str) -> list[Path]:
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_text(text)
+    return sorted(folder.iterdir())
 
 
-def test_prose_is_one_document_per_file_cut_into_sentences(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "It was\nlate. Nobody came!\n\nWhy? (No answer.)\n")
-    assert list(Part((path,), prose=True).documents()) == [["It was late.", "Nobody came!", "Why?", "(No answer.)"]]
-    assert list(Part((write(tmp_path / "empty.txt", " \n\n"),), prose=True).documents()) == []
+def names(part: Part) -> list[str]:
+    return [extent.file.path.name for extent in part.extents]
 
 
-def test_files_are_found_in_a_fixed_order(tmp_path: Path) -> None:
-    names = ["b.txt", "a/z.txt", "a/b/c.txt", "a.txt"]
-    random.Random(1).shuffle(names)
-    for name in (*names, ".hidden", ".git/config"):
-        write(tmp_path / name, "x")
-    found = [path.relative_to(tmp_path).as_posix() for path in text_files([str(tmp_path)])]
-    assert found == ["a/b/c.txt", "a/z.txt", "a.txt", "b.txt"]
+def test_documents_do_not_run_across_files(tmp_path: Path, pool: Executor) -> None:
+    write_files(tmp_path, "a1\na2", "b1")
+    (part,) = Source([str(tmp_path)]).parts(tmp_path, pool)
+    assert list(part.documents()) == [["a1", "a2"], ["b1"]]
 
 
-def test_files_are_dealt_to_parts_in_turn(tmp_path: Path) -> None:
-    files = [write(tmp_path / f"{number}.txt", "x") for number in range(5)]
-    with ThreadPoolExecutor() as pool:
-        parts = text_parts([str(tmp_path)], 2, False, tmp_path, pool)
-        assert [part.files for part in parts] == [tuple(files[0::2]), tuple(files[1::2])]
-        assert [part.files for part in text_parts([str(tmp_path)], None, False, tmp_path, pool)] == [
-            (f,) for f in files
-        ]
-        with pytest.raises(DataError, match="6 shards need at least as many text files, found 5"):
-            text_parts([str(tmp_path)], 6, False, tmp_path, pool)
+def test_files_are_dealt_to_shards_in_turn(tmp_path: Path, pool: Executor) -> None:
+    write_files(tmp_path, *"xxxxx")
+    parts = Source([str(tmp_path)], shards=2).parts(tmp_path, pool)
+    assert [names(part) for part in parts] == [["0.txt", "2.txt", "4.txt"], ["1.txt", "3.txt"]]
 
 
-def test_missing_empty_and_binary_sources_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere' does not exist"):
-        text_files([str(tmp_path / "nowhere")])
-    with pytest.raises(DataError, match="no text file in"):
-        text_files([str(tmp_path)])
-    binary = tmp_path / "data.bin"
-    binary.write_bytes(b"ok\n\xff\xfe\n")
-    with pytest.raises(DataError, match=r"data\.bin: this is not UTF-8 text"):
-        list(Part((binary,)).documents())
+@pytest.mark.usefixtures("small_limits")
+def test_small_files_are_put_together_and_the_rest_joins_the_last_part(tmp_path: Path, pool: Executor) -> None:
+    write_files(tmp_path, "a", "bb", "c", "dddd", "eeeee", "f")
+    parts = Source([str(tmp_path)]).parts(tmp_path, pool)
+    assert [names(part) for part in parts] == [["0.txt", "1.txt", "2.txt"], ["3.txt"], ["4.txt", "5.txt"]]
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_large_file_is_cut_between_documents_and_one_of_medium_size_is_not(tmp_path: Path, pool: Executor) -> None:
+    documents = [[f"d{number}", "s"] for number in range(20)]
+    text = "".join("\n".join(document) + "\n\n" for document in documents)
+    write_files(tmp_path, text, text[:30])
+    *pieces, medium = Source([str(tmp_path)]).parts(tmp_path, pool)
+    assert len(pieces) == -(-len(text) // 16) and names(medium) == ["1.txt"]
+    assert [document for piece in pieces for document in piece.documents()] == documents
+    assert max(piece.size for piece in pieces) <= 16 + 7
+
+
+@pytest.mark.parametrize("shards", (3, 4, 7, 10))
+def test_more_shards_than_files_cut_the_files(tmp_path: Path, pool: Executor, shards: int) -> None:
+    documents = [[f"document {number}"] for number in range(40)]
+    texts = ["\n\n".join(document[0] for document in documents[part]) for part in (slice(30), slice(30, None))]
+    write_files(tmp_path, *texts)
+    parts = Source([str(tmp_path)], shards=shards).parts(tmp_path, pool)
+    assert len(parts) == shards
+    assert [document for part in parts for document in part.documents()] == documents
+    sizes = [part.size for part in parts]
+    assert max(sizes) <= 2 * min(sizes) + 20
+
+
+def test_too_many_shards_are_refused(tmp_path: Path, pool: Executor) -> None:
+    write_files(tmp_path, "a\n\nb\n\nc\n")
+    with pytest.raises(DataError, match="cannot be cut into 6 shards between its documents; set shards to 3 or less"):
+        Source([str(tmp_path)], shards=6).parts(tmp_path, pool)
+
+
+def test_prose_is_not_cut(tmp_path: Path, pool: Executor) -> None:
+    write_files(tmp_path, "One paragraph.\n\nAnother one.\n" * 10)
+    with pytest.raises(DataError, match="set shards to 1 or less"):
+        Source([str(tmp_path)], shards=2, prose=True).parts(tmp_path, pool)
