@@ -29,7 +29,7 @@ def atomic_folder(target: Path, worth_keeping: Optional[Callable[[Path], bool]] 
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"the output {target} exists and is not an empty folder; name another one or remove it.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_folder(target)
+    partial = target.with_name(f".{target.name}.partial")
     partial.mkdir(exist_ok=True)
     descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -47,11 +47,6 @@ def atomic_folder(target: Path, worth_keeping: Optional[Callable[[Path], bool]] 
             raise
     finally:
         os.close(descriptor)
-
-
-def partial_folder(target: Path) -> Path:
-    """Where `target` lies until it is complete."""
-    return target.with_name(f".{target.name}.partial")
 
 
 def clear(folder: Path) -> None:

@@ -16,8 +16,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Optional
 
-from bert_thor.data.atomic_folder import atomic_folder, clear, partial_folder
+from bert_thor.data.atomic_folder import atomic_folder, clear
 from bert_thor.data.errors import DataError
 from bert_thor.data.prepare.config import PrepareConfig
 from bert_thor.data.prepare.display import Display, new_progress, warn
@@ -53,31 +54,35 @@ def prepare(config: PrepareConfig) -> Manifest:
 
     Errors: DataError for settings and texts that cannot be used, and for a disk that cannot be written.
     """
-    partial = partial_folder(config.output.absolute())
     try:
-        with (
-            atomic_folder(config.output, worth_keeping=lambda folder: count_finished(folder) > 0) as folder,
-            worker_pool(config.workers or os.cpu_count() or 1) as pool,
-            new_progress() as progress,
-        ):
+        with atomic_folder(config.output, worth_keeping=lambda folder: count_finished(folder) > 0) as folder:
+            return _prepare_in(folder, config)
+    except OSError as error:
+        raise DataError(f"cannot write {config.output}: {error.strerror or error}.") from error
+
+
+def _prepare_in(folder: Path, config: PrepareConfig) -> Manifest:
+    try:
+        with worker_pool(config.workers or os.cpu_count() or 1) as pool, new_progress() as progress:
             return _Preparation(config, folder, pool, Display(progress, pool)).run()
     except OSError as error:
-        raise DataError(f"cannot write {config.output}: {error.strerror or error}; {_left(partial)}.") from error
+        raise DataError(f"cannot write {config.output}: {error.strerror or error}; {_left(folder)}.") from error
     except BrokenProcessPool:
         raise DataError(
-            f"a worker process was killed, probably for lack of memory; set fewer workers; {_left(partial)}."
+            f"a worker process was killed, probably for lack of memory; set fewer workers; {_left(folder)}."
         ) from None
     except (KeyboardInterrupt, SystemExit, DataError):
-        if partial.exists():
-            warn(f"stopped; {_left(partial)}.")
+        if count_finished(folder):
+            warn(f"stopped; {_left(folder)}.")
         raise
 
 
-def _left(partial: Path) -> str:
-    finished = count_finished(partial) if partial.exists() else 0
+def _left(folder: Path) -> str:
+    """What becomes of the folder in which the work was done."""
+    finished = count_finished(folder)
     if not finished:
         return "nothing was left there"
-    return f"{finished} finished files are kept in {partial}, and the same command goes on from them"
+    return f"{finished} finished files are kept in {folder}, and the same command goes on from them"
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class _Preparation:
 
     def run(self) -> Manifest:
         """Text, split, vocabulary, rows, descriptions."""
+        if given := self._given_vocabulary():
+            _check_case(given)
         parts = self._parts()
         surveys = self._survey(parts)
         held_out = choose_held_out(
@@ -128,8 +135,8 @@ class _Preparation:
     def _key(self, surveys: list[Survey]) -> str:
         """Stands for everything that decides the result."""
         settings = {name: value for name, value in asdict(self.config).items() if name not in _IRRELEVANT}
-        file = self.config.vocab_file
-        settings["vocab_file"] = None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        given = self._given_vocabulary()
+        settings["vocab_file"] = given and given.pieces
         share = settings.pop("part")
         settings["text"] = [found.sha256.hex() for found in surveys]
         settings["unicode"] = unicodedata.unidata_version
@@ -140,16 +147,16 @@ class _Preparation:
         path, cased = self.folder / "vocab.txt", self.config.cased
         if path.exists():
             return read_vocabulary(path, cased)
-        if self.config.vocab_file is None:
-            vocabulary = self._train_vocabulary(training)
-        else:
-            vocabulary = read_vocabulary(self.config.vocab_file, cased)
-            _check_case(vocabulary)
+        vocabulary = self._given_vocabulary() or self._train_vocabulary(training)
         partial = self.folder / SCRATCH / "vocab.txt"
         partial.unlink(missing_ok=True)
         vocabulary.write(partial)
         os.replace(partial, path)
         return vocabulary
+
+    def _given_vocabulary(self) -> Optional[Vocabulary]:
+        file = self.config.vocab_file
+        return None if file is None else read_vocabulary(file, self.config.cased)
 
     def _train_vocabulary(self, training: list[Selection]) -> Vocabulary:
         counts: Counter[str] = Counter()

@@ -216,6 +216,17 @@ def test_unusable_sources_leave_nothing(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["one.txt"]
 
 
+def test_an_unusable_vocabulary_is_refused_before_the_text_is_read(
+    tmp_path: Path, text_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.txt").write_text("the\n")
+    for name, reason in (("none.txt", r"cannot read the vocabulary .*none\.txt: No such"), ("bad.txt", "has no")):
+        with pytest.raises(DataError, match=reason):
+            prepare(PrepareConfig(tmp_path / "data", source=(str(text_folder),), vocab_file=tmp_path / name))
+        assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]
+        assert "documents" not in capfd.readouterr().out
+
+
 def test_an_output_in_use_is_not_touched(tmp_path: Path, text_folder: Path) -> None:
     output = tmp_path / "data"
     output.mkdir()
