@@ -22,6 +22,7 @@ Form = Literal["sentences", "prose", "json", "wikiextractor"]
 per line, its text a document. wikiextractor: documents between <doc ...> and </doc>."""
 
 PACKED = (".gz", ".bz2", ".zst")
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512")
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _FIRST_BYTES = 1 << 16
 _BLOCK = 1 << 20
@@ -47,7 +48,7 @@ class TextFile:
 
 
 def text_files(source: Sequence[str]) -> list[Path]:
-    """The files named by `source`: files as given, folders searched for files, sorted by path, hidden ones left out.
+    """The files named by `source`: files as given, folders searched for files, sorted by path, hidden ones and checksums left out.
 
     Errors: DataError if a path does not exist, or there is no file at all.
     """
@@ -56,10 +57,8 @@ def text_files(source: Sequence[str]) -> list[Path]:
         path = Path(name)
         if path.is_dir():
             inside = (entry for entry in path.rglob("*") if entry.is_file())
-            visible = (
-                entry for entry in inside if not any(part.startswith(".") for part in entry.relative_to(path).parts)
-            )
-            files += sorted(visible, key=lambda entry: entry.relative_to(path).parts)
+            texts = (entry for entry in inside if _may_be_text(entry.relative_to(path)))
+            files += sorted(texts, key=lambda entry: entry.relative_to(path).parts)
         elif path.exists():
             files.append(path)
         else:
@@ -69,6 +68,11 @@ def text_files(source: Sequence[str]) -> list[Path]:
     if not files:
         raise DataError(f"there is no text file in {', '.join(source)}.")
     return files
+
+
+def _may_be_text(path: Path) -> bool:
+    """Whether a file that was found in a folder is neither hidden nor beside another as its checksum, as in MLPerf's folders."""
+    return path.suffix.lower() not in _CHECKSUMS and not any(part.startswith(".") for part in path.parts)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def unpacked(tmp_path: Path) -> Path:
 def test_files_are_found_in_a_fixed_order(tmp_path: Path) -> None:
     names = ["b.txt", "a/z.txt", "a/b/c.txt", "a.txt"]
     random.Random(1).shuffle(names)
-    for name in (*names, ".hidden", ".git/config"):
+    for name in (*names, ".hidden", ".git/config", "a/z.txt.md5", "eval.SHA256"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     found = [path.relative_to(tmp_path).as_posix() for path in text_files([str(tmp_path)])]
