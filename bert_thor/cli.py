@@ -1,4 +1,4 @@
-"""The command `bert-thor`: prepare, pretrain, evaluate, doctor."""
+"""The command `bert-thor`: prepare, merge, pretrain, evaluate, doctor."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def prepare(arguments: Sequence[str]) -> None:
     from bert_thor.data.prepare import PrepareConfig, prepare
 
     prepare(_parse(PrepareConfig, arguments, "prepare", None))
+
+
+def merge(arguments: Sequence[str]) -> None:
+    """Shares of several machines to one data folder."""
+    from bert_thor.data.prepare import MergeConfig, merge
+
+    merge(_parse(MergeConfig, arguments, "merge", None))
 
 
 def pretrain(arguments: Sequence[str]) -> None:
@@ -103,6 +110,7 @@ def doctor(arguments: Sequence[str]) -> int:
 
 COMMANDS = {
     "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
+    "merge": Command("make one data folder of the shares that several machines prepared", merge),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
     "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bert_thor.data.prepare import PrepareConfig, prepare
-from bert_thor.data.text.corpus import text_parts
+from bert_thor.data.text.corpus import Source
 from bert_thor.data.workers import worker_pool
 
 TEST_ONE_IN = 20
@@ -76,5 +76,5 @@ def _divide(texts: Path, source: Sequence[str]) -> None:
 
 def _documents(source: Sequence[str]) -> Iterator[list[str]]:
     with TemporaryDirectory() as scratch, worker_pool(1) as pool:
-        for part in text_parts(source, None, False, Path(scratch), pool):
+        for part in Source(source).parts(Path(scratch), pool.executor):
             yield from part.documents()

@@ -1,6 +1,5 @@
-"""From text to the rows that BERT is trained on: corpus, vocabulary, instances, TFRecord files, batches.
+"""From text to the rows that BERT is trained on.
 
-Reading order: `prepare` (the pipeline that writes a data folder), `corpus`, `vocabulary`, `instances`, `tfrecord` and
-`example` (the file format), `schema` and `manifest` (what a folder holds), `dataset` (what training reads). Nothing
-here needs MindSpore.
+Reading order: `prepare` (the pipeline that writes a data folder and its steps), `text` (corpus, vocabulary, instances), `records`
+(TFRecord files, schema, manifest), `batches` (what training reads). Nothing here needs MindSpore or the rest of the package.
 """

@@ -8,16 +8,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Callable, Optional
 
 from bert_thor.data.errors import DataError
 
 
 @contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path, worth_keeping: Optional[Callable[[Path], bool]] = None) -> Iterator[Path]:
     """Yield a temporary sibling of `target`; on success sync it and rename it to `target`, on any exception remove it.
 
     The sibling has a fixed hidden name and is locked while in use: what a killed process left is cleared by the next
     one, and two processes cannot write the same folder. `target` may exist if it is empty.
+
+    With `worth_keeping` the next one finds what an earlier one left, and on an exception the sibling stays if the
+    function says so of it.
 
     Errors: DataError if `target` is not an empty folder, or another process is writing it.
     """
@@ -31,16 +35,27 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         _lock(descriptor, target)
         try:
-            _clear(partial)
+            if worth_keeping is None:
+                clear(partial)
             yield partial
             _sync_tree(partial)
             os.rename(partial, target)
             _sync(target.parent)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            if worth_keeping is None or not worth_keeping(partial):
+                shutil.rmtree(partial, ignore_errors=True)
             raise
     finally:
         os.close(descriptor)
+
+
+def clear(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _lock(descriptor: int, target: Path) -> None:
@@ -48,14 +63,6 @@ def _lock(descriptor: int, target: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise DataError(f"another process is writing {target}; wait for it or name another output.") from None
-
-
-def _clear(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
 
 
 def _sync_tree(folder: Path) -> None:

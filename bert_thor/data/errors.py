@@ -1,4 +1,4 @@
-"""The one exception of the data package."""
+"""The exceptions of the data package."""
 
 from __future__ import annotations
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
+from bert_thor.data.errors import RecordError
 from bert_thor.data.records.schema import Batch, Schema, column_type
 
 _LIST_FIELD = {"float32": 2, "int64": 3}  # field number of the list in Feature
@@ -51,22 +54,40 @@ class _VarintTable(dict[int, bytes]):
 _VARINTS = _VarintTable()
 
 
+def encode_example(features: dict[str, Union[Sequence[int], bytes, npt.NDArray[np.float32]]]) -> bytes:
+    """Serialise features in the order given: integers become an int64 list, a float32 array a float list.
+
+    Integers may also be given as they are stored: bytes, made of `varints`.
+    """
+    parts: list[bytes] = []
+    for name, values in features.items():
+        if isinstance(values, np.ndarray):
+            payload, kind = values.astype("<f4").tobytes(), "float32"
+        else:
+            kind = "int64"
+            payload = values if isinstance(values, bytes) else b"".join(map(_VARINTS.__getitem__, values))
+        parts += (_before_payload(name, kind, len(payload)), payload)
+    return _delimited(1, b"".join(parts))
+
+
+@lru_cache(maxsize=4)
+def varints(limit: int) -> list[bytes]:
+    """How the numbers from 0 to `limit` - 1 are stored; below 128 a number is its own byte."""
+    return [_VARINTS[number] for number in range(limit)]
+
+
+@lru_cache(maxsize=1 << 12)
+def _before_payload(name: str, kind: str, length: int) -> bytes:
+    """The bytes of a map entry up to the packed values, of which there are `length` bytes."""
+    payload = bytes(length)
+    feature = _delimited(_LIST_FIELD[kind], _delimited(1, payload))
+    entry = _delimited(1, _delimited(1, name.encode()) + _delimited(2, feature))
+    return entry[: len(entry) - length]
+
+
 def _delimited(field: int, data: bytes) -> bytes:
     """A length-delimited field."""
     return b"".join((bytes((field << 3 | _LENGTH_DELIMITED,)), _VARINTS[len(data)], data))
-
-
-def encode_example(features: dict[str, Sequence[int] | npt.NDArray[np.float32]]) -> bytes:
-    """Serialise features in the order given: a sequence of integers becomes an int64 list, a float32 array a float list."""
-    entries = []
-    for name, values in features.items():
-        if isinstance(values, np.ndarray):
-            feature = _delimited(_LIST_FIELD["float32"], _delimited(1, values.astype("<f4").tobytes()))
-        else:
-            table = _VARINTS
-            feature = _delimited(_LIST_FIELD["int64"], _delimited(1, b"".join([table[value] for value in values])))
-        entries.append(_delimited(1, _delimited(1, name.encode()) + _delimited(2, feature)))
-    return _delimited(1, b"".join(entries))
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,19 @@ class Decoder:
             "masked_lm_ids": self.vocab_size,
             "masked_lm_positions": self.schema.max_seq_length,
         }.get(name, 2)
+
+
+def infer_schema(record: bytes, file: str) -> Schema:
+    """The schema whose lengths `record`, the first of `file`, has. Errors: RecordError if it has no such columns."""
+    try:
+        payloads = _feature_payloads(record, 0, Schema(1, 1).lengths())
+    except RowError as error:
+        raise RecordError(file, 0, error.reason) from None
+    columns = dict(zip(Batch._fields, payloads))
+    lengths = [sum(byte < 128 for byte in columns[name]) for name in ("input_ids", "masked_lm_positions")]
+    if min(lengths) == 0:
+        raise RecordError(file, 0, "its sequence or its predictions have no values")
+    return Schema(*lengths)
 
 
 def _check_predictions(batch: Batch) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 from bert_thor.data.errors import DataError
 
 MANIFEST = "manifest.json"
+SHARE = "share.json"
+"""In the place of a manifest, in a folder that one of several machines prepared."""
+
 MANIFEST_VERSION = 1
 _LARGEST_MANIFEST_BYTES = 1 << 24
 _HASH_BLOCK = 1 << 20
@@ -58,10 +61,18 @@ class Manifest:
     held_out_rows: int
     unigram: Unigram
     files: list[FileEntry]
+    cased: bool = False
+    whole_word_mask: bool = False
+    pack: bool = False
 
     def to_json(self) -> str:
         """Text of the file; the same manifest gives the same bytes."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`."""
+    path.write_bytes(manifest.to_json().encode())
 
 
 def file_entry(folder: Path, path: str, rows: int) -> FileEntry:
@@ -89,12 +100,13 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(document, dict) or document.get("version") != MANIFEST_VERSION:
         raise DataError(f"{path}: expected a manifest of version {MANIFEST_VERSION}; prepare the data again.")
     try:
-        return _from_json(document)
+        return manifest_of(document)
     except (TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: not a manifest: {error}.") from None
 
 
-def _from_json(document: dict[str, Any]) -> Manifest:
+def manifest_of(document: dict[str, Any]) -> Manifest:
+    """A manifest of what its JSON says. Errors: TypeError, KeyError or AttributeError if it says something else."""
     files = [FileEntry(**entry) for entry in document.pop("files")]
     manifest = Manifest(files=files, unigram=Unigram(**document.pop("unigram")), **document)
     for name in ("seed", "vocab_size", "max_seq_length", "max_predictions_per_seq", "train_rows", "held_out_rows"):

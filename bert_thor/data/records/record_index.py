@@ -8,11 +8,9 @@ the work. A wrong index cannot give wrong rows: every record that is read throug
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
@@ -20,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_thor.data.errors import RecordError
+from bert_thor.data.records.cache import cache_folder, exclusive
 from bert_thor.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, check_header
 
 Offsets = npt.NDArray[np.int64]
@@ -38,9 +37,8 @@ def record_ends(path: Path, descriptor: int) -> Index:
     if status.st_size < _SMALLEST_STORED_FILE:
         return scan(descriptor, str(path))
     key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "bert_thor", "record_index")
-    stored = cache / (hashlib.sha256(key.encode()).hexdigest() + ".npy")
-    with _exclusive(stored):
+    stored = cache_folder("record_index") / (hashlib.sha256(key.encode()).hexdigest() + ".npy")
+    with exclusive(stored):
         found = _load(stored, status.st_size)
         if found is not None:
             return found, None
@@ -48,22 +46,6 @@ def record_ends(path: Path, descriptor: int) -> Index:
         if damage is None:
             _store(stored, ends)
     return ends, damage
-
-
-@contextmanager
-def _exclusive(stored: Path) -> Iterator[None]:
-    """Hold the lock of an index; where the cache cannot be written there is nothing to guard."""
-    try:
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(stored.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
-    except OSError:
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _load(stored: Path, size: int) -> Optional[Offsets]:

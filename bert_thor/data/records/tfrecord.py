@@ -64,6 +64,10 @@ class RecordWriter:
         """Append one record."""
         self._file.write(frame(data))
 
+    def write_framed(self, record: bytes) -> None:
+        """Append one record that has its header and footer already."""
+        self._file.write(record)
+
     def __enter__(self) -> RecordWriter:
         return self
 

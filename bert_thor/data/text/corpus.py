@@ -1,128 +1,128 @@
-"""Where the text comes from: files of sentences, cut into parts.
+"""The text of a source, divided into parts.
 
-Text files have the form of BERT's and MLPerf's inputs: UTF-8, one sentence per line, a blank line between documents.
-`prose` reads ordinary text instead: one file is one document, blank lines separate paragraphs, which are cut into
-sentences.
-
-A part is one or more files that are turned into instances together, independently of other parts (a random next
-sentence comes from the same part), and become one TFRecord file; with one text file per part this is exactly how
-MLPerf prepares its 500 parts.
+A part is one or more runs of documents that are turned into instances together, independently of other parts (a random
+next sentence comes from the same part), and become one TFRecord file. A text file of the size of MLPerf's 500 is a part
+of its own, prepared as MLPerf prepares it; a larger one is cut between documents, smaller ones are put together.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from bert_thor.data.errors import DataError
-from bert_thor.data.text.docstrings import Document, docstring_documents, split_sentences
+from bert_thor.data.text.docstrings import DOCSTRINGS, docstring_documents
+from bert_thor.data.text.extent import Extent, LongLine
+from bert_thor.data.text.files import Opener, TextFile, text_files
+from bert_thor.data.text.sentences import Document
 
-DOCSTRINGS = "docstrings"
 _DOCSTRING_PARTS = 8
+_SMALL = 4 << 20  # bytes; smaller files are put together until they are as large
+_LARGE = 32 << 20  # bytes; larger files are cut ...
+_PIECE = 16 << 20  # ... into pieces of about this size
 
 
 @dataclass(frozen=True)
 class Part:
-    """Files that are prepared together.
+    """Runs of documents that are prepared together, in order."""
+
+    extents: tuple[Extent, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of text."""
+        return sum(extent.size for extent in self.extents)
+
+    def documents(self, note: Callable[[LongLine], None] = lambda line: None) -> Iterator[Document]:
+        """All documents, each a non-empty list of sentences (lines without white space at the ends)."""
+        for extent in self.extents:
+            yield from extent.documents(note)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read, and how.
 
     Attributes:
-        files: text files, in order.
-        prose: how to read them.
+        names: text files, folders of text files, or the one word `docstrings`.
+        shards: how many parts; None: as many as the sizes of the files suggest, 8 for the docstrings.
+        prose: text files are ordinary text, a document each.
+        text_field: of a JSON object, what holds the text.
     """
 
-    files: tuple[Path, ...]
+    names: Sequence[str]
+    shards: Optional[int] = None
     prose: bool = False
+    text_field: str = "text"
 
-    def documents(self) -> Iterator[Document]:
-        """The documents of all files, each a non-empty list of sentences (lines without white space at the ends)."""
-        for path in self.files:
-            yield from _prose_document(path) if self.prose else _sentence_documents(path)
+    @property
+    def has_fixed_parts(self) -> bool:
+        """Whether the number of parts is a matter of choice, not of sizes."""
+        return self.shards is not None or list(self.names) == [DOCSTRINGS]
 
+    def parts(self, scratch: Path, pool: Executor) -> list[Part]:
+        """The parts; packed files and docstrings are first written to text files in the folder `scratch`.
 
-def _lines(path: Path) -> Iterator[str]:
-    """Lines end at \\n only, as in MLPerf's script: other separators belong to the text."""
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            yield from file
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: this is not UTF-8 text (byte {error.start} of a block).") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}.") from None
-
-
-def _sentence_documents(path: Path) -> Iterator[Document]:
-    document: Document = []
-    for line in _lines(path):
-        sentence = line.strip()
-        if sentence:
-            document.append(sentence)
-        elif document:
-            yield document
-            document = []
-    if document:
-        yield document
+        Errors: DataError for files that are missing, unreadable or no text, and for more shards than documents allow.
+        """
+        if list(self.names) == [DOCSTRINGS]:
+            return _write_parts(docstring_documents(pool), self.shards or _DOCSTRING_PARTS, scratch)
+        files = list(pool.map(Opener(scratch, self.prose, self.text_field), text_files(self.names)))
+        whole = [Extent(file, 0, file.size) for file in files]
+        if self.shards is None:
+            return _parts_by_size(whole)
+        if self.shards <= len(whole):
+            return [Part(tuple(whole[first :: self.shards])) for first in range(self.shards)]
+        return _cut_evenly(whole, self.shards)
 
 
-def _prose_document(path: Path) -> Iterator[Document]:
-    paragraphs = re.split(r"\n\s*\n", "".join(_lines(path)))
-    document = [sentence for paragraph in paragraphs for sentence in split_sentences(paragraph)]
-    if document:
-        yield document
+def _parts_by_size(files: list[Extent]) -> list[Part]:
+    """Large files cut, small ones put together; what is left over at the end joins the part before."""
+    parts: list[list[Extent]] = [[]]
+    size = 0  # of the last part
+    for file in files:
+        for piece in file.cut(-(-file.size // _PIECE)) if file.size > _LARGE else [file]:
+            if size >= _SMALL:
+                parts.append([])
+                size = 0
+            parts[-1].append(piece)
+            size += piece.size
+    if len(parts) > 1 and size < _SMALL:
+        parts[-2:] = [parts[-2] + parts[-1]]
+    return [Part(tuple(extents)) for extents in parts]
 
 
-def text_parts(source: Sequence[str], shards: Optional[int], prose: bool, scratch: Path, pool: Executor) -> list[Part]:
-    """The parts of a source: text files dealt to `shards` parts in turn (None: one part per file, 8 for the docstrings).
-
-    The docstrings are first written to text files in `scratch`.
-    """
-    if list(source) == [DOCSTRINGS]:
-        return write_parts(docstring_documents(pool), shards or _DOCSTRING_PARTS, scratch)
-    files = text_files(source)
-    count = len(files) if shards is None else shards
-    if count > len(files):
+def _cut_evenly(files: list[Extent], shards: int) -> list[Part]:
+    """Exactly `shards` parts of about equal size, each of one file; every file gets one piece at least."""
+    counts = [1] * len(files)
+    largest = [(-file.size, number) for number, file in enumerate(files)]  # bytes of a piece
+    heapify(largest)
+    for _ in range(shards - len(files)):
+        number = largest[0][1]
+        counts[number] += 1
+        heapreplace(largest, (-files[number].size // counts[number], number))
+    parts = [Part((piece,)) for file, count in zip(files, counts) for piece in file.cut(count)]
+    if len(parts) < shards:
         raise DataError(
-            f"{count} shards need at least as many text files, found {len(files)}; set shards to {len(files)} or less."
+            f"the text cannot be cut into {shards} shards between its documents; set shards to {len(parts)} or less."
         )
-    return [Part(tuple(files[first::count]), prose) for first in range(count)]
+    return parts
 
 
-def write_parts(documents: Iterable[Document], shards: int, folder: Path) -> list[Part]:
+def _write_parts(documents: Iterable[Document], shards: int, folder: Path) -> list[Part]:
     """Deal documents to `shards` new text files in turn."""
-    files = [folder / f"part-{number:05d}.txt" for number in range(shards)]
+    paths = [folder / f"part-{number:05d}.txt" for number in range(shards)]
     with ExitStack() as stack:
         outputs = [
-            stack.enter_context(open(path, "x", encoding="utf-8", errors="replace", newline="\n")) for path in files
+            stack.enter_context(open(path, "w", encoding="utf-8", errors="replace", newline="\n")) for path in paths
         ]
         for number, document in enumerate(documents):
             outputs[number % shards].write("\n".join(document) + "\n\n")
-    return [Part((path,)) for path in files]
-
-
-def text_files(source: Sequence[str]) -> list[Path]:
-    """The files named by `source`: files as given, folders searched for files, sorted by path, hidden ones left out.
-
-    Errors: DataError if a path does not exist, or there is no file at all.
-    """
-    files: list[Path] = []
-    for name in source:
-        path = Path(name)
-        if path.is_dir():
-            inside = (entry for entry in path.rglob("*") if entry.is_file())
-            visible = (
-                entry for entry in inside if not any(part.startswith(".") for part in entry.relative_to(path).parts)
-            )
-            files += sorted(visible, key=lambda entry: entry.relative_to(path).parts)
-        elif path.exists():
-            files.append(path)
-        else:
-            raise DataError(
-                f"the source {name!r} does not exist; give text files, folders of text files, or `{DOCSTRINGS}`."
-            )
-    if not files:
-        raise DataError(f"there is no text file in {', '.join(source)}.")
-    return files
+    sizes = [path.stat().st_size for path in paths]
+    files = [TextFile(path, str(path), "sentences", "text", size) for path, size in zip(paths, sizes)]
+    return [Part((Extent(file, 0, file.size),)) for file in files]

@@ -17,17 +17,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Optional
+
+from bert_thor.data.text.sentences import Document, split_sentences
+
+DOCSTRINGS = "docstrings"
+"""What a source is called that is this corpus."""
 
 PACKAGES = ("numpy", "scipy", "mindspore")
 _SKIPPED_FOLDERS = frozenset(("site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"))
 _FILES_PER_TASK = 32
 _DISTINCT_CHARACTERS = 64  # shorter paragraphs, such as headings, may be repeated
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'`(\[])")
-_UNDERLINE = re.compile(r"\W+")  # of a heading, which ends with it
-_OWN_LINE = re.compile(r"\s*(>>>|\.\.\.|\.\. |[-*+] |:\w|\d+\. )")
-
-Document = list[str]
 
 
 def docstring_documents(pool: Executor) -> Iterator[Document]:
@@ -91,22 +90,3 @@ def _new_paragraphs(docstrings: Iterable[str], seen: set[str]) -> Iterator[str]:
             if len(text) < _DISTINCT_CHARACTERS or text not in seen:
                 seen.add(text)
                 yield paragraph
-
-
-def split_sentences(paragraph: str) -> list[str]:
-    """Cut a paragraph into sentences, one per line of code, list entry or change of indentation, white space normalised.
-
-    Running text is cut after `.`, `!` or `?` where a capital letter, quotation mark or bracket follows.
-    """
-    runs: list[list[str]] = []
-    indentation: Optional[int] = None  # of the line before, if that can go on
-    for line in paragraph.splitlines():
-        if not line.strip():
-            continue
-        depth = len(line) - len(line.lstrip())
-        if depth != indentation or _OWN_LINE.match(line):
-            runs.append([])
-        runs[-1].append(line.strip())
-        indentation = None if _UNDERLINE.fullmatch(line) else depth
-    texts = (" ".join(" ".join(run).split()) for run in runs)
-    return [sentence for text in texts for sentence in _SENTENCE_END.split(text)]

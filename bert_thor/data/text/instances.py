@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Callable, NamedTuple
 
-Sentence = list[int]
-Document = list[Sentence]
+from bert_thor.data.errors import DataError
+from bert_thor.data.text.full_pairs import FullPairs
+from bert_thor.data.text.masking import Masking
+from bert_thor.data.text.pair import Document, Pair, Sentence
+from bert_thor.data.text.random_numbers import below, shuffle
 
 _RANDOM_DOCUMENT_TRIES = 10
-_MASK_PROBABILITY, _KEEP_PROBABILITY = (
-    0.8,
-    0.5,
-)  # 80 % [MASK]; of the rest half unchanged, half a random token: 80/10/10
 
 
 class Instance(NamedTuple):
@@ -32,117 +31,123 @@ class Instance(NamedTuple):
     is_random_next: bool
 
 
-@dataclass(frozen=True)
-class InstanceRules:
-    """The numbers behind the rules; probabilities in [0, 1], lengths in tokens."""
+class Lengths(NamedTuple):
+    """How long rows are, in tokens."""
 
     max_seq_length: int
-    max_predictions_per_seq: int
-    masked_lm_prob: float
-    short_seq_prob: float
-    vocab_size: int
-    cls_id: int
-    sep_id: int
-    mask_id: int
+    short_seq_prob: float  # share of the documents that are cut to a random shorter length; not if rows are filled
+    fill: bool = False  # make every row as long as it can be, by the rules of `full_pairs`
+
+    @property
+    def longest(self) -> int:
+        """Tokens of both segments: a row without [CLS] and two [SEP]."""
+        return self.max_seq_length - 3
 
 
 def create_instances(
-    documents: list[Document], dupe_factor: int, rules: InstanceRules, generator: random.Random
-) -> Iterator[Instance]:
-    """All instances of `documents`, which are shuffled in place first; `dupe_factor` passes, each with other pairs and masks."""
-    generator.shuffle(documents)
+    documents: list[Document], dupe_factor: int, lengths: Lengths, masking: Masking, generator: random.Random
+) -> Iterator[list[Instance]]:
+    """The instances of `documents`, which are shuffled in place first; `dupe_factor` passes, each with other pairs and masks.
+
+    Yields those of one document at a time. Errors: DataError for fewer than two documents.
+    """
+    if len(documents) < 2:
+        raise DataError(f"there is {len(documents)} document, but a random next sentence needs another one.")
+    shuffle(documents, generator)
+    pairs_of: Callable[[int, random.Random], Iterator[Pair]] = partial(_document_pairs, documents, lengths)
+    if lengths.fill:
+        pairs_of = FullPairs(documents, lengths.longest).of_document
     for _ in range(dupe_factor):
         for number in range(len(documents)):
-            yield from _document_instances(documents, number, rules, generator)
+            yield [_instance(pair, masking, generator) for pair in pairs_of(number, generator)]
 
 
-def _document_instances(
-    documents: Sequence[Document], number: int, rules: InstanceRules, generator: random.Random
-) -> Iterator[Instance]:
-    """Fill chunks of whole sentences up to the target length and turn each into one instance."""
-    document = documents[number]
-    longest = rules.max_seq_length - 3  # room for [CLS] and two [SEP]
+def _document_pairs(
+    documents: Sequence[Document], lengths: Lengths, number: int, generator: random.Random
+) -> Iterator[Pair]:
+    """Fill chunks of whole sentences up to the target length and turn each into one pair."""
+    document, longest = documents[number], lengths.longest
     target = longest
-    if generator.random() < rules.short_seq_prob:
-        target = generator.randint(2, longest)
+    if generator.random() < lengths.short_seq_prob:
+        target = 2 + below(longest - 1, generator)
     chunk: list[Sentence] = []
     length = position = 0
-    while position < len(document):
-        chunk.append(document[position])
-        length += len(document[position])
-        if position == len(document) - 1 or length >= target:
-            pair = _split_chunk(chunk, documents, number, target, generator)
-            _truncate_pair(pair.a, pair.b, longest, generator)
-            yield _masked_instance(pair, rules, generator)
-            position -= pair.displaced
+    last = len(document) - 1
+    while position <= last:
+        sentence = document[position]
+        chunk.append(sentence)
+        length += len(sentence)
+        if position == last or length >= target:
+            pair, displaced = _split_chunk(chunk, documents, number, target, generator)
+            _truncate(pair.a, pair.b, longest, generator)
+            yield pair
+            position -= displaced
             chunk, length = [], 0
         position += 1
 
 
-class _Pair(NamedTuple):
-    a: list[int]
-    b: list[int]
-    is_random_next: bool
-    displaced: int  # sentences of the chunk that a random b took the place of; the next chunk starts with them
-
-
 def _split_chunk(
     chunk: list[Sentence], documents: Sequence[Document], number: int, target: int, generator: random.Random
-) -> _Pair:
-    """Cut a chunk at a random sentence; half the time, and always if it is one sentence, b comes from another document."""
-    cut = generator.randint(1, len(chunk) - 1) if len(chunk) >= 2 else 1
+) -> tuple[Pair, int]:
+    """Cut a chunk at a random sentence; half the time, and always if it is one sentence, b comes from another document.
+
+    Returns how many sentences of the chunk a random b took the place of; the next chunk starts with them.
+    """
+    cut = 1 + below(len(chunk) - 1, generator) if len(chunk) >= 2 else 1
     a = _joined(chunk[:cut])
     if len(chunk) == 1 or generator.random() < 0.5:
-        return _Pair(a, _random_next(documents, number, target - len(a), generator), True, len(chunk) - cut)
-    return _Pair(a, _joined(chunk[cut:]), False, 0)
+        return Pair(a, _random_next(documents, number, target - len(a), generator), True), len(chunk) - cut
+    return Pair(a, _joined(chunk[cut:]), False), 0
 
 
 def _random_next(documents: Sequence[Document], number: int, length: int, generator: random.Random) -> list[int]:
-    """Sentences from a random place of a random document other than `number` (unless ten tries find no other)."""
+    """Sentences from a random place of a random document other than `number`; the one after it if ten tries find no other.
+
+    (The published script then takes the document itself, and calls its own text a random next.)
+    """
     for _ in range(_RANDOM_DOCUMENT_TRIES):
-        other = generator.randint(0, len(documents) - 1)
+        other = below(len(documents), generator)
         if other != number:
             break
+    else:
+        other = (number + 1) % len(documents)
     document = documents[other]
     b: list[int] = []
-    for sentence in document[generator.randint(0, len(document) - 1) :]:
-        b.extend(sentence)
+    for place in range(below(len(document), generator), len(document)):
+        b += document[place]
         if len(b) >= length:
             break
     return b
 
 
 def _joined(sentences: list[Sentence]) -> list[int]:
-    return [token for sentence in sentences for token in sentence]
+    tokens: list[int] = []
+    for sentence in sentences:
+        tokens += sentence
+    return tokens
 
 
-def _truncate_pair(a: list[int], b: list[int], longest: int, generator: random.Random) -> None:
+def _truncate(a: list[int], b: list[int], longest: int, generator: random.Random) -> None:
     """Shorten the longer of the two (b, if equal) token by token, from a random end, until both fit into `longest`."""
-    while len(a) + len(b) > longest:
-        longer = a if len(a) > len(b) else b
-        longer.pop(0 if generator.random() < 0.5 else -1)
+    draw = generator.random
+    length_a, length_b, front_a, front_b = len(a), len(b), 0, 0
+    while length_a + length_b > longest:
+        if length_a > length_b:
+            front_a += draw() < 0.5
+            length_a -= 1
+        else:
+            front_b += draw() < 0.5
+            length_b -= 1
+    a[:] = a[front_a : front_a + length_a]
+    b[:] = b[front_b : front_b + length_b]
 
 
-def _masked_instance(pair: _Pair, rules: InstanceRules, generator: random.Random) -> Instance:
-    """[CLS] a [SEP] b [SEP] with round(masked_lm_prob * length) tokens, at least 1, chosen for prediction."""
-    tokens = [rules.cls_id, *pair.a, rules.sep_id, *pair.b, rules.sep_id]
+def _instance(pair: Pair, masking: Masking, generator: random.Random) -> Instance:
+    tokens = [masking.cls_id, *pair.a, masking.sep_id, *pair.b, masking.sep_id]
     separator = len(pair.a) + 1
-    candidates = [place for place in range(1, len(tokens) - 1) if place != separator]
-    generator.shuffle(candidates)
-    count = min(rules.max_predictions_per_seq, max(1, round(len(tokens) * rules.masked_lm_prob)))
+    positions = masking.choose(tokens, separator, generator)
     input_ids = list(tokens)
-    chosen = candidates[:count]
-    for place in chosen:
-        input_ids[place] = _replacement(tokens[place], rules, generator)
-    chosen.sort()
+    masking.replace(input_ids, positions, generator)
+    positions.sort()
     segment_ids = [0] * (separator + 1) + [1] * (len(pair.b) + 1)
-    return Instance(input_ids, segment_ids, chosen, [tokens[place] for place in chosen], pair.is_random_next)
-
-
-def _replacement(token: int, rules: InstanceRules, generator: random.Random) -> int:
-    """[MASK] for 80 % of the chosen tokens, the token itself for 10 %, a random entry of the vocabulary for 10 %."""
-    if generator.random() < _MASK_PROBABILITY:
-        return rules.mask_id
-    if generator.random() < _KEEP_PROBABILITY:
-        return token
-    return generator.randint(0, rules.vocab_size - 1)
+    return Instance(input_ids, segment_ids, positions, [tokens[place] for place in positions], pair.is_random_next)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from tokenizers.trainers import WordPieceTrainer
 
 from bert_thor.data.errors import DataError
 from bert_thor.data.text.basic_tokenizer import basic_tokenize
+from bert_thor.data.text.word_piece_training import CONTINUATION, train_pieces
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST_WORD = 200  # characters; longer words are [UNK], as in BERT
-_CONTINUATION = "##"
-_MIN_FREQUENCY = 2  # a pair of pieces is merged if it occurs at least this often
 _LARGEST_ALPHABET = 1000
-_WORDS_PER_LINE = 1000
+_REMEMBERED_WORDS = 1 << 20  # with their pieces, about 200 MB; an English text of 100 MB has half as many
 _LARGEST_VOCABULARY_BYTES = 1 << 26
 
 
@@ -31,11 +27,13 @@ class Vocabulary:
 
     Attributes:
         pieces: every piece once; [PAD] is number 0, because rows are padded with zeros.
+        cased: whether text keeps its capitals and accents.
 
     Errors: DataError if a special token is missing, a piece occurs twice, or [PAD] is not the first.
     """
 
     pieces: tuple[str, ...]
+    cased: bool = False
     _model: WordPiece = field(init=False, repr=False, compare=False)
     _words: dict[str, list[int]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -52,7 +50,7 @@ class Vocabulary:
                 f"the vocabulary starts with {self.pieces[0]!r}, expected [PAD], because rows are padded with zeros."
             )
         model = WordPiece(
-            numbers, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD, continuing_subword_prefix=_CONTINUATION
+            numbers, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD, continuing_subword_prefix=CONTINUATION
         )
         object.__setattr__(self, "_model", model)
 
@@ -71,12 +69,28 @@ class Vocabulary:
         once."""
         numbers: list[int] = []
         known = self._words
-        for word in basic_tokenize(text):
+        for word in basic_tokenize(text, self.cased):
             pieces = known.get(word)
             if pieces is None:
-                pieces = known[word] = [piece.id for piece in self._model.tokenize(word)]
+                pieces = self._match(word)
             numbers += pieces
         return numbers
+
+    def _match(self, word: str) -> list[int]:
+        if len(self._words) >= _REMEMBERED_WORDS:
+            self._words.clear()
+        pieces = self._words[word] = [piece.id for piece in self._model.tokenize(word)]
+        return pieces
+
+    @property
+    def has_capitals(self) -> bool:
+        """Whether a piece other than those in [brackets] holds a capital letter: then the vocabulary is for cased text."""
+        return any(piece != piece.lower() for piece in self.pieces if not piece.startswith("["))
+
+    @property
+    def continues(self) -> bytes:
+        """For every piece, 1 if it goes on with the word before it."""
+        return bytes(piece.startswith(CONTINUATION) for piece in self.pieces)
 
     def write(self, path: Path) -> None:
         """Write `vocab.txt`: one piece per line, the line number is the piece's number."""
@@ -86,13 +100,13 @@ class Vocabulary:
             os.fsync(file.fileno())
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
+def read_vocabulary(path: Path, cased: bool = False) -> Vocabulary:
     """Read a `vocab.txt`, for example BERT's own. Errors: DataError naming the file and the reason."""
     try:
         if path.stat().st_size > _LARGEST_VOCABULARY_BYTES:
             raise DataError(f"it is larger than {_LARGEST_VOCABULARY_BYTES} bytes.")
         text = path.read_bytes().decode("utf-8")
-        return Vocabulary(tuple(line.strip() for line in text.removesuffix("\n").split("\n")))
+        return Vocabulary(tuple(line.strip() for line in text.removesuffix("\n").split("\n")), cased)
     except OSError as error:
         raise DataError(f"cannot read the vocabulary {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -101,20 +115,16 @@ def read_vocabulary(path: Path) -> Vocabulary:
         raise DataError(f"{path}: {error}") from None
 
 
-def count_words(texts: Iterable[str]) -> Counter[str]:
+def count_words(texts: Iterable[str], cased: bool = False) -> Counter[str]:
     """How often each word of the basic tokenisation occurs."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(basic_tokenize(text))
+        counts.update(basic_tokenize(text, cased))
     return counts
 
 
-def train_vocabulary(counts: Mapping[str, int], size: int) -> Vocabulary:
-    """Train `size` word pieces on counted words with the library `tokenizers`.
-
-    The library numbers the characters inside words in the order of a hash table that differs from process to process,
-    and breaks ties between merges by these numbers. They are therefore given to it beforehand, in sorted order: same
-    counts, same vocabulary.
+def train_vocabulary(counts: Mapping[str, int], size: int, cased: bool = False) -> Vocabulary:
+    """Train `size` word pieces on counted words; same counts, same vocabulary.
 
     Errors: DataError if the words do not yield `size` pieces.
     """
@@ -123,20 +133,13 @@ def train_vocabulary(counts: Mapping[str, int], size: int) -> Vocabulary:
     words = {
         word: count for word, count in sorted(counts.items()) if len(word) <= LONGEST_WORD and alphabet.issuperset(word)
     }
-    inside = sorted({_CONTINUATION + character for word in words for character in word[1:]})
-    trainer = WordPieceTrainer(
-        vocab_size=size, min_frequency=_MIN_FREQUENCY, special_tokens=[*SPECIAL_TOKENS, *inside], show_progress=False
-    )
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
-    tokenizer.train_from_iterator(_repeated(words), trainer)
-    numbers = tokenizer.get_vocab(with_added_tokens=False)
-    if len(numbers) != size:
+    pieces = train_pieces(words, SPECIAL_TOKENS, size)
+    if len(pieces) != size:
         raise DataError(
-            f"the text yields {len(numbers)} word pieces, not {size}; set the vocabulary size to {len(numbers)}, "
+            f"the text yields {len(pieces)} word pieces, not {size}; set the vocabulary size to {len(pieces)}, "
             "or add text."
         )
-    return Vocabulary(tuple(sorted(numbers, key=numbers.__getitem__)))
+    return Vocabulary(tuple(pieces), cased)
 
 
 def _alphabet(counts: Mapping[str, int], size: int) -> set[str]:
@@ -146,10 +149,3 @@ def _alphabet(counts: Mapping[str, int], size: int) -> set[str]:
         for character in word:
             characters[character] += count
     return set(sorted(characters, key=lambda character: (-characters[character], character))[:size])
-
-
-def _repeated(words: Mapping[str, int]) -> Iterator[str]:
-    """Each word as often as it was counted, in lines of limited length."""
-    for word, count in words.items():
-        for done in range(0, count, _WORDS_PER_LINE):
-            yield " ".join([word] * min(_WORDS_PER_LINE, count - done))

@@ -45,6 +45,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, text_folder: Path) -> tup
         max_seq_length=32,
         held_out_fraction=0.1,
         dupe_factor=2,
+        shards=3,
         workers=2,
     )
     return output, prepare(config)

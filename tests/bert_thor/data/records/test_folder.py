@@ -156,3 +156,13 @@ def test_a_manifest_of_another_form_is_refused(folder: Path, change: dict[str, A
 
 def test_a_manifest_is_read_as_it_was_written(prepared: Prepared) -> None:
     assert read_manifest(prepared[0]) == prepared[1]
+
+
+def test_a_manifest_from_before_the_newer_options_is_read(folder: Path) -> None:
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text())
+    for name in ("cased", "whole_word_mask", "pack"):
+        del document[name]
+    path.write_text(json.dumps(document))
+    manifest = read_manifest(folder)
+    assert not (manifest.cased or manifest.whole_word_mask or manifest.pack)
