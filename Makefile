@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence examples test-akg test-ascend
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,9 @@ convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: 
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	@mkdir -p build
 	$(BIN)/python -m bench.convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
+
+examples: venv  ## THOR beside nn.Adam on three other networks, each with its best of five learning rates; minutes
+	$(foreach name,digits gpt encoder,$(BIN)/python examples/$(name).py &&) true
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py
