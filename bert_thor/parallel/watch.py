@@ -1,4 +1,4 @@
-"""No rank is left waiting for a dead one."""
+"""No rank is left waiting for one that failed."""
 
 from __future__ import annotations
 

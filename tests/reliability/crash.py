@@ -267,7 +267,8 @@ def main() -> None:
             shutil.rmtree(run)
             runs += 1
             print(
-                f"seed {arguments.seed}: {sum(killed.values())} kills survived in {runs} runs, {dict(killed)}", flush=True
+                f"seed {arguments.seed}: {sum(killed.values())} kills survived in {runs} runs, {dict(killed)}",
+                flush=True,
             )
     seconds = time.monotonic() - started
     print(
