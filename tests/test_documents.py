@@ -8,6 +8,7 @@ import runpy
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_files_that_are_named_exist(document: Path) -> None:
     missing = [
         name
         for name in real
-        if not (document.parent / name).exists() and not any(path.endswith("/" + name) for path in FILES)
+        if not (document.parent / name).exists() and not any(fnmatch(path, "*/" + name) for path in FILES)
     ]
     assert not missing
 
