@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*.cmake) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence examples test-akg test-ascend
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -124,6 +124,7 @@ convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: 
 	@mkdir -p build
 	$(BIN)/python -m bench.convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
 
+.PHONY: examples
 examples: venv  ## THOR beside nn.Adam on three other networks, each with its best of five learning rates; minutes
 	@set -e; for script in $(filter-out examples/comparison.py,$(wildcard examples/*.py)); do $(BIN)/python $$script; done
 
