@@ -96,10 +96,10 @@ soak: venv  ## an hour of training, kills and evaluations with memory and file h
 	@mkdir -p build
 	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/soak.py --seconds $(or $(SOAK_SECONDS),3600)
 
-golden: venv  ## store the golden losses anew: make golden REASON="why the numbers move"
+golden: venv  ## store the golden losses anew: make golden REASON="why the numbers move" (OPTIMIZER=name: of this one)
 	@test -n "$(REASON)" || { echo 'error: golden losses promise that numbers do not move by accident; say why they move now: make golden REASON="..."' >&2; exit 1; }
 	@mkdir -p build
-	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/golden.py --reason "$(REASON)"
+	cd build && OMP_NUM_THREADS=1 ../$(BIN)/python ../tests/reliability/golden.py --reason "$(REASON)" $(if $(OPTIMIZER),--optimizer $(OPTIMIZER))
 
 sanitize: venv  ## the kernel tests on kernels built with address, undefined-behaviour and thread sanitizers
 	$(BIN)/python tests/sanitize.py
@@ -123,6 +123,10 @@ convergence: venv  ## THOR beside tuned baselines, resumable; hours (MINUTES=m: 
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	@mkdir -p build
 	$(BIN)/python -m bench.convergence --work build/convergence $(if $(MINUTES),--budget-minutes $(MINUTES)) $(if $(CONTINUE),--continue)
+
+.PHONY: examples
+examples: venv  ## THOR beside nn.Adam on three other networks, each with its best of five learning rates; minutes
+	@set -e; for script in $(filter-out examples/comparison.py,$(wildcard examples/*.py)); do $(BIN)/python $$script; done
 
 valgrind: venv  ## every kernel against its reference under valgrind
 	$(BIN)/python tests/reliability/valgrind.py

@@ -86,10 +86,13 @@ def _small(size: str, **changes: object) -> BertConfig:
 
 
 RECIPES = {
-    "demo": PretrainConfig(recipe="demo", steps=1500, model=_small("bert-tiny")),
-    "mini": PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
-    "bert-base": PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
-    "bert-large": PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
+    config.recipe: config
+    for config in (
+        PretrainConfig(recipe="demo", steps=1500, model=_small("bert-tiny")),
+        PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
+        PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
+        PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
+    )
 }
 """Recipes by name. `demo` is what `make demo` runs."""
 

@@ -27,9 +27,7 @@ def compare(
     title: str, network: Callable[[], nn.Cell], loss: Any, batches: Batches, steps: int, **options: Any
 ) -> None:
     """Print the training loss of both, each with its best rate. `options` are THOR's."""
-    parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="learning rates to try")
-    rates = parser.parse_args().rates
+    rates, steps = arguments(title, steps)
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device("CPU")
     results: dict[str, list[float]] = {"thor": [], "adam": []}
@@ -41,10 +39,21 @@ def compare(
             pairs = batches(np.random.default_rng(0))
             losses = [step(*next(pairs)) for _ in range(steps)]
             results[name].append(float(np.mean(losses[-LAST:])))
-            print(f"{name}, rate {rate:g}: training loss {results[name][-1]:.4f}", flush=True)
+            print(f"{name}, rate {rate:g}: training loss from {losses[0]:.4f} to {results[name][-1]:.4f}", flush=True)
     for name, found in results.items():
         best = int(np.nanargmin(found))
         print(f"{title}: {name} {found[best]:.4f} after {steps} steps (its best rate: {rates[best]:g})")
+
+
+def arguments(title: str, steps: int) -> tuple[Sequence[float], int]:
+    """The rates and the number of steps that the command line gives, or the script's own."""
+    parser = argparse.ArgumentParser(description=f"THOR beside nn.Adam: {title}")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="learning rates to try")
+    parser.add_argument("--steps", type=int, default=steps, help="steps of every run")
+    given = parser.parse_args()
+    if given.steps < LAST:
+        parser.error(f"--steps is {given.steps}: the loss is a mean over the last {LAST} steps, so give {LAST} or more")
+    return given.rates, given.steps
 
 
 def thor_step(network: nn.Cell, loss: Any, curve: Sequence[float], **options: Any) -> Callable[[Tensor, Tensor], float]:

@@ -79,7 +79,7 @@ failed() {
     while [ "$rank" -lt "$devices" ]; do
         if [ -f "LOG$rank/status" ] && [ "$(cat "LOG$rank/status")" != 0 ]; then
             found=$rank
-            grep -q ' has died, so rank ' "LOG$rank/log.txt" || break
+            grep -q ' has failed, so rank ' "LOG$rank/log.txt" || break
         fi
         rank=$((rank + 1))
     done

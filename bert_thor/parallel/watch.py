@@ -1,4 +1,4 @@
-"""No rank is left waiting for a dead one."""
+"""No rank is left waiting for one that failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINISHED = b"finished\n"
 
 
 class RankWatch:
-    """Ends this process within seconds when another rank has died, instead of waiting in a collective for ever.
+    """Ends this process within seconds when another rank has failed, instead of waiting in a collective for ever.
 
     Each rank holds an exclusive lock on a file of its own in a folder that all see. The operating system releases the lock the moment the
     process ends, however it ends, even where its interpreter is busy compiling; a rank that ends in order writes so into its file first.
@@ -69,18 +69,18 @@ class RankWatch:
 
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_SECONDS):
-            dead = [rank for rank in range(self.world.ranks) if rank != self.world.rank and self._died(rank)]
-            if dead and not self._stop.is_set():
-                names = ", ".join(str(rank) for rank in dead)
+            failed = [rank for rank in range(self.world.ranks) if rank != self.world.rank and self._failed(rank)]
+            if failed and not self._stop.is_set():
+                names = ", ".join(str(rank) for rank in failed)
                 print(
-                    f"error: rank {names} of {self.world.ranks} has died, so rank {self.world.rank} stops too: "
-                    "the log of the dead rank says why; continue with --resume",
+                    f"error: rank {names} of {self.world.ranks} has failed, so rank {self.world.rank} stops too: "
+                    "the log of the failed rank says why; continue with --resume",
                     file=sys.stderr,
                     flush=True,
                 )
                 os._exit(1)  # the main thread sits in a collective that never returns
 
-    def _died(self, rank: int) -> bool:
+    def _failed(self, rank: int) -> bool:
         """Whether the process that holds the lock has ended without a word."""
         descriptor = os.open(self._files[rank], os.O_RDONLY)
         try:

@@ -86,7 +86,7 @@ def limited_wait(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
 
 _WATCHER = """
 import os, select, sys
-if not select.select([0], [], [], float(sys.argv[1]))[0]:  # the pipe closes when the other side is done, or dies
+if not select.select([0], [], [], float(sys.argv[1]))[0]:  # the pipe closes when the other side is done, or ends
     print(sys.argv[3], file=sys.stderr, flush=True)
     os.kill(int(sys.argv[2]), 9)
 """

@@ -150,7 +150,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write, sync and read back: the manifest vouches for the file, so the file has to be what memory holds."""
+    """Write, sync and read back: the manifest will say that the file is right, so it has to be what memory holds."""
     try:
         save_file(dict(tensors), path)
     except SafetensorError as error:

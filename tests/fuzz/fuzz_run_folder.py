@@ -4,7 +4,7 @@ Whatever the bytes are, they are refused with a CheckpointError or a ConfigError
 promised types and ranges. Anything else is a finding: atheris stops and stores the input as `crash-*`.
 
 The first byte of an input chooses what the rest is: a checkpoint's manifest, its state or its tensors (with a manifest
-that vouches for them, so that mutations get past the checksum), a configuration, or metrics that a resume cuts.
+that has their sums, so that mutations get past the checksum), a configuration, or metrics that a resume cuts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONTENT = {path.name: path.read_bytes() for path in PATH.iterdir()}
 
 
 def load(**changed: bytes) -> Checkpoint:
-    """A checkpoint with these files changed, and vouched for unless the manifest is one of them."""
+    """A checkpoint with these files changed, and in the manifest, unless the manifest is one of them."""
     files = {**CONTENT, **{name.replace("__", "."): content for name, content in changed.items()}}
     if "manifest__json" not in changed:
         entries = {
@@ -55,7 +55,7 @@ def load(**changed: bytes) -> Checkpoint:
 
 
 def check_manifest(content: bytes) -> None:
-    """Any manifest that is accepted vouches for the files that are there."""
+    """Any manifest that is accepted has the sums of the files that are there."""
     loaded = load(manifest__json=content)
     assert loaded.model.keys() == SOUND.model.keys()
 

@@ -3,7 +3,7 @@
 Run with LD_PRELOAD=<faults library>: `checkpoint_faults.py LIBRARY FOLDER [MUTANT]`. Prints one line of JSON with the
 counts. With the name of a mutant the writer is spoilt first, and the search has to find out (test_checkpoint_faults.py).
 Each case runs in a forked child, so that a case costs milliseconds: arm, save, be broken. The parent then checks that
-what was there is still there or the new one is, bit for bit, and that the next save succeeds and leaves no litter.
+what was there is still there or the new one is, bit for bit, and that the next save succeeds and leaves no files behind.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ MUTANTS: dict[str, Callable[[], object]] = {
     "does not sync": lambda: setattr(os, "fsync", lambda descriptor: None),
     "takes damaged for whole": lambda: setattr(writer, "_is_whole", lambda path: path.exists()),
     "deletes first": deletes_first,
-    "leaves litter": lambda: setattr(writer, "_clear_unfinished", lambda folder: None),
+    "leaves files behind": lambda: setattr(writer, "_clear_unfinished", lambda folder: None),
     "writes JSON in place": lambda: globals().update(write_json=lambda path, value: path.write_text(json.dumps(value))),
 }
 

@@ -8,7 +8,7 @@ metrics of every step, the evaluation. After every kill the newest whole checkpo
 returned, or one that was just being written, and evaluation.json must be absent or whole.
 
 The framework is imported once; every life is a fork of that process, which cannot have threads yet. Where a life is
-when it dies is known from a byte of shared memory that the loop's own functions set on entry and exit.
+when it ends is known from a byte of shared memory that the loop's own functions set on entry and exit.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ class Lives:
         return (self.folder / "output.txt").read_text()
 
     def kill(self, arguments: list[str], goals: tuple[str, ...], changes: int) -> str | None:
-        """Start a life and kill it; returns the phase in which it died, None when it ended by itself before.
+        """Start a life and kill it; returns the phase in which it was killed, None when it ended by itself before.
 
-        One life in ten dies while it starts, the others soon after they enter a phase out of `goals`, at random among
+        One in ten is killed while it starts, the others soon after they enter a phase out of `goals`, at random among
         all the times that they do within so many changes of phase. A first step takes as long as a hundred others,
         because graphs are compiled: a moment at random by the clock would nearly always be there.
         """
@@ -227,7 +227,7 @@ def check_nothing_lost(run: Path, saved: int) -> None:
         json.loads((run / "evaluation.json").read_text())
 
 
-def one_run(lives: Lives, data: Path, run: Path, kills: int, died: Counter[str]) -> None:
+def one_run(lives: Lives, data: Path, run: Path, kills: int, killed: Counter[str]) -> None:
     """Kill a run until `kills` lives are spent or it is finished, then let it finish, and the same for its evaluation."""
     saved = -1
     training_goals = ("step", "refresh step", "checkpoint", "evaluation", "between")
@@ -243,7 +243,7 @@ def one_run(lives: Lives, data: Path, run: Path, kills: int, died: Counter[str])
             check_nothing_lost(run, saved)
             if phase is None:
                 break
-            died[phase] += 1
+            killed[phase] += 1
         resume = ["--resume"] if command[0] == "pretrain" and (run / "config.json").exists() else []
         lives.finish([*command, *resume])
 
@@ -254,24 +254,25 @@ def main() -> None:
     parser.add_argument("--kills-per-run", type=int, default=12, help="before a run is left to finish and compared")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the moments")
     arguments = parser.parse_args()
-    started, died, runs = time.monotonic(), Counter[str](), 0
+    started, killed, runs = time.monotonic(), Counter[str](), 0
     with folder_in_memory(Path.cwd()) as folder:
         data = prepare_in_child(folder)
         lives = Lives(folder, arguments.seed)
         reference, run = folder / "reference", folder / "run"
         lives.finish(pretrain(data, reference))
         lives.finish(evaluate(data, reference))
-        while sum(died.values()) < arguments.kills:
-            one_run(lives, data, run, arguments.kills_per_run, died)
+        while sum(killed.values()) < arguments.kills:
+            one_run(lives, data, run, arguments.kills_per_run, killed)
             check_alike(run, reference)
             shutil.rmtree(run)
             runs += 1
             print(
-                f"seed {arguments.seed}: {sum(died.values())} kills survived in {runs} runs, {dict(died)}", flush=True
+                f"seed {arguments.seed}: {sum(killed.values())} kills survived in {runs} runs, {dict(killed)}",
+                flush=True,
             )
     seconds = time.monotonic() - started
     print(
-        f"all {sum(died.values())} kills survived, {runs} runs equal the undisturbed one bit for bit, {seconds:.0f} s"
+        f"all {sum(killed.values())} kills survived, {runs} runs equal the undisturbed one bit for bit, {seconds:.0f} s"
     )
 
 

@@ -16,7 +16,7 @@ MUTANTS = (
     "does not sync",
     "takes damaged for whole",
     "deletes first",
-    "leaves litter",
+    "leaves files behind",
     "writes JSON in place",
 )
 

@@ -55,7 +55,7 @@ def make(step: int = 3) -> Checkpoint:
 
 
 def sealed(path: Path, **files: bytes) -> Path:
-    """Replace files of a checkpoint and make the manifest vouch for them, as an attacker can."""
+    """Replace files of a checkpoint and write the manifest for them, as an attacker can."""
     entries = {}
     for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
         content = files.get(name.split(".")[0], (path / name).read_bytes())

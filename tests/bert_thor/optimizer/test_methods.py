@@ -84,7 +84,7 @@ def test_published_refreshes() -> None:
 
 
 def test_each_name_has_its_preset() -> None:
-    assert list(METHODS) == ["adamw", "lamb", "muon", "sgd", "soap", "thor", "thor-2020", "thor-2021"]
+    assert {"adamw", "lamb", "muon", "sgd", "soap", "thor", "thor-2020", "thor-2021"} <= set(METHODS)
     for name, method in METHODS.items():
         method.defaults.check()
         assert method.name == method.defaults.name == name and method.summary

@@ -96,10 +96,10 @@ def test_a_dead_rank_ends_all_and_fewer_go_on(prepared: Path, alone: Path, tmp_p
     with Ranks(2, tmp_path, command(prepared, run, 3000)) as group:
         until(lambda: checkpoint_steps(run / "checkpoints") or group.workers[0].poll() is not None, LIMIT)
         group.workers[1].kill()
-        died = time.monotonic()
+        killed = time.monotonic()
         status = group.workers[0].wait(60)
-        assert time.monotonic() - died < 60 and status == 1
-        assert "error: rank 1 of 2 has died, so rank 0 stops too" in group.log(0)
+        assert time.monotonic() - killed < 60 and status == 1
+        assert "error: rank 1 of 2 has failed, so rank 0 stops too" in group.log(0)
     stored = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**stored, "steps": 20}))
     steps = checkpoint_steps(run / "checkpoints")
