@@ -8,7 +8,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,10 +17,13 @@ namespace thor {
 
 namespace py = pybind11;
 
-// Raises bert_thor.kernels.status.KernelError with the sentence that belongs to the code.
-inline void RaiseIfFailed(const std::string& operation, int status) {
+// Raises bert_thor.kernels.status.KernelError with the sentence that belongs to the code, for the name without its
+// type.
+inline void RaiseIfFailed(const char* name, int status) {
   if (status == THOR_OK) return;
-  py::module_::import("bert_thor.kernels.status").attr("raise_for_status")(operation, status);
+  const std::string operation = name;
+  py::module_::import("bert_thor.kernels.status")
+      .attr("raise_for_status")(operation.substr(0, operation.rfind('_')), status);
 }
 
 template <typename T>
@@ -41,34 +43,37 @@ struct BoundArgument<T*> {
 };
 
 template <typename... A>
-void BindFunction(py::module_& module, const std::string& name, int (*function)(A...)) {
-  const std::string operation = name.substr(0, name.rfind('_'));  // without the type: the name in error messages
+void BindFunction(py::module_& module, const char* name, int (*function)(A...)) {
   const auto call = [=](typename BoundArgument<A>::Type... arguments) {
     const auto run = [&](auto... passed) {
       py::gil_scoped_release release;
       return function(passed...);
     };
-    RaiseIfFailed(operation, run(BoundArgument<A>::Pass(arguments)...));
+    RaiseIfFailed(name, run(BoundArgument<A>::Pass(arguments)...));
   };
-  module.def(name.c_str(), call, (static_cast<void>(sizeof(A)), py::arg().noconvert())...);
+  module.def(name, call, (static_cast<void>(sizeof(A)), py::arg().noconvert())...);
 }
 
 // What the module will hold: filled before it is initialised, by static objects of the files that use THOR_BIND.
-using Binding = std::function<void(py::module_&)>;
+struct Binding {
+  const char* name;
+  void (*bind)(py::module_& module, const char* name);
+};
 inline std::vector<Binding>& Bindings() {
   static std::vector<Binding> bindings;
   return bindings;
 }
 
-template <typename... A>
-bool Register(const std::string& symbol, int (*function)(A...)) {
-  const std::string name = symbol.substr(std::string("thor_").size());
-  Bindings().push_back([=](py::module_& module) { BindFunction(module, name, function); });
+template <auto kFunction>
+bool Register(const char* symbol) {
+  constexpr size_t kPrefix = sizeof("thor_") - 1;
+  Bindings().push_back(
+      {symbol + kPrefix, [](py::module_& module, const char* name) { BindFunction(module, name, kFunction); }});
   return true;
 }
 
 }  // namespace thor
 
-#define THOR_BIND(function) [[maybe_unused]] static const bool function##_is_bound = thor::Register(#function, function)
+#define THOR_BIND(function) [[maybe_unused]] static const bool function##_is_bound = thor::Register<function>(#function)
 
 #endif  // THOR_COMMON_BINDINGS_H_

@@ -11,5 +11,5 @@ PYBIND11_MODULE(_native, module) {
   module.def("abi_version", &thor_abi_version);
   module.def("num_threads", &thor_num_threads);
   module.def("set_num_threads", &thor_set_num_threads, pybind11::arg("threads"));
-  for (const thor::Binding& bind : thor::Bindings()) bind(module);
+  for (const thor::Binding& binding : thor::Bindings()) binding.bind(module, binding.name);
 }
