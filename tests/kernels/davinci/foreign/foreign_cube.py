@@ -1,0 +1,108 @@
+"""Kernels that multiply matrices, resize images, or pick classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from foreign_arithmetic import HALF, SINGLE, wide
+from foreign_cases import Array, Case, case, described, integers, numbers, simple, to_fractal_nz, to_nc1hwc0
+
+
+def fractal_z(x: Array) -> Array:
+    """K x N to FRACTAL_ZN [K1][N1][n][k]."""
+    k, n = x.shape
+    return x.reshape(k // 16, 16, n // 16, 16).transpose(0, 2, 3, 1).copy()
+
+
+@case
+def basic_lstm_cell_weight_grad() -> Case:
+    x, h, gates = numbers(0, 32, 48), numbers(1, 32, 16), numbers(2, 32, 64)
+    joined = np.concatenate([x, h], axis=1)
+    dw = (wide(joined).T @ wide(gates)).astype(np.float16)
+    db = wide(gates).sum(axis=0).astype(np.float16)
+    arrays = [to_fractal_nz(a) for a in (x, h, gates)]
+    dw_z, arguments = fractal_z(dw), [described(a, "FRACTAL_NZ") for a in arrays]
+    arguments += [described(dw_z, "FRACTAL_ZN_LSTM"), described(db)]
+    return Case("basic_lstm_cell_weight_grad", arguments, arrays, [dw_z, db], error=32 * HALF)
+
+
+@case
+def basic_lstm_cell_input_grad() -> Case:
+    gates, w = numbers(3, 32, 64), numbers(4, 64, 64)
+    product = wide(gates) @ wide(w).T
+    dx, dh = (to_fractal_nz(part) for part in (product[:, :48].astype(np.float32), product[:, 48:].astype(np.float32)))
+    arrays = [to_fractal_nz(gates), fractal_z(w)]
+    arguments = [described(arrays[0], "FRACTAL_NZ"), described(arrays[1], "FRACTAL_ZN_LSTM"), None]
+    arguments += [described(a, "FRACTAL_NZ") for a in (dx, dh)]
+    return Case("basic_lstm_cell_input_grad", arguments, arrays, [dx, dh], error=64 * SINGLE)
+
+
+@case
+def resize_nearest_neighbor_grad() -> Case:
+    dy = numbers(5, 1, 16, 12, 16, dtype="float32")
+    dx = wide(dy).reshape(1, 16, 6, 2, 8, 2).sum(axis=(3, 5)).astype(np.float32)
+    arguments = [described(to_nc1hwc0(a), "NC1HWC0", a.shape, "NCHW") for a in (dy, dx)]
+    return Case(
+        "resize_nearest_neighbor_v2_grad_d", [*arguments, [6, 8]], [to_nc1hwc0(dy)], [to_nc1hwc0(dx)], error=4 * SINGLE
+    )
+
+
+@case
+def resize_bilinear_grad() -> Case:
+    """Twice as large: every pixel of x takes a row and a column of weights (1/2, 1, 1/2), clipped at the end."""
+    dy = numbers(6, 1, 16, 8, 12, dtype="float32")
+    weights = []
+    for small, large in ((4, 8), (6, 12)):
+        table = np.zeros((small, large))
+        for i in range(large):
+            low, part = int(i / 2), i / 2 - int(i / 2)
+            table[low, i] += 1 - part
+            table[min(low + 1, small - 1), i] += part
+        weights.append(table)
+    dx = np.einsum("hi,ncij,wj->nchw", weights[0], wide(dy), weights[1]).astype(np.float32)
+    arguments = [described(to_nc1hwc0(a), "NC1HWC0", a.shape, "NCHW") for a in (dy, dx, dx)]
+    return Case(
+        "resize_bilinear_v2_grad", arguments, [to_nc1hwc0(dy), to_nc1hwc0(dx)], [to_nc1hwc0(dx)], error=16 * SINGLE
+    )
+
+
+@case
+def multilabel_margin_loss() -> Case:
+    x = numbers(8, 4, 16, dtype="float32")
+    target = np.full((4, 16), -1, np.int32)
+    target[:, :3] = [np.random.default_rng(i).permutation(16)[:3] for i in range(4)]
+    hit = np.zeros((4, 16), np.int32)
+    np.put_along_axis(hit, target[:, :3], 1, axis=1)
+    margins = [
+        np.maximum(0, 1 - (wide(row)[t] - wide(row)[h == 0])).sum()
+        for row, h, ts in zip(x, hit, target)
+        for t in ts[:3]
+    ]
+    y = (np.array(margins).reshape(4, 3).sum(axis=1) / 16).mean(keepdims=True).astype(np.float32)
+    return simple("multilabel_margin_loss", [x, target], [y, hit], "mean", error=1e-4, finding=("RaceError", "races"))
+
+
+@case
+def decode_bbox() -> Case:
+    moves, anchors = numbers(9, 128, 4), np.empty((128, 4), np.float16)
+    anchors[:, :2] = numbers(10, 128, 2, low=0, high=20)
+    anchors[:, 2:] = anchors[:, :2] + numbers(11, 128, 2, low=4, high=20)
+    y0, x0, y1, x1 = wide(anchors).T
+    cy, cx = wide(moves[:, 0]) * (y1 - y0) + (y0 + y1) / 2, wide(moves[:, 1]) * (x1 - x0) + (x0 + x1) / 2
+    h, w = np.exp(wide(moves[:, 2])) * (y1 - y0), np.exp(wide(moves[:, 3])) * (x1 - x0)
+    y = np.stack([cy - h / 2, cx - w / 2, cy + h / 2, cx + w / 2], axis=1).astype(np.float16)
+    arguments = [*(described(a.reshape(32, 4, 4)) for a in (moves, anchors)), described(y), 4.135]
+    return Case("decode_bbox", arguments, [moves, anchors], [y], error=16 * HALF, finding=("BoundsError", "bounds"))
+
+
+@case
+def yolo_boxes_encode() -> Case:
+    anchors, truth = (np.concatenate([low, low + size], axis=1) for low, size in (
+        (numbers(18 + i, 128, 2, low=0, high=50, dtype="float32"), numbers(20 + i, 128, 2, low=5, high=40, dtype="float32"))
+        for i in range(2)
+    ))  # fmt: skip
+    stride = integers(22, 128, low=8, high=9)
+    centres = [(wide(b[:, :2]) + b[:, 2:]) / 2 for b in (anchors, truth)]
+    sizes = [wide(b[:, 2:]) - b[:, :2] for b in (anchors, truth)]
+    moved = np.clip((centres[1] - centres[0]) / stride[:, None] + 0.5, 1e-6, 1 - 1e-6)
+    y = np.concatenate([moved, np.log(sizes[1] / sizes[0])], axis=1).astype(np.float32)
+    return simple("yolo_boxes_encode", [anchors, truth, stride], [y], error=1e-4)
