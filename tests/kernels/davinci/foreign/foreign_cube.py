@@ -106,3 +106,19 @@ def yolo_boxes_encode() -> Case:
     moved = np.clip((centres[1] - centres[0]) / stride[:, None] + 0.5, 1e-6, 1 - 1e-6)
     y = np.concatenate([moved, np.log(sizes[1] / sizes[0])], axis=1).astype(np.float32)
     return simple("yolo_boxes_encode", [anchors, truth, stride], [y], error=1e-4)
+
+
+@case
+def max_pool_grad_with_argmax() -> Case:
+    """Windows of 2 x 2 side by side: the gradient goes to the largest pixel of each. The mask has a bit per channel."""
+    x, dy = numbers(30, 1, 16, 8, 64), numbers(31, 1, 16, 4, 32)
+    windows = x.reshape(16, 4, 2, 32, 2).transpose(2, 4, 1, 3, 0).reshape(4, 4 * 32, 16)
+    largest = np.arange(4)[:, None, None] == windows.argmax(axis=0)
+    words = np.packbits(largest, axis=-1, bitorder="little").view(np.uint16)[..., 0]
+    mask = np.zeros((1, 1, 4, 9, 16), np.uint16)
+    mask.reshape(4, -1)[:, :128] = words
+    chosen = np.where(largest, dy.reshape(16, -1).T[None], 0)
+    dx = chosen.reshape(2, 2, 4, 32, 16).transpose(4, 2, 0, 3, 1).reshape(1, 16, 8, 64).astype(np.float16)
+    arrays = [to_nc1hwc0(x), to_nc1hwc0(dy), mask, to_nc1hwc0(dx)]
+    arguments = [*(described(a, "NC1HWC0") for a in arrays), [1, 2, 2, 1], [1, 2, 2, 1], "VALID"]
+    return Case("max_pool_grad_with_argmax", arguments, arrays[:3], arrays[3:])
