@@ -123,7 +123,8 @@ class Program:
             constants: timing constants to replace, by name.
             ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
                 nothing wrote), "poison" (undefined values in outputs and scalars), "bounds" (accesses past the end of a local
-                tensor; each tensor then behaves as if the rest of its buffer were its own), "races" (cores that touch the same
+                tensor, which then behaves as if the rest of its buffer were its own, and reads past the end of a global one,
+                which are undefined), "races" (cores that touch the same
                 place in global memory; they then run one after another).
             inplace: outputs that are stored over an input, by name: {output: input}.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from foreign_arithmetic import HALF, SINGLE, wide
 from foreign_cases import Array, Case, case, described, integers, numbers, simple, to_fractal_nz, to_nc1hwc0
+from foreign_networks import softmax, to_nz
 
 
 def fractal_z(x: Array) -> Array:
@@ -122,3 +123,38 @@ def max_pool_grad_with_argmax() -> Case:
     arrays = [to_nc1hwc0(x), to_nc1hwc0(dy), mask, to_nc1hwc0(dx)]
     arguments = [*(described(a, "NC1HWC0") for a in arrays), [1, 2, 2, 1], [1, 2, 2, 1], "VALID"]
     return Case("max_pool_grad_with_argmax", arguments, arrays[:3], arrays[3:])
+
+
+@case
+def attention_score() -> Case:
+    """softmax(Q K^T / 8) V for two batches of 16 heads, nothing masked or dropped; heads lie side by side in the result."""
+    batch, heads, rows, width = 2, 16, 128, 64
+    q, k, v = (numbers(12 + i, batch, heads, rows, width) for i in range(3))
+    scores = (wide(q) @ wide(k).transpose(0, 1, 3, 2)).astype(np.float16)
+    probability = softmax(wide(scores) * 0.125).astype(np.float16)
+    y = (wide(probability) @ wide(v)).astype(np.float16)
+    joined = y.transpose(0, 2, 1, 3).reshape(batch * rows, heads * width)
+    mask, scale = np.zeros((batch, 1, rows, rows), np.float16), np.array([0.125], np.float16)
+    q, k, v, mask, probability = (to_nz(a) for a in (q, k, v, mask, probability))
+    keep, outputs = np.ones(probability.shape, np.uint8), [to_fractal_nz(joined), probability]
+    inputs = [q, k, v, mask, scale, keep]
+    arguments = [*(described(a, "FRACTAL_NZ") for a in (*inputs, *outputs)), 1.0]
+    return Case("attention_score", arguments, inputs, outputs, error=32 * HALF, finding=("BoundsError", "bounds"))
+
+
+@case
+def k_means_centroids() -> Case:
+    x, centres = numbers(16, 64, 16, dtype="float32"), numbers(17, 16, 16, dtype="float32")
+    squares = [np.square(wide(a)).sum(axis=1) for a in (x, centres)]
+    products = wide(x.astype(np.float16)) @ wide(centres.astype(np.float16)).T
+    distance = squares[0][:, None] + squares[1][None] - 2 * products
+    nearest = distance.argmin(axis=1)
+    total, count = np.zeros((16, 16)), np.zeros((16, 1))
+    np.add.at(total, nearest, wide(x))
+    np.add.at(count, nearest, 1)
+    sums = [squares[1][None].astype(np.float32), squares[0][:, None].astype(np.float32)]
+    best = np.array([distance.min(axis=1).sum()], np.float32)
+    outputs = [total.astype(np.float32), count.astype(np.float32), best]
+    return simple(
+        "k_means_centroids", [x, centres, *sums], outputs, True, error=1e-2, finding=("BoundsError", "bounds")
+    )

@@ -175,6 +175,15 @@ def test_a_declaration_may_have_no_bound() -> None:
         davinci.trace(copying(2**62, 10), X, X).run(X)
 
 
+def test_reads_past_the_end_are_undefined_where_bounds_are_ignored() -> None:
+    built = davinci.trace(copying(64, 8), X[:40], X)
+    with pytest.raises(errors.BoundsError, match="src touches elements 0 to 63 of a, which has 40"):
+        built.run(X[:40])
+    with pytest.raises(errors.PoisonError, match=r"element 40 of b .* \(24 such\)"):
+        built.run(X[:40], ignore=["bounds"])
+    assert np.array_equal(built.run(X[:40], ignore=["bounds", "poison"]).outputs[0][:40], X[:40])
+
+
 def test_a_list_of_descriptions() -> None:
     def kernel(parts: Any, y: Any, kernel_name: str = "concatenate") -> None:
         t = tik.Tik()
