@@ -63,13 +63,14 @@ def test_moves_keep_bits_between_types_of_one_size() -> None:
 
 def test_a_mask_from_a_register_has_all_64_bits() -> None:
     def call(t: Any, ub: Any, bits: Any) -> None:
-        word = t.Scalar("uint64")
-        word.set_as(bits[0])
-        t.vadds([word, word], ub, ub, 100.0, 1, 1, 1, 8, 8)
+        with t.for_range(0, 2) as i:
+            word = t.Scalar("uint64")
+            word.set_as(bits[i])
+            t.vadds([word, word], ub[i * 64], ub[i * 64], 100.0, 1, 1, 1, 8, 8)
 
-    bits = np.array([2**63 + 5, 0, 0, 0], np.uint64)
-    changed = in_ub(call, ub=X, bits=bits)["ub"] - X
-    assert np.flatnonzero(changed).tolist() == [0, 2, 63] and set(changed) == {0, 100}
+    bits, x = np.array([2**63 + 5, 2**62, 0, 0], np.uint64), np.arange(128, dtype=np.float32)
+    changed = in_ub(call, ub=x, bits=bits)["ub"] - x
+    assert np.flatnonzero(changed).tolist() == [0, 2, 63, 64 + 62] and set(changed) == {0, 100}
 
 
 def test_flags_barriers_and_the_profile_change_nothing() -> None:
@@ -227,6 +228,24 @@ def test_an_output_in_place_of_an_input() -> None:
         built.run(X)
     with pytest.raises(errors.ArgumentError, match="inplace names 'c'; the kernel has a, b"):
         built.run(X, inplace={"c": "a"})
+
+
+def test_iterations_that_meet_in_place_run_in_order() -> None:
+    """Iteration i reads block i and stores block i + 1: one after another only when both are one memory."""
+
+    def kernel(x: Any, y: Any, kernel_name: str = "shift") -> None:
+        t = tik.Tik()
+        a, b = (t.Tensor("float32", (64,), name=n, scope=GM) for n in "ab")
+        with t.for_range(0, 7) as i:
+            ub = t.Tensor("float32", (8,), name="ub", scope=UB)
+            t.data_move(ub, a[i * 8], 0, 1, 1, 0, 0)
+            t.data_move(b[i * 8 + 8], ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [a], [b])
+
+    built = davinci.trace(kernel, X, X)
+    for _ in range(2):
+        assert np.array_equal(built.run(X, ignore=["uninitialised"]).outputs[0][8:], X[:56])
+        assert np.array_equal(built.run(X, inplace={"b": "a"}).outputs[0], np.tile(X[:8], 8))
 
 
 def test_races_can_be_ignored() -> None:
