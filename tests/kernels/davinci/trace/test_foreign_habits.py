@@ -62,15 +62,20 @@ def test_moves_keep_bits_between_types_of_one_size() -> None:
 
 
 def test_a_mask_from_a_register_has_all_64_bits() -> None:
-    def call(t: Any, ub: Any, bits: Any) -> None:
-        with t.for_range(0, 2) as i:
+    def body(t: Any, words: Any, y: Any) -> None:
+        with t.for_range(0, 2, block_num=2) as core:
+            ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+            bits = t.Tensor("uint64", (4,), name="bits", scope=UB)
             word = t.Scalar("uint64")
-            word.set_as(bits[i])
-            t.vadds([word, word], ub[i * 64], ub[i * 64], 100.0, 1, 1, 1, 8, 8)
+            t.vector_dup(64, ub, 0.0, 1, 1, 8)
+            t.data_move(bits, words[core * 4], 0, 1, 1, 0, 0)
+            word.set_as(bits[0])
+            t.vadds([word, word], ub, ub, 1.0, 1, 1, 1, 8, 8)
+            t.data_move(y[core * 64], ub, 0, 1, 8, 0, 0)
 
-    bits, x = np.array([2**63 + 5, 2**62, 0, 0], np.uint64), np.arange(128, dtype=np.float32)
-    changed = in_ub(call, ub=x, bits=bits)["ub"] - x
-    assert np.flatnonzero(changed).tolist() == [0, 2, 63, 64 + 62] and set(changed) == {0, 100}
+    words = np.array([2**63 + 5, 0, 0, 0, 2**62, 0, 0, 0], np.uint64)
+    found = program(body, {"words": ((8,), "uint64")}, {"y": ((128,), "float32")}).run(words).outputs[0]
+    assert np.flatnonzero(found).tolist() == [0, 2, 63, 64 + 62] and set(found) == {0, 1}
 
 
 def test_flags_barriers_and_the_profile_change_nothing() -> None:
