@@ -1,4 +1,4 @@
-"""What the tests of foreign kernels share: loading them, layouts, error bounds, and the recorded cycles."""
+"""What the tests of MindSpore's kernels share: loading them, layouts, error bounds, and the recorded cycles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _folder() -> Path:
 
 
 FOLDER = _folder()
-CYCLES_FILE = Path(__file__).parent / "foreign" / "cycles.json"
+CYCLES_FILE = Path(__file__).parent / "cycles.json"
 README = Path(davinci.__file__).parent / "README.md"
 
 
