@@ -220,6 +220,14 @@ def adding_rows(unordered: bool) -> Any:
     return kernel
 
 
+def test_a_kernel_may_change_its_descriptions() -> None:
+    def kernel(x: Any, y: Any, kernel_name: str = "copy") -> None:
+        x["shape"] = y["shape"] = [y["shape"][0] * 2]
+        copying(128, 8)(x, y, kernel_name)
+
+    assert np.array_equal(davinci.trace(kernel, X, X).run(X).outputs[0], X)
+
+
 def test_an_output_in_place_of_an_input() -> None:
     """Without ``inplace`` the rest of y is never written; with it, y is x and each round sees the one before."""
     built = davinci.trace(adding_rows(unordered=False), X, X)
