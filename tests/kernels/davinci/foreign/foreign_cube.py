@@ -158,3 +158,43 @@ def k_means_centroids() -> Case:
     return simple(
         "k_means_centroids", [x, centres, *sums], outputs, True, error=1e-2, finding=("BoundsError", "bounds")
     )
+
+
+def polygon(box: Array) -> Array:
+    """Corners of (x, y, width, height, degrees), counterclockwise."""
+    x, y, width, height, angle = wide(box)
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2, height / 2)
+    return np.array([x, y]) + half @ np.array([[c, s], [-s, c]])
+
+
+def shared_area(a: Array, b: Array) -> float:
+    """Area of the intersection of two convex polygons: the first, cut by every edge of the second."""
+    corners = list(a)
+    for start, end in zip(b, np.roll(b, -1, axis=0)):
+        edge, kept = end - start, []
+        sides = [edge[0] * (p - start)[1] - edge[1] * (p - start)[0] for p in corners]
+        for p, q, d, e in zip(corners, corners[1:] + corners[:1], sides, sides[1:] + sides[:1]):
+            kept += [p] if d >= 0 else []
+            kept += [p + (q - p) * d / (d - e)] if d * e < 0 else []
+        corners = kept
+    x, y = np.array(corners).reshape(-1, 2).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+@case
+def rotated_overlaps() -> Case:
+    boxes = [
+        np.concatenate(
+            [
+                numbers(90 + i, 16, 2, low=0, high=20, dtype="float32"),
+                numbers(92 + i, 16, 2, low=8, high=20, dtype="float32"),
+                numbers(94 + i, 16, 1, low=-80, high=80, dtype="float32"),
+            ],
+            axis=1,
+        )
+        for i in range(2)
+    ]
+    area = [[shared_area(polygon(a), polygon(b)) for b in boxes[1]] for a in boxes[0]]
+    planes = [b.T[None].copy() for b in boxes]
+    return simple("rotated_overlaps", planes, [np.array(area, np.float32)[None]], False, error=1e-4)
