@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from foreign_arithmetic import HALF, SINGLE, wide
+from foreign_arithmetic import HALF, SINGLE, corners, wide
 from foreign_cases import Array, Case, case, described, integers, numbers, simple, to_fractal_nz, to_nc1hwc0
 from foreign_networks import softmax, to_nz
 
@@ -198,3 +198,42 @@ def rotated_overlaps() -> Case:
     area = [[shared_area(polygon(a), polygon(b)) for b in boxes[1]] for a in boxes[0]]
     planes = [b.T[None].copy() for b in boxes]
     return simple("rotated_overlaps", planes, [np.array(area, np.float32)[None]], False, error=1e-4)
+
+
+def giou_of(a: Array, b: Array) -> Array:
+    """GIoU of boxes [4, n] in double precision."""
+    area = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+    inner = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0).prod(axis=0)
+    hull = (np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2])).prod(axis=0)
+    union = area[0] + area[1] - inner
+    return np.asarray(inner / union - (hull - union) / hull)
+
+
+@case
+def giou_grad() -> Case:
+    """Against differences of the formula, (f(x + h) - f(x - h)) / 2h."""
+    a, b = (wide(corners(100 + 2 * i, 2048)).T for i in range(2))
+    dy, step = numbers(104, 2048, dtype="float32"), 1e-5
+    gradients = [np.zeros((4, 2048)) for _ in range(2)]
+    for k in range(4):
+        shift = step * (np.arange(4) == k)[:, None]
+        gradients[0][k] = wide(dy) * (giou_of(a + shift, b) - giou_of(a - shift, b)) / (2 * step)
+        gradients[1][k] = wide(dy) * (giou_of(a, b + shift) - giou_of(a, b - shift)) / (2 * step)
+    inputs = [dy, a.astype(np.float32), b.astype(np.float32)]
+    return simple("giou_grad", inputs, [g.astype(np.float32) for g in gradients], False, False, "iou", error=1e-4)
+
+
+@case
+def lrn_grad() -> Case:
+    x, dy = numbers(106, 1, 32, 4, 8, dtype="float32"), numbers(107, 1, 32, 4, 8, dtype="float32")
+
+    def windows(z: Array) -> Array:
+        padded = np.pad(z, ((0, 0), (2, 2), (0, 0), (0, 0)))
+        return np.asarray(sum(padded[:, k : k + 32] for k in range(5)))
+
+    scale = 1 + 0.5 * windows(np.square(wide(x)))
+    y = wide(x) / np.sqrt(scale)
+    dx = wide(dy) / np.sqrt(scale) - 2 * 0.5 * 0.5 * wide(x) * windows(wide(dy) * y / scale)
+    arrays = [dy, x, y.astype(np.float32), dx.astype(np.float32)]
+    arguments = [*(described(a, "NCHW") for a in arrays), 2, 1.0, 0.5, 0.5]
+    return Case("lrn_grad", arguments, arrays[:3], arrays[3:], error=1e-5)

@@ -65,6 +65,8 @@ STYLES = {
     "assert b.api_check_support('tik.vconv', 'f322s32r') and not b.intrinsic_check_support('Intrinsic_vconv', 'bf162f32')\n"
     "assert not b.api_check_support('tik.set_atomic_add', 'float16')\n"
     "@c.check_op_params(c.REQUIRED_INPUT, c.KERNEL_NAME)\ndef f(): return 1\nassert f() == 1",
+    "classes of tik": "from te import tik\nassert tik.api.tik_scalar.Scalar is tik.Scalar and tik.tik_lib.tik_expr.Expr is tik.Expr\n"
+    "assert not isinstance(3, (tik.Scalar, tik.Tensor, tik.ScalarArray))",
     "star": "from te import tik\nfrom te.platform.cce_params import *\nassert BLOCK_IN == 16 and VECTOR_INST_BLOCK_NUM == 8",
     "derived": "from te import tik\nfrom impl.util import Base\nclass Derived(Base):\n"
     "    def __init__(self, n): super().__init__(n, kind=3); self.n = n\nassert Derived(2).n == 2",
