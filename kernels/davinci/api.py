@@ -64,11 +64,12 @@ def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> 
     plain = inspect.unwrap(kernel)
     directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(plain) or "."))
     described = [describe(d) for d in descriptions]
+    shapes = _shapes(described)  # before the kernel, which may change its descriptions
     with stand_ins(directory, package_of_kernel(plain)), collecting() as built:
         kernel(*described, **attributes)
     if len(built) != 1:
         raise StructureError(f"{kernel.__name__} called BuildCCE {len(built)} times; a TIK kernel calls it once")
-    return Program(built[0], described)
+    return Program(built[0], shapes)
 
 
 def _shapes(described: Sequence[Any]) -> list[tuple[int, ...]]:
@@ -93,10 +94,9 @@ class Program:
         peak_bytes: most bytes in use at once, per on-chip buffer.
     """
 
-    def __init__(self, kernel: KernelProgram, described: Sequence[Any] = ()) -> None:
+    def __init__(self, kernel: KernelProgram, shapes: Sequence[tuple[int, ...]] = ()) -> None:
         self._kernel = kernel
         declared = [*kernel.inputs, *(a for a in kernel.outputs if a not in kernel.inputs)]
-        shapes = _shapes(described)
         known = len(shapes) == len(declared)
         self._shapes = dict(zip(declared, shapes if known else (a.shape for a in declared)))
         self.name = kernel.name
@@ -123,7 +123,8 @@ class Program:
             constants: timing constants to replace, by name.
             ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
                 nothing wrote), "poison" (undefined values in outputs and scalars), "bounds" (accesses past the end of a local
-                tensor; each tensor then behaves as if the rest of its buffer were its own), "races" (cores that touch the same
+                tensor, which then behaves as if the rest of its buffer were its own, and reads past the end of a global one,
+                which are undefined), "races" (cores that touch the same
                 place in global memory; they then run one after another).
             inplace: outputs that are stored over an input, by name: {output: input}.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import compare, convert, cube, load3d, move, proposals, reduce, scalar, sort, transpose, vector
+from . import col2img, compare, convert, cube, load3d, move, proposals, reduce, scalar, sort, transpose, vector
 from .table import Entry, Instruction, Plan, bind
 
-FAMILIES = (vector, convert, reduce, compare, transpose, move, cube, load3d, sort, proposals, scalar)
+FAMILIES = (vector, convert, reduce, compare, transpose, move, cube, load3d, col2img, sort, proposals, scalar)
 
 TABLE: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.entries()}
 

@@ -54,8 +54,8 @@ def _plan(instruction: Instruction, integers: Integers) -> Plan | None:
     for edge in integers["pad"]:
         instruction.require("pad", edge, 0, 255)
     channels = BLOCK_BYTES // np.dtype(instruction.tensors["src"].dtype).itemsize
-    row, column, tap, c1 = _fractals(instruction, integers)
-    y, x, beyond = _pixels(integers, row, column, tap)
+    row, column, tap, c1 = fractals(instruction, integers)
+    y, x, beyond = pixels(integers, row, column, tap)
     height, width = integers["l1_h"], integers["l1_w"]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width) & ~beyond
     pixel = ((c1 * height + y) * width + x)[..., None] * channels + np.arange(channels)
@@ -77,7 +77,7 @@ def _windows(size: int, before: int, after: int, taps: int, dilation: int, strid
     return (size + before + after - ((taps - 1) * dilation + 1)) // stride + 1
 
 
-def _fractals(instruction: Instruction, integers: Integers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def fractals(instruction: Instruction, integers: Integers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Position (row, column of the window's start), tap and C1 of every row of every fractal, shape (repeat, 16) each.
 
     Windows move right by stride_w from left_top_w to the right padding, then start again at the left padding stride_h lower.
@@ -105,7 +105,7 @@ def _fractals(instruction: Instruction, integers: Integers) -> tuple[np.ndarray,
     return row, column, taps % per_channel, integers["c1_index"] + taps // per_channel
 
 
-def _pixels(
+def pixels(
     integers: Integers, row: np.ndarray, column: np.ndarray, tap: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pixel under each tap, and whether it lies beyond the padding, where the content is undefined."""

@@ -142,7 +142,7 @@ def _run_diagonal(
     result = np.zeros(words.shape, np.uint16)
     for j in range(GROUP):
         result[:, j] = (gathered >> j) & 1
-        gathered |= np.where(result[:, j] == 0, words[:, j] & (0xFFFF << (j + 1) & 0xFFFF), 0).astype(np.uint16)
+        gathered |= np.where(result[:, j] == 0, words[:, j], 0).astype(np.uint16)
     undefined = join(bad, None if poison is None else poison.any(axis=(1, 2), keepdims=True))
     spread = None if undefined is None else np.broadcast_to(undefined, (undefined.shape[0], 1, GROUP))
     unit.write(operands["dst"], plan.patterns["dst"], result[:, None], spread)

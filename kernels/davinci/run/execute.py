@@ -21,7 +21,7 @@ from .state import Register, State
 from .unit import Unit
 
 CORE_MEMORY_BUDGET = 1 << 28
-MAX_STEPS = 20_000_000
+MAX_STEPS = 5_000_000  # about 64 bytes and 15 microseconds each
 MAX_LOCAL_BYTES = 1 << 30
 
 

@@ -190,10 +190,10 @@ def _execute(loader: Any, module: ModuleType) -> None:
 
 
 def package_of_kernel(kernel: Any) -> str | None:
-    """The package under which ``load`` imported the file of a kernel function."""
-    name = str(getattr(kernel, "__globals__", {}).get("__name__", ""))
-    package = name.rpartition(".")[0]
-    return package if package.split(".")[0] == KERNEL_PACKAGE or (package and package not in sys.modules) else None
+    """The package under which ``load`` imported the file of a kernel function; None for one that Python knows by itself."""
+    package = str(getattr(kernel, "__globals__", {}).get("__name__", "")).rpartition(".")[0]
+    is_own = package.split(".")[0] == KERNEL_PACKAGE or package not in sys.modules
+    return package if package and is_own else None
 
 
 def _package_by_path(directory: str) -> str | None:

@@ -283,6 +283,7 @@ CHIPS = {
 
 KNOWN: dict[str, Any] = {
     "tik": tik,
+    **{name: getattr(tik, name) for name in ("Expr", "Scalar", "ScalarArray", "Tensor")},
     **{name: getattr(tik, name) for name in dir(tik) if name.startswith("scope_")},
     "scope_reg": allocation.REGISTER,
     "get_soc_spec": get_soc_spec,

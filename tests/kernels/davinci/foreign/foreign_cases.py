@@ -5,8 +5,11 @@ A case names a file of CANN's ``impl`` folder, its function, what the function i
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -38,6 +41,15 @@ class Case:
     error: float = 0.0
     inplace: dict[str, str] = field(default_factory=dict)
     finding: tuple[str, str] | None = None
+
+
+def check_cycles(file: Path, name: str, shape: str, cycles: int) -> None:
+    """Hold cycles to a record. DAVINCI_RECORD=1 records them anew after a change of the cycle model."""
+    recorded = json.loads(file.read_text()) if file.exists() else {}
+    if os.environ.get("DAVINCI_RECORD"):
+        recorded.setdefault(name, {})[shape] = cycles
+        file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+    assert cycles == recorded[name][shape]
 
 
 CASES: dict[str, Callable[[], Case]] = {}

@@ -244,3 +244,64 @@ def embedding_bag() -> Case:
 def copy_only() -> Case:
     x = numbers(58, 5, 64)
     return simple("copy_only", [x], [x], "copy_only")
+
+
+@case
+def basic_lstm_cell_c_state_grad_v2() -> Case:
+    shape = (1, 2, 3, 16, 16)
+    c, dy, dh, dc, i, j, f, o, tc = (numbers(60 + n, *shape, dtype="float32", low=0.1, high=0.9) for n in range(9))
+    total = wide(dy) + wide(dh)
+    inner = total * wide(o) * (1 - wide(tc) ** 2) + wide(dc)
+    gates = [
+        inner * wide(j) * wide(i) * (1 - wide(i)),
+        inner * wide(i) * (1 - wide(j) ** 2),
+        inner * wide(c) * wide(f) * (1 - wide(f)),
+        total * wide(tc) * wide(o) * (1 - wide(o)),
+    ]
+    dgate = np.concatenate(gates, axis=1)[0].astype(np.float16)
+    inputs = [c, dy, dh, dc[0], i, j, f, o, tc]  # the kernel takes dc without the axis of steps
+    arguments = [described(a, "FRACTAL_NZ") for a in (*inputs, dgate, c)]
+    outputs = [dgate, (inner * wide(f)).astype(np.float32)]
+    return Case("basic_lstm_cell_c_state_grad_v2", arguments, inputs, outputs, error=4 * HALF)
+
+
+@case
+def gru_v2_hidden_grad_cell() -> Case:
+    """One step: no later one has left a gradient."""
+    shape = (1, 2, 3, 16, 16)
+    later, h, dy, dh, z, r, n, inner = (numbers(70 + k, *shape, dtype="float32", low=0.1, high=0.9) for k in range(8))
+    total = wide(dh) + wide(dy)
+    dn = (1 - wide(n) ** 2) * (1 - wide(z)) * total
+    dz = (wide(h) - wide(n)) * (1 - wide(z)) * wide(z) * total
+    dn_h = dn * wide(r)
+    dr = (1 - wide(r)) * wide(inner) * dn_h
+    gates = np.concatenate([dz, dr, dn_h], axis=1).astype(np.float32)
+    inputs = [later, h, dy, dh, z, r, n, inner]
+    outputs = [(total * wide(z)).astype(np.float32), gates, dn.astype(np.float32)]
+    arguments = [
+        *(described(a, "FRACTAL_NZ") for a in inputs),
+        None,
+        *(described(a, "FRACTAL_NZ") for a in outputs),
+        0,
+        "zrh",
+    ]
+    return Case("gru_v2_hidden_grad_cell", arguments, inputs, outputs, error=16 * SINGLE)
+
+
+@case
+def spp_pooling() -> Case:
+    x = numbers(80, 1, 32, 8, 12)
+    y = x.reshape(1, 32, 4, 2, 6, 2).max(axis=(3, 5))
+    arguments = [described(to_nc1hwc0(a), "NC1HWC0") for a in (x, y)]
+    return Case(
+        "spp_pooling", [*arguments, False, 0, (2, 2), (0, 0, 0, 0), (2, 2), 0], [to_nc1hwc0(x)], [to_nc1hwc0(y)]
+    )
+
+
+@case
+def swap_ci() -> Case:
+    """Channels (of the output, group row, group column) to groups of output channels, 16 to a block."""
+    x = numbers(81, 1, 16 * 9, 6, 16)
+    groups = x.reshape(16, 9, 6, 16).transpose(1, 0, 2, 3)
+    y = to_nc1hwc0(groups).reshape(1, 9, 6, 16, 16)
+    return Case("swap_ci", [described(x, "NCHW"), described(y, "NC1HWC0"), 16, 3], [x], [y])

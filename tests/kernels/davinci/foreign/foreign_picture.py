@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import foreign_arithmetic  # noqa: F401 - registers its cases
+import foreign_cube  # noqa: F401 - registers its cases
 import foreign_layouts  # noqa: F401 - registers its cases
 import foreign_networks  # noqa: F401 - registers its cases
 import numpy as np

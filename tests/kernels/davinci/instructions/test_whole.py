@@ -48,6 +48,13 @@ def test_one_tensor(operation: str) -> None:
         assert same(found, UNARY[operation](a.astype(np.float64)).astype(np.float32))
 
 
+@pytest.mark.parametrize(("operation", "function"), [("h_sin", np.sin), ("h_cos", np.cos)])
+def test_sine_and_cosine(operation: str, function: Any) -> None:
+    x = np.concatenate([np.linspace(-99, 99, 4000), np.arange(-31, 32) * np.pi / 2, [0.0]]).astype(np.float32)
+    found = in_ub(lambda t, x, y: getattr(t, operation)(y, x), x=x, y=np.zeros_like(x))["y"]
+    assert np.max(np.abs(found - function(x.astype(np.float64)))) < 4e-7
+
+
 def test_fill_cast_and_copy() -> None:
     a = values(1, 80, "float32")
 

@@ -53,6 +53,33 @@ def test_the_last_blocks_of_a_store_are_somebody_elses() -> None:
         stored_every(12).run(ONES)
 
 
+@pytest.mark.parametrize("first", [0, 3])
+def test_the_order_of_instructions_does_not_matter(first: int) -> None:
+    """One core stores its number where another one has stored another number, one instruction earlier."""
+
+    def body(t: Any, core: Any, ub: Any, x: Any, y: Any) -> None:
+        t.vector_dup(64, ub, t.Scalar("float32", init_value=core), 1, 1, 8)
+        with t.if_scope(core == first):
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+        with t.if_scope(core == 1):
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+    with pytest.raises(errors.RaceError, match=rf"core 1 writes element 0 of y, which core {first} wrote"):
+        on_cores(body).run(ONES)
+
+
+@pytest.mark.parametrize("last", [0, 3])
+def test_bytes_that_several_cores_stored_are_changed_by_none(last: int) -> None:
+    def body(t: Any, core: Any, ub: Any, x: Any, y: Any) -> None:
+        t.data_move(y, ub, 0, 1, 8, 0, 0)
+        with t.if_scope(core == last):
+            t.vector_dup(64, ub, 5.0, 1, 1, 8)
+            t.data_move(y, ub, 0, 1, 8, 0, 0)
+
+    with pytest.raises(errors.RaceError, match=rf"core {last} writes element 0 of y, which several cores wrote"):
+        on_cores(body).run(ONES)
+
+
 def test_cores_may_store_the_same_bytes_at_one_place() -> None:
     """The usual way to store a last block that is not whole: it starts earlier, over what the core before stores too."""
     with pytest.raises(errors.UnwrittenOutputError, match="element 52 of 64"):

@@ -62,14 +62,20 @@ def test_moves_keep_bits_between_types_of_one_size() -> None:
 
 
 def test_a_mask_from_a_register_has_all_64_bits() -> None:
-    def call(t: Any, ub: Any, bits: Any) -> None:
-        word = t.Scalar("uint64")
-        word.set_as(bits[0])
-        t.vadds([word, word], ub, ub, 100.0, 1, 1, 1, 8, 8)
+    def body(t: Any, words: Any, y: Any) -> None:
+        with t.for_range(0, 2, block_num=2) as core:
+            ub = t.Tensor("float32", (64,), name="ub", scope=UB)
+            bits = t.Tensor("uint64", (4,), name="bits", scope=UB)
+            word = t.Scalar("uint64")
+            t.vector_dup(64, ub, 0.0, 1, 1, 8)
+            t.data_move(bits, words[core * 4], 0, 1, 1, 0, 0)
+            word.set_as(bits[0])
+            t.vadds([word, word], ub, ub, 1.0, 1, 1, 1, 8, 8)
+            t.data_move(y[core * 64], ub, 0, 1, 8, 0, 0)
 
-    bits = np.array([2**63 + 5, 0, 0, 0], np.uint64)
-    changed = in_ub(call, ub=X, bits=bits)["ub"] - X
-    assert np.flatnonzero(changed).tolist() == [0, 2, 63] and set(changed) == {0, 100}
+    words = np.array([2**63 + 5, 0, 0, 0, 2**62, 0, 0, 0], np.uint64)
+    found = program(body, {"words": ((8,), "uint64")}, {"y": ((128,), "float32")}).run(words).outputs[0]
+    assert np.flatnonzero(found).tolist() == [0, 2, 63, 64 + 62] and set(found) == {0, 1}
 
 
 def test_flags_barriers_and_the_profile_change_nothing() -> None:
@@ -175,6 +181,15 @@ def test_a_declaration_may_have_no_bound() -> None:
         davinci.trace(copying(2**62, 10), X, X).run(X)
 
 
+def test_reads_past_the_end_are_undefined_where_bounds_are_ignored() -> None:
+    built = davinci.trace(copying(64, 8), X[:40], X)
+    with pytest.raises(errors.BoundsError, match="src touches elements 0 to 63 of a, which has 40"):
+        built.run(X[:40])
+    with pytest.raises(errors.PoisonError, match=r"element 40 of b .* \(24 such\)"):
+        built.run(X[:40], ignore=["bounds"])
+    assert np.array_equal(built.run(X[:40], ignore=["bounds", "poison"]).outputs[0][:40], X[:40])
+
+
 def test_a_list_of_descriptions() -> None:
     def kernel(parts: Any, y: Any, kernel_name: str = "concatenate") -> None:
         t = tik.Tik()
@@ -205,6 +220,14 @@ def adding_rows(unordered: bool) -> Any:
     return kernel
 
 
+def test_a_kernel_may_change_its_descriptions() -> None:
+    def kernel(x: Any, y: Any, kernel_name: str = "copy") -> None:
+        x["shape"] = y["shape"] = [y["shape"][0] * 2]
+        copying(128, 8)(x, y, kernel_name)
+
+    assert np.array_equal(davinci.trace(kernel, X, X).run(X).outputs[0], X)
+
+
 def test_an_output_in_place_of_an_input() -> None:
     """Without ``inplace`` the rest of y is never written; with it, y is x and each round sees the one before."""
     built = davinci.trace(adding_rows(unordered=False), X, X)
@@ -218,6 +241,24 @@ def test_an_output_in_place_of_an_input() -> None:
         built.run(X)
     with pytest.raises(errors.ArgumentError, match="inplace names 'c'; the kernel has a, b"):
         built.run(X, inplace={"c": "a"})
+
+
+def test_iterations_that_meet_in_place_run_in_order() -> None:
+    """Iteration i reads block i and stores block i + 1: one after another only when both are one memory."""
+
+    def kernel(x: Any, y: Any, kernel_name: str = "shift") -> None:
+        t = tik.Tik()
+        a, b = (t.Tensor("float32", (64,), name=n, scope=GM) for n in "ab")
+        with t.for_range(0, 7) as i:
+            ub = t.Tensor("float32", (8,), name="ub", scope=UB)
+            t.data_move(ub, a[i * 8], 0, 1, 1, 0, 0)
+            t.data_move(b[i * 8 + 8], ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [a], [b])
+
+    built = davinci.trace(kernel, X, X)
+    for _ in range(2):
+        assert np.array_equal(built.run(X, ignore=["uninitialised"]).outputs[0][8:], X[:56])
+        assert np.array_equal(built.run(X, inplace={"b": "a"}).outputs[0], np.tile(X[:8], 8))
 
 
 def test_races_can_be_ignored() -> None:

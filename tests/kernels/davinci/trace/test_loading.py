@@ -65,12 +65,15 @@ STYLES = {
     "assert b.api_check_support('tik.vconv', 'f322s32r') and not b.intrinsic_check_support('Intrinsic_vconv', 'bf162f32')\n"
     "assert not b.api_check_support('tik.set_atomic_add', 'float16')\n"
     "@c.check_op_params(c.REQUIRED_INPUT, c.KERNEL_NAME)\ndef f(): return 1\nassert f() == 1",
+    "classes of tik": "from te import tik\nassert tik.api.tik_scalar.Scalar is tik.Scalar and tik.tik_lib.tik_expr.Expr is tik.Expr\n"
+    "assert not isinstance(3, (tik.Scalar, tik.Tensor, tik.ScalarArray))",
     "star": "from te import tik\nfrom te.platform.cce_params import *\nassert BLOCK_IN == 16 and VECTOR_INST_BLOCK_NUM == 8",
     "derived": "from te import tik\nfrom impl.util import Base\nclass Derived(Base):\n"
     "    def __init__(self, n): super().__init__(n, kind=3); self.n = n\nassert Derived(2).n == 2",
     "context": "from te import tik\nfrom tbe.common.context import op_context\n"
     "with op_context.OpContext('static') as c: c.add_compile_info('vars', {})",
     "shapes": "from te import tik\nfrom impl.util.platform_adapter import shape_util as s\n"
+    "from te.utils import para_check as c\nassert c.check_shape_size((2, 3), 9) == c.check_tensor_shape_size([2, 3]) == 6\n"
     "assert s.shape_to_list((2, 3)) == [2, 3] and s.axis_check(4, -1) == 3 and s.axis_check(4, (-1, 0)) == [0, 3]",
     "neighbour": "from te import tik\nfrom mindspore.ops._op_impl._custom_op.beside import number\nassert number == 7",
     "impl neighbour": "from te import tik\nfrom impl.beside import number\nassert number == 7",
@@ -136,6 +139,12 @@ def test_neighbours_are_found_while_tracing_too(tmp_path: Path) -> None:
     folder = package(tmp_path / "impl", {"common.py": "number = 7", "kernel.py": "from te import tik\n" + late})
     x = np.ones(128, np.float32)
     assert (davinci.trace(davinci.load(str(folder / "kernel.py")).double, x, x).run(x).outputs[0] == 2).all()
+
+
+def test_a_neighbour_that_imports_the_kernel_gets_this_one(tmp_path: Path) -> None:
+    kernel = "from te import tik\nmarker = object()\nfrom impl import back\nassert back.marker is marker\n" + BODY
+    folder = package(tmp_path / "impl", {"kernel.py": kernel, "back.py": "from impl.kernel import marker"})
+    assert davinci.load(str(folder / "kernel.py")).double
 
 
 def test_a_circle_of_neighbours_that_cann_opens(tmp_path: Path) -> None:

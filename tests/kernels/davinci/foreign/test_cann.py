@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from foreign_cases import CASES, Case, numbers
+from foreign_cases import CASES, Case, check_cycles, numbers
 from foreign_picture import difference, folder, outcome, traced
 
 ROOT = folder()
 SECONDS = 60
+CYCLES_FILE = Path(__file__).parent / "cann_cycles.json"
 
 needs_kernels = pytest.mark.skipif(ROOT is None, reason="set TIK_KERNELS to CANN's op_impl/ai_core/tbe")
 
@@ -24,7 +27,12 @@ def test_kernel(name: str) -> None:
         error, check = case.finding
         assert result.reason.startswith(f"{error}: {ROOT}")
         result = outcome(case, ROOT, (check,))
-    assert (result.passed, result.reason) == (4, "") and result.cycles > 0
+    assert (result.passed, result.reason) == (4, "")
+    shapes = " -> ".join(
+        " ".join("x".join(map(str, a.shape)) for a in arrays if a is not None)
+        for arrays in (case.inputs, case.expected)
+    )
+    check_cycles(CYCLES_FILE, name, shapes, result.cycles)
     assert result.seconds < SECONDS
 
 

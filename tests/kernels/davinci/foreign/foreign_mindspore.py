@@ -1,15 +1,14 @@
-"""What the tests of foreign kernels share: loading them, layouts, error bounds, and the recorded cycles."""
+"""What the tests of MindSpore's kernels share: loading them, layouts, error bounds, and the recorded cycles."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from foreign_cases import check_cycles
 
 from bert_thor.kernels import davinci
 
@@ -26,17 +25,13 @@ def _folder() -> Path:
 
 
 FOLDER = _folder()
-CYCLES_FILE = Path(__file__).parent / "foreign" / "cycles.json"
+CYCLES_FILE = Path(__file__).parent / "cycles.json"
 README = Path(davinci.__file__).parent / "README.md"
 
 
 def timed(name: str, shape: str, result: davinci.Result) -> davinci.Result:
-    """The result, its cycles as recorded. DAVINCI_RECORD=1 records them anew after a change of the cycle model."""
-    recorded = json.loads(CYCLES_FILE.read_text()) if CYCLES_FILE.exists() else {}
-    if os.environ.get("DAVINCI_RECORD"):
-        recorded.setdefault(name, {})[shape] = result.cycles
-        CYCLES_FILE.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
-    assert result.cycles == recorded[name][shape]
+    """The result, its cycles as recorded."""
+    check_cycles(CYCLES_FILE, name, shape, result.cycles)
     return result
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from foreign_kernels import (
+from foreign_mindspore import (
     CHECKS_OFF,
     HALF_UNIT,
     LONG,

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from foreign_kernels import (
+from foreign_mindspore import (
     CYCLES_FILE,
     HALF_UNIT,
     LONG,
