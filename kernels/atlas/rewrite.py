@@ -30,6 +30,7 @@ OPERATION = re.compile(
     r"|\s*hivm\.hir\.pipe_barrier\[<PIPE_(?P<pipe>\w+)>\]"
     r"|\s*(?P<norm>hivm\.hir\.set_mask_norm)"
     r"|\s*(?P<block>%[\w-]+) = hivm\.hir\.get_block_idx -> i64"
+    r"|\s*(?P<view>%[\w-]+) = hivm\.hir\.bitcast (?P<viewed>%[\w-]+) : (?P<from>.*) -> (?P<to>memref<.*>)"
     r"|\s*(?P<cast>%[\w-]+) = hivm\.hir\.pointer_cast\((?P<offset>%[\w-]+)\) : memref<(?P<type>.*), #hivm\.address_space<(?P<memory>\w+)>>"
 )
 LOCATION = re.compile(r"\s*loc\((#loc\d*|unknown|callsite\(#loc\d* at #loc\d*\))\)")
@@ -185,6 +186,10 @@ class _Rewriter:
             self._put("func.call @machine_mask_norm() : () -> ()")
         elif found["block"]:
             self._put(f"{found['block']} = func.call @machine_block() : () -> i64")
+        elif found["view"]:  # the descriptors of both types are the same
+            self._put(
+                f"{found['view']} = builtin.unrealized_conversion_cast {found['viewed']} : {found['from']} to {found['to']}"
+            )
         else:
             self._buffer(found)
 

@@ -175,6 +175,8 @@ void Issue(Instruction instruction, double units) {
   current = instruction;
   ++counts[instruction], ++sequence[row.pipe];
   units_done[instruction] += units;
+  for (int other = V; other < PIPES; ++other)  // the scalar unit issues only after what it waited for
+    clocks[row.pipe][other] = std::max(clocks[row.pipe][other], clocks[S][other]);
   now += kDispatch;
   const double start = std::max(now, pipe_free[row.pipe]), busy = row.start + units * row.cycles;
   pipe_free[row.pipe] = start + busy;

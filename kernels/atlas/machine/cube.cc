@@ -36,37 +36,47 @@ void RowsToFractals(Instruction instruction, Bytes d, Bytes s, FractalLayout c) 
     }
 }
 
-// Where item (m, k) of the loaded tile lies in L0A (rows of fractals) or L0B (columns of fractals).
-template <class T>
-uint64_t PlaceInL0(Memory where, bool transposed, uint64_t m, uint64_t k, uint64_t step_m, uint64_t step_k) {
-  const uint64_t minor = Minor<T>(), fractal = kFractal * minor;
-  if (where == L0B)
-    return (m / minor * CeilDivide(step_k, kFractal) + k / kFractal) * fractal + k % kFractal * minor + m % minor;
-  if (transposed)
-    return (k / kFractal * CeilDivide(step_m, minor) + m / minor) * fractal + k % kFractal * minor + m % minor;
-  return (m / kFractal * CeilDivide(step_k, minor) + k / minor) * fractal + m % kFractal * minor + k % minor;
-}
+// How a tile of positions x channels lies in L0A or L0B: fractals of 16 x minor items, row after row of fractals.
+struct Tile {
+  Memory where;
+  bool transposed;
+  uint64_t positions, channels, minor;
+
+  bool Swapped() const { return where == L0A && !transposed; }  // the fractal's short side runs along the channels
+  uint64_t Bytes() const {
+    return CeilDivide(positions, Swapped() ? kFractal : minor) * CeilDivide(channels, Swapped() ? minor : kFractal) *
+           512;
+  }
+  uint64_t Place(uint64_t m, uint64_t k) const {  // in items
+    const uint64_t fractal = kFractal * minor;
+    if (Swapped())
+      return (m / kFractal * CeilDivide(channels, minor) + k / minor) * fractal + m % kFractal * minor + k % minor;
+    const uint64_t inside = k % kFractal * minor + m % minor;
+    if (where == L0B) return (m / minor * CeilDivide(channels, kFractal) + k / kFractal) * fractal + inside;
+    return (k / kFractal * CeilDivide(positions, minor) + m / minor) * fractal + inside;
+  }
+};
 
 // L1 to L0A or L0B by the image-to-column unit with a window of one pixel: position m, channel k of the image in L1.
+// What fills the fractals past the tile is NaN here: no product may depend on it.
 template <class T>
 void LoadMatrix(Instruction instruction, Memory where, uint64_t offset, Bytes s, ImageLayout c) {
   using Raw = typename T::Raw;
-  const uint64_t step_k = c.channels(), step_m = c.positions(), width = registers.feature_map[c.second_map()] & 0xFFFF;
-  const uint64_t bytes = step_m * CeilDivide(step_k, Minor<T>()) * 32,
-                 height = registers.feature_map[c.second_map()] >> 16 & 0xFFFF;
-  Issue(instruction, double(bytes));
+  const uint64_t map = registers.feature_map[c.second_map()], width = map & 0xFFFF, height = map >> 16 & 0xFFFF;
+  const Tile tile{where, c.transposed() != 0, c.positions(), c.channels(), Minor<T>()};
+  Issue(instruction, double(tile.Bytes()));
   if (c.stride() != 1 || c.window_width() != 1 || c.window_height() != 1 || height != 1) NotModelled("this window");
   const Bytes target = memory[where] + offset;
-  if (!Write(where, target, bytes)) return;
-  for (uint64_t m = 0; m < step_m; ++m)
-    for (uint64_t k = 0; k < step_k; ++k) {
+  if (!Write(where, target, tile.Bytes())) return;
+  std::memset(target, 0xFF, tile.Bytes());
+  for (uint64_t m = 0; m < tile.positions; ++m)
+    for (uint64_t k = 0; k < tile.channels; ++k) {
       const uint64_t channel = c.first_channel() + k, position = c.first_position() + m;
       const Raw* from =
           reinterpret_cast<Raw*>(s) + (channel / Minor<T>() * width + position) * Minor<T>() + channel % Minor<T>();
       if (position < width && channel % Minor<T>() == 0 && !Read(L1, from, 32)) return;
-      const uint64_t place = PlaceInL0<T>(where, c.transposed(), m, k, step_m, step_k) * sizeof(Raw);
       const Raw value = position < width ? *from : Raw(0);
-      if (offset + place + sizeof(Raw) <= kSize[where]) std::memcpy(target + place, &value, sizeof(Raw));
+      std::memcpy(target + tile.Place(m, k) * sizeof(Raw), &value, sizeof(Raw));
     }
 }
 
