@@ -344,6 +344,7 @@ CONTROL = (  # executed by the scalar unit, no row in the machine's table of cos
     *("SET.FLAG.IMM", "SET.FLAG.REG", "WAIT.FLAG.IMM", "WAIT.FLAG.REG", "BARRIER"),
     *("GET.CTRL", "SET.CTRL", "SBITSET0", "SBITSET1", "MOVEMASK", "SET.MOV.PAD.VAL"),
     *("SET.FMATRIX", "SET.FMATRIX.B", "SET.ND.PARA", "SET.QUANT.PRE"),
+    "GET.MAX.MIN.CNT",  # low bits: the extreme over all repeats of the last VCMAX or VCMIN, as the library uses it
 )
 
 INTRINSICS: dict[str, Intrinsic] = {

@@ -22,6 +22,7 @@ DECLARATIONS = """
   func.func private @machine_mask_norm()
   func.func private @machine_block() -> i64
   func.func private @machine_line(i64)
+  func.func private @machine_compare_items(i64)
   func.func private @machine_memory(i64, i64) -> i64
 """
 OPERATION = re.compile(
@@ -35,6 +36,8 @@ OPERATION = re.compile(
 )
 LOCATION = re.compile(r"\s*loc\((#loc\d*|unknown|callsite\(#loc\d* at #loc\d*\))\)")
 DEFINITION = re.compile(r'^(#loc\d*) = loc\((?:"(?P<file>[^"]*)":(?P<line>\d+):\d+|(?P<other>.*))\)$', re.M)
+CAST = re.compile(r"\s*(%[\w-]+) = memref\.cast %[\w-]+ : memref<(\d+)x\w+, #hivm")
+COMPARISON = re.compile(r"\s*(?:func\.)?call @vcmp\w*\((%[\w-]+)")
 WORTH_A_LINE = re.compile(r"hivm\.hir|\bcall @|memref\.(?:load|store)")
 
 
@@ -144,6 +147,7 @@ class _Rewriter:
         self.names = 0
         self.source_lines = lines
         self.current = 0
+        self.extents: dict[str, int] = {}  # items of one-dimensional operands of the library
         self.constants = {m[1]: int(m[2]) for m in re.finditer(r"(%[\w-]+) = arith\.constant (-?\d+) : i64", hivm)}
 
     def line(self, text: str) -> None:
@@ -159,7 +163,20 @@ class _Rewriter:
                 f"line {self.current} of the kernel became an operation that is not modelled: {text.strip()[:120]}"
             )
         else:
+            self._call(text)
+
+    def _call(self, text: str) -> None:
+        """Keeps a line; the machine is told how many items a comparison is for, since the library compares whole repeats."""
+        cast, comparison = CAST.match(text), COMPARISON.match(text)
+        if cast:
+            self.extents[cast[1]] = int(cast[2])
+        items = self.extents.get(comparison[1]) if comparison else None
+        if items is None:
             self.lines.append(text)
+            return
+        self._put(f"func.call @machine_compare_items({self._number(items)}) : (i64) -> ()")
+        self.lines.append(text)
+        self._put(f"func.call @machine_compare_items({self._number(-1)}) : (i64) -> ()")
 
     def _announce(self, text: str, line: int) -> None:
         """Tells the machine when the kernel's line changes; after a branch or a loop's edge it is told again."""
@@ -228,7 +245,9 @@ class _Rewriter:
 
 
 def _static_bytes(kind: str) -> int:
-    """Bytes of a memref type such as 64x128xf32."""
+    """Bytes of a memref type such as 64x128xf32; 0 where an extent is not known."""
+    if "?" in kind:
+        return 0
     *extents, item = kind.split(",")[0].split("x")
     bits = int(re.sub(r"\D", "", item))
     count = 1

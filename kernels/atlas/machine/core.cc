@@ -16,6 +16,9 @@ namespace atlas {
 
 Registers registers;
 Bytes memory[5];
+uint8_t* doubtful;
+bool any_doubt;
+int64_t items_to_compare = -1;
 
 namespace {
 
@@ -127,6 +130,7 @@ bool Touch(Memory where, const void* at, size_t size, bool write) {
     return false;
   }
   for (uint64_t i = offset / kBlock; i <= (offset + size - 1) / kBlock; ++i) Check(cells[where][i], where, write);
+  if (write && where == UB && any_doubt) std::fill_n(doubtful + offset, size, 0);
   return true;
 }
 
@@ -140,6 +144,8 @@ void EndProgram() {  // every flag must have been taken
 
 void Reset() {
   registers = Registers();
+  std::fill_n(doubtful, kSize[UB], 0);
+  any_doubt = false;
   registers.mask[0] = registers.mask[1] = ~uint64_t(0);
   for (int i = 0; i < 5; ++i) {
     std::fill_n(memory[i], kSize[i], 0xFF);  // NaN in every type
@@ -159,6 +165,7 @@ void AllocateMemories() {  // below 4 GiB: the library keeps addresses of UB in 
   if (at == MAP_FAILED) std::abort();
   Bytes next = static_cast<Bytes>(at);
   for (int i = 0; i < 5; ++i) memory[i] = next, next += kSize[i], cells[i].resize(kSize[i] / kBlock);
+  doubtful = new uint8_t[kSize[UB]]();
 }
 
 template <class Values>
@@ -248,6 +255,7 @@ const char* machine_report() {
 }
 
 void machine_line(int64_t number) { line = int(number); }
+void machine_compare_items(int64_t items) { items_to_compare = items; }
 
 void machine_set_flag(uint64_t p, uint64_t q, uint64_t event, int64_t number) {
   if (skipped.count(number)) return;

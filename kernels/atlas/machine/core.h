@@ -25,7 +25,7 @@ enum Pipe { S, V, M, MTE1, MTE2, MTE3, ALL, FIX = 10, PIPES };
 enum Memory { UB, L1, L0C, L0A, L0B, GM };
 
 struct Registers {
-  uint64_t control, mask[2], compare_mask[2], pad_value, feature_map[2], matrices;
+  uint64_t control, mask[2], compare_mask[2], pad_value, feature_map[2], matrices, extreme;
 };
 
 extern Registers registers;
@@ -39,6 +39,13 @@ void Issue(Instruction instruction, double units);
 // An access by the instruction that was issued last. False: outside of the memory, do not perform it.
 bool Read(Memory where, const void* at, size_t size);
 bool Write(Memory where, const void* at, size_t size);
+
+// Items that the library was asked to compare and has not compared yet; -1: not known, all count.
+extern int64_t items_to_compare;
+
+// Of every bit of UB, whether it came from a comparison past these items. A write clears it.
+extern uint8_t* doubtful;
+extern bool any_doubt;
 
 // Records a hazard of the instruction that was issued last.
 void Hazard(const std::string& sentence);

@@ -54,6 +54,17 @@ inline bool TouchRepeat(const Operand& operand, uint64_t repeat, int lanes, bool
   return true;
 }
 
+inline void MarkDoubtful(const void* at, const uint8_t* doubt, size_t size) {
+  for (size_t i = 0; i < size; ++i)
+    if (doubt[i]) any_doubt = true, doubtful[static_cast<const uint8_t*>(at) - memory[UB] + i] = doubt[i];
+}
+
+inline uint32_t LoadDoubt(const Operand& operand, uint64_t repeat, int lane) {
+  uint32_t raw = 0;
+  std::memcpy(&raw, doubtful + (operand.Item(repeat, lane) - memory[UB]), operand.size);
+  return raw;
+}
+
 // destination[lane] = f(sources[lane]..., repeat, lane) for the active lanes; a repeat reads before it writes
 // (assumed).
 template <class F>
@@ -66,12 +77,15 @@ void EachLane(Instruction instruction, const Operand& destination, std::initiali
   Issue(instruction, double(count));
   CheckAligned(destination.at);
   for (uint64_t r = 0; r < count; ++r) {
-    uint32_t in[2][kRepeatBytes] = {};
+    uint32_t in[2][kRepeatBytes] = {}, doubt[kRepeatBytes] = {};
     int k = 0;
     for (const Operand& source : sources) {
       if (!TouchRepeat(source, r, lanes, false)) return;
       for (int lane = 0; lane < lanes; ++lane)
-        if (Active(r, lane, lanes)) in[k][lane] = Load(source, r, lane);
+        if (Active(r, lane, lanes)) {
+          in[k][lane] = Load(source, r, lane);
+          if (any_doubt) doubt[lane] |= LoadDoubt(source, r, lane);
+        }
       ++k;
     }
     if (!TouchRepeat(destination, r, lanes, true)) return;
@@ -79,6 +93,8 @@ void EachLane(Instruction instruction, const Operand& destination, std::initiali
       if (!Active(r, lane, lanes)) continue;
       const uint32_t value = f(in[0][lane], in[1][lane], r, lane);
       std::memcpy(destination.Item(r, lane), &value, destination.size);
+      if (doubt[lane])
+        MarkDoubtful(destination.Item(r, lane), reinterpret_cast<uint8_t*>(&doubt[lane]), destination.size);
     }
   }
 }

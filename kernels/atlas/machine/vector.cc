@@ -29,23 +29,34 @@ void Fill(Instruction instruction, Bytes d, uint32_t raw, UnaryLayout c) {
 }
 
 // One bit per item, packed: 8 bytes per repeat of 4-byte items, 16 of 2-byte items. Only counter mode limits the items:
-// the library compares without setting a lane mask. Bits past the count are 0 (assumed).
+// the library compares whole repeats, without a mask, also past the items that it was given. Bits from there are
+// doubtful.
 template <class T, class F>
 void Compare(Instruction instruction, Bytes d, const Operand& left, const Operand* right, uint64_t field, F f) {
-  constexpr int lanes = kRepeatBytes / sizeof(typename T::Raw);
-  const uint64_t count = Repeats(field, lanes), items = Counting() ? registers.mask[0] : count * lanes;
+  constexpr int lanes = kRepeatBytes / sizeof(typename T::Raw), per_block = lanes / 8;
+  const uint64_t count = Repeats(field, lanes);
+  uint64_t items = Counting() ? registers.mask[0] : count * lanes;
+  if (items_to_compare >= 0) {
+    const uint64_t taken = std::min<uint64_t>(items, items_to_compare);
+    items = taken, items_to_compare -= taken;
+  }
   Issue(instruction, double(count));
   for (uint64_t r = 0; r < count; ++r) {
-    uint8_t bits[lanes / 8] = {};
-    const int taken = int(std::min<uint64_t>(lanes, items - r * lanes));
-    for (int lane = 0; lane < taken; ++lane) {
+    uint8_t bits[lanes / 8] = {}, doubt[lanes / 8] = {};
+    for (int lane = 0; lane < lanes; ++lane) {
+      if (r * lanes + lane >= items) {
+        doubt[lane / 8] |= uint8_t(1 << lane % 8);
+        continue;
+      }
       for (const Operand* operand : {&left, right})
-        if (operand && lane % (lanes / 8) == 0 && !Read(UB, operand->Item(r, lane), kBlockBytes)) return;
+        if (operand && lane % per_block == 0 && !Read(UB, operand->Item(r, lane), kBlockBytes)) return;
       if (f(T::Get(Load(left, r, lane)), right ? T::Get(Load(*right, r, lane)) : 0))
         bits[lane / 8] |= uint8_t(1 << lane % 8);
     }
-    if (!Write(UB, d + r * sizeof bits, sizeof bits)) return;
-    std::memcpy(d + r * sizeof bits, bits, sizeof bits);
+    const Bytes to = d + r * sizeof bits;
+    if (!Write(UB, to, sizeof bits)) return;
+    std::memcpy(to, bits, sizeof bits);
+    MarkDoubtful(to, doubt, sizeof doubt);
   }
 }
 
@@ -68,28 +79,36 @@ template <class T>
 void Select(Instruction instruction, Bytes d, Bytes a, Bytes b, SelectLayout c) {
   constexpr int size = sizeof(typename T::Raw), lanes = kRepeatBytes / size;
   const uint64_t mode = c.mode(), count = Repeats(c.repeats(), lanes);
-  const Bytes at = mode ? reinterpret_cast<Bytes>(registers.compare_mask[0] & 0xFFFFFFFF)
-                        : reinterpret_cast<Bytes>(registers.compare_mask);
+  const uint64_t address = registers.compare_mask[0] & 0xFFFFFFFF;
+  const Bytes at = mode ? reinterpret_cast<Bytes>(address) : reinterpret_cast<Bytes>(registers.compare_mask);
+  bool doubted = false;
+  const auto bit = [=](const uint8_t* bytes, uint64_t r, int lane) {
+    return bytes[(mode ? r * lanes / 8 : 0) + lane / 8] >> lane % 8 & 1;
+  };
   EachLane(instruction, {d, c.destination_block(), c.destination_repeat(), size},
            {{a, c.left_block(), c.left_repeat(), size}, {b, c.right_block(), c.right_repeat(), size}}, c.repeats(),
-           [=](uint32_t x, uint32_t y, uint64_t r, int lane) {
-             return at[(mode ? r * lanes / 8 : 0) + lane / 8] >> lane % 8 & 1 ? x : y;
+           [=, &doubted](uint32_t x, uint32_t y, uint64_t r, int lane) {
+             if (mode == 2 && any_doubt) doubted |= bit(doubtful + (at - memory[UB]), r, lane);
+             return bit(at, r, lane) ? x : y;
            });
-  if (mode == 2) Read(UB, at, count * lanes / 8);
+  if (mode == 2) Read(UB, at, CeilDivide(Counting() ? registers.mask[0] : count * lanes, 8));
+  if (doubted) Hazard("choice by a comparison past the items that were compared");
   if (mode != 0 && mode != 2) NotModelled("this mode");
 }
 
 // Folds groups of lanes into one item each, neighbours first (the order is assumed); lanes outside the mask do not
-// count.
+// count. Returns all results folded into one.
 template <class T, class F>
-void Fold(Instruction instruction, Bytes d, Bytes a, ReduceLayout c, int group_bytes, int step, F f) {
+float Fold(Instruction instruction, Bytes d, Bytes a, ReduceLayout c, int group_bytes, int step, F f) {
   constexpr int size = sizeof(typename T::Raw), lanes = kRepeatBytes / size;
   const int group = group_bytes / size;
   const Operand source{a, c.source_block(), c.source_repeat(), size};
   const uint64_t count = Repeats(c.repeats(), lanes);
+  float all = NAN;
+  bool any = false;
   Issue(instruction, double(count));
   for (uint64_t r = 0; r < count; ++r) {
-    if (!TouchRepeat(source, r, lanes, false)) return;
+    if (!TouchRepeat(source, r, lanes, false)) return all;
     for (int first = 0; first < lanes; first += group) {
       float values[lanes];
       int n = 0;
@@ -99,12 +118,14 @@ void Fold(Instruction instruction, Bytes d, Bytes a, ReduceLayout c, int group_b
       for (; n > 1; n = (n + 1) / 2)
         for (int i = 0; i < n / 2 + n % 2; ++i)
           values[i] = 2 * i + 1 < n ? f(values[2 * i], values[2 * i + 1]) : values[2 * i];
+      all = any ? f(all, values[0]) : values[0], any = true;
       const Bytes at = d + r * c.destination_repeat() * step + first / group * size;
       const uint32_t raw = T::Put(values[0]);
-      if (!Write(UB, at, size)) return;
+      if (!Write(UB, at, size)) return all;
       std::memcpy(at, &raw, size);
     }
   }
+  return all;
 }
 
 // In counter mode every repeat copies `count` items (assumed: the library's broadcast of rows needs it).
@@ -198,10 +219,11 @@ uint32_t Bits(Value value) {
 #define BLOCKS(NAME, T) \
   void hivm_##NAME(Bytes d, Bytes a, uint64_t c) { BroadcastToBlocks<T>(NAME, d, a, {c}); }
 // One item per repeat; MODE is what the last operand must be: the order of value and index in the result.
-#define FOLD_REPEAT(NAME, T, MODE, RESULT)                                                                    \
-  void hivm_##NAME(Bytes d, Bytes a, uint64_t c, uint64_t mode) {                                             \
-    Fold<T>(NAME, d, a, {c}, kRepeatBytes, sizeof(T::Raw), [](float x, float y) -> float { return RESULT; }); \
-    if (mode != MODE) NotModelled("this mode");                                                               \
+#define FOLD_REPEAT(NAME, T, MODE, RESULT)                                                 \
+  void hivm_##NAME(Bytes d, Bytes a, uint64_t c, uint64_t mode) {                          \
+    const auto f = [](float x, float y) -> float { return RESULT; };                       \
+    registers.extreme = T::Put(Fold<T>(NAME, d, a, {c}, kRepeatBytes, sizeof(T::Raw), f)); \
+    if (mode != MODE) NotModelled("this mode");                                            \
   }
 #define FOLD(NAME, T, GROUP_BYTES, RESULT)                                                         \
   void hivm_##NAME(Bytes d, Bytes a, uint64_t c) {                                                 \
@@ -212,6 +234,8 @@ uint32_t Bits(Value value) {
 extern "C" {
 
 #include "entries.inc"  // generated from intrinsics.py
+
+uint64_t hivm_GET_MAX_MIN_CNT() { return registers.extreme | ~uint64_t(0) << 32; }  // the place is not modelled
 
 void hivm_SET_CMPMASK(Bytes at) {
   Issue(SET_CMPMASK, 1);
