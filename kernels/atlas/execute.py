@@ -83,7 +83,7 @@ class Program:
         self.kernel, self.compiled = kernel, compiled
         self.core = core_of(compiled.hivm)
         self.workspace = workspace_of(compiled.hivm)
-        self.rewritten: Rewritten = rewrite(compiled.hivm, compiled.name)
+        self.rewritten: Rewritten = rewrite(compiled.hivm, compiled.name, compiled.file)
         self.intrinsics = lower.load_library(self.core, called(compiled.hivm))
 
     @cached_property

@@ -271,7 +271,11 @@ def _conversions() -> Iterator[Intrinsic]:
         for mode in modes or " ":
             name = f"VCONV.{source}2{destination}{mode.strip()}.v220"
             meaning = f"{source} to {destination}" + (f", rounded {names[mode]}" if mode in names else "")
-            entry = f"CONVERT({name.replace('.', '_')}, {destination}, {source}, '{mode.strip() or 'r'}')"
+            symbol, way = name.replace(".", "_"), f"'{mode.strip() or 'r'}'"
+            entry = f"CONVERT({symbol}, {destination}, {source}, {way})"
+            if source == destination:
+                meaning = f"to an integer in {source}, rounded {names[mode]}"
+                entry = f"UNARY({symbol}, {source}, {source}::Put(RoundToIntegral<{way}>(x)))"
             origin = f"{NAME}; beyond the range: {ASSUMED} to saturate"
             yield Intrinsic(name, "V", "Unary", meaning, origin, 1.0, 19.0, entry=entry)
 

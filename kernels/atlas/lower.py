@@ -130,7 +130,8 @@ def _library_bitcode(core: str, names: tuple[str, ...]) -> bytes:
     _optimize(module, ["add_global_dead_code_eliminate_pass", "add_strip_dead_prototype_pass"])
     library = llvm.parse_assembly(_for_the_host(str(module)))
     _optimize(library, [*TIDY, *INLINE, *FINISH])
-    library = llvm.parse_assembly(_without_null(str(library)))
+    if core == "aiv":
+        library = llvm.parse_assembly(_without_null(str(library)))
     kept.write_bytes(library.as_bitcode())
     return kept.read_bytes()
 
@@ -148,12 +149,20 @@ def _for_the_host(text: str) -> str:
 
 
 def _without_null(text: str) -> str:
-    """The library loads descriptors of buffers that it was not given, through null: harmless on the device. Zeros here."""
+    """The vector library loads descriptors of buffers that it was not given, through null: harmless on the device. Zeros here.
+
+    Not for the cube's library, whose pointers into L0A and L0B are offsets from null.
+    """
     nothing = "@machine_nothing"
-    text = re.sub(r"(load [^\n]*?, |getelementptr [^\n]*?, |, )ptr null(?=, (?:align|i64))", rf"\1ptr {nothing}", text)
-    place = rf"getelementptr inbounds (i8, ptr {nothing}, i64 \1)"
-    text = re.sub(r"inttoptr \(i64 (\d{1,3}) to ptr\)", place, text)
-    return text + f"\n{nothing} = internal global [4096 x i8] zeroinitializer, align 16\n"
+
+    def replaced(line: str) -> str:
+        line = re.sub(r"((?:load|store|getelementptr) .*?)ptr null(?=,)", rf"\1ptr {nothing}", line)
+        return re.sub(
+            r"inttoptr \(i64 (\d{1,3}) to ptr\)", rf"getelementptr inbounds (i8, ptr {nothing}, i64 \1)", line
+        )
+
+    lines = [replaced(line) for line in text.splitlines()]
+    return "\n".join([*lines, f"{nothing} = internal global [4096 x i8] zeroinitializer, align 16", ""])
 
 
 def _compiled(module: Any) -> Any:

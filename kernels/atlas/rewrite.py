@@ -72,9 +72,12 @@ class Rewritten:
     buffers: list[Buffer] = field(default_factory=list)
 
 
-def rewrite(hivm: str, entry: str) -> Rewritten:
-    """HIVM to func, scf, arith, memref and calls of machine_*; helper functions of the host and all attributes go."""
-    lines = source_lines(hivm)
+def rewrite(hivm: str, entry: str, file: str = "") -> Rewritten:
+    """HIVM to func, scf, arith, memref and calls of machine_*; helper functions of the host and all attributes go.
+
+    `file` is the kernel's: only its lines are named.
+    """
+    lines = source_lines(hivm, file)
     hivm = re.sub(r"  func\.func @\w+_infer_\w+\(.*?\n  \}(?:\s*loc\([^\n]*\))?\n", "", hivm, flags=re.S)
     rewriter = _Rewriter(hivm, lines)
     for line in hivm.splitlines():
@@ -88,8 +91,8 @@ def rewrite(hivm: str, entry: str) -> Rewritten:
     return rewriter.result
 
 
-def source_lines(hivm: str) -> dict[str, int]:
-    """Location name -> line of the kernel's file, as the text defines them; a call counts as the line called."""
+def source_lines(hivm: str, file: str) -> dict[str, int]:
+    """Location name -> line of the kernel's file, as the text defines them; of calls, the innermost line in that file."""
     found = {m[1]: m for m in DEFINITION.finditer(hivm)}
 
     def line_of(name: str, depth: int = 8) -> int:
@@ -97,7 +100,7 @@ def source_lines(hivm: str) -> dict[str, int]:
         if match is None or depth == 0:
             return 0
         if match["line"]:
-            return int(match["line"]) if match["file"].endswith(".py") else 0
+            return int(match["line"]) if match["file"] == file else 0
         inner = re.findall(r"#loc\d*", match["other"])
         return next(filter(None, (line_of(part, depth - 1) for part in inner)), 0)
 
