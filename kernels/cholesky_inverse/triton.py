@@ -7,7 +7,7 @@ pivot d = a_kk, u = a_k / sqrt(d) and u_k replaced by sqrt(d) - 1 / sqrt(d),
 
 After all pivots A = 2 I - C^-1. One vector per pivot serves rows and columns, so the result is exactly symmetric; nothing
 is masked, and the pivot's row is read where it lies. The block is first scaled by a power of two so that its largest
-diagonal element lies in [1, 2): what u_k loses by cancellation is then no more than the rounding of the rest.
+diagonal element lies in [1/16, 1/8): pivots only shrink, so 1 / d outweighs the 2, and cancellation in u_k costs nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import triton.language as tl
 
 SLAB = tl.constexpr(16)  # rows that are checked or stored at a time: a whole block would need a second copy in UB
 EXPONENT = tl.constexpr(0x7F800000)  # the bits of float32's exponent
-LARGEST = tl.constexpr(253 << 23)  # largest exponent whose reciprocal is a normal number
-RECIPROCAL = tl.constexpr(254 << 23)  # minus the exponent: that of the reciprocal
+LARGEST = tl.constexpr(249 << 23)  # largest exponent for which that of the factor is a normal number
+RECIPROCAL = tl.constexpr(250 << 23)  # minus the exponent of a number: that of 1 / 16 over it
 
 
 @triton.jit
-def _sweep(row, k, pivot, damping, top, bottom, EDGE: tl.constexpr, HALF: tl.constexpr):
+def _sweep(row, k, pivot, top, bottom, EDGE: tl.constexpr, HALF: tl.constexpr):
     """The rank-one change for pivot k, whose row is `row`; the damping is in `pivot`, not in the matrix."""
-    inverse_root = 1.0 / tl.sqrt(pivot)
-    # u_k is (a_kk + damping) / sqrt(d) - 1 / sqrt(d), and the row holds a_kk
-    u = row * inverse_root - tl.where(tl.arange(0, EDGE) == k, inverse_root - damping * inverse_root, 0.0)
+    root = tl.sqrt(pivot)
+    u = tl.where(tl.arange(0, EDGE) == k, root - 1.0 / root, row / root)
     upper = tl.extract_slice(u, (0,), (HALF,), (1,))
     lower = tl.extract_slice(u, (HALF,), (HALF,), (1,))
     return top - upper[:, None] * u[None, :], bottom - lower[:, None] * u[None, :]
@@ -74,7 +73,7 @@ def cholesky_inverse(c, damping, inverse, status, edge, EDGE: tl.constexpr, HALF
     diagonal = tl.load(source + column * (edge + 1), mask=column < edge, other=0.0)
     largest = tl.max(diagonal, axis=0) + shift
     exponent = tl.minimum(largest.to(tl.int32, bitcast=True) & EXPONENT, LARGEST)
-    factor = (RECIPROCAL - exponent).to(tl.float32, bitcast=True)
+    factor = (exponent * -1 + RECIPROCAL).to(tl.float32, bitcast=True)
     poison = _poison(top, 1.0, EDGE, HALF) + _poison(bottom, 1.0, EDGE, HALF) + shift * 0.0
     top = top * factor
     bottom = bottom * factor
@@ -84,12 +83,12 @@ def cholesky_inverse(c, damping, inverse, status, edge, EDGE: tl.constexpr, HALF
         row = tl.extract_slice(top, (k, 0), (1, EDGE), (1, 1)).reshape(EDGE)
         pivot = tl.get_element(row, (k,)) + shift
         failed = tl.where((failed == 0) & ((pivot > 0.0) == 0), k + 1, failed)
-        top, bottom = _sweep(row, k, pivot, shift, top, bottom, EDGE, HALF)
+        top, bottom = _sweep(row, k, pivot, top, bottom, EDGE, HALF)
     for k in range(HALF, edge):
         row = tl.extract_slice(bottom, (k - HALF, 0), (1, EDGE), (1, 1)).reshape(EDGE)
         pivot = tl.get_element(row, (k,)) + shift
         failed = tl.where((failed == 0) & ((pivot > 0.0) == 0), k + 1, failed)
-        top, bottom = _sweep(row, k, pivot, shift, top, bottom, EDGE, HALF)
+        top, bottom = _sweep(row, k, pivot, top, bottom, EDGE, HALF)
     overflow = _poison(top, factor, EDGE, HALF) + _poison(bottom, factor, EDGE, HALF)
     failed = tl.where((failed == 0) & ((overflow == 0.0) == 0), -1, failed)
     failed = tl.where(poison == 0.0, failed, -1)

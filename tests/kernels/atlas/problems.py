@@ -572,3 +572,12 @@ def shapes() -> Iterator[Callable[[], Problem]]:
         yield partial(factor_average_problem, blocks, edge, spoilt)
     for blocks, edge in ((3, 2), (4, 33), (3, 127)):
         yield partial(inverse_update_problem, blocks, edge)
+
+
+def large() -> Iterator[Callable[[], Problem]]:
+    """Sizes at which the share of the limit says something: all cores of 910B1 have work, or one has as much as it ever has."""
+    yield partial(fisher_covariance_problem, 1536, 1024, 128, 3, "bfloat16")
+    yield partial(precondition_problem, 768, 512, 128, 128)
+    for make in (layer_norm_problem, layer_norm_grad_problem, bias_gelu_problem, residual_dropout_layer_norm_problem):
+        yield partial(make, 768, 1024, "bfloat16", 48)
+    yield partial(softmax_cross_entropy_problem, 48, 30522, "bfloat16", 48)

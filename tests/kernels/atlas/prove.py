@@ -10,6 +10,7 @@ interpreter instead. `--record` stores the counts that the default suite holds t
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from problems import Launch, Problem, representative, shapes
+from problems import Launch, Problem, large, representative, shapes
 
 from bert_thor.kernels import atlas
 from bert_thor.kernels.atlas.interpret import interpret
 from bert_thor.kernels.atlas.targets import DEFAULT_TARGET, target
 
 TARGETS = (DEFAULT_TARGET, "Ascend910B4", "Ascend910_9392")
+REPEAT = 2.0  # cycles of a repeat with two operands
 COUNTS = Path(__file__).with_name("counts.json")
 HEADER = (
     f"{'kernel':28s} {'dtype':9s} {'shape':22s} {'target':15s} {'error':>7s} {'hazards':>7s} {'mutants':>9s} "
@@ -76,10 +78,11 @@ def execute(problem: Problem, chip: str, with_mutants: bool) -> Outcome:
 
 
 def _limit_cycles(problem: Problem, chip: str) -> float:
-    """Cycles that the chip needs at least: bytes over its memory, steps over its cube cores, repeats over its vector cores."""
-    limits = target(chip)
-    moved, steps, repeats = problem.limit
-    return max(moved / limits.bytes_per_cycle, steps / limits.cube_cores, 2 * repeats / limits.vector_cores)
+    """Cycles that are needed at least: bytes over the chip's memory, steps and repeats over the cores that have a program."""
+    limits, (moved, steps, repeats) = target(chip), problem.limit
+    programs = max(math.prod(launch.grid) for launch in problem.launches)
+    cube, vector = min(programs, limits.cube_cores), min(programs, limits.vector_cores)
+    return max(moved / limits.bytes_per_cycle, steps / cube, REPEAT * repeats / vector)
 
 
 def _saved(launch: Launch) -> list[np.ndarray]:
@@ -115,12 +118,14 @@ def in_interpreter(problem: Problem) -> Outcome:
     return Outcome(error, 0, wrong, 0, 0, [], 0.0, 0.0, 0, 0)
 
 
-def cases(operations: list[str]) -> Iterator[tuple[Callable[[], Problem], str, bool]]:
+def cases(interpreted: bool) -> Iterator[tuple[Callable[[], Problem], str, bool]]:
     """(problem, target, with mutants)."""
     for make in representative():
-        for chip in TARGETS:
+        for chip in TARGETS if not interpreted else TARGETS[:1]:
             yield make, chip, chip == DEFAULT_TARGET
     for make in shapes():
+        yield make, DEFAULT_TARGET, False
+    for make in large() if not interpreted else ():
         yield make, DEFAULT_TARGET, False
 
 
@@ -131,9 +136,7 @@ def main() -> int:
     interpreted, failures, counts = "--interpret" in arguments, 0, {}
     silent: list[str] = []
     print(HEADER)
-    for make, chip, with_mutants in cases(operations):
-        if interpreted and chip != DEFAULT_TARGET:
-            continue
+    for make, chip, with_mutants in cases(interpreted):
         problem, start = make(), time.time()
         if operations and problem.operation not in operations:
             continue
@@ -143,7 +146,7 @@ def main() -> int:
             print(f"    {sentence}")
         failures += not outcome.holds
         silent += outcome.silent
-        if with_mutants:
+        if not interpreted and chip == DEFAULT_TARGET:
             counts[f"{problem.operation}, {problem.dtype}, {problem.shape}"] = _count(outcome)
     if silent:
         print(f"\n{len(silent)} mutants that change neither a result nor an order that anything needs:")
