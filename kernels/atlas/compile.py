@@ -44,12 +44,14 @@ class Compiled:
         name: of the kernel's function.
         file: the kernel's file, whose lines the text names.
         target: the chip.
+        signature: Triton's type of every argument.
         linalg, hivm: the texts before and after the compiler.
     """
 
     name: str
     file: str
     target: str
+    signature: dict[str, str]
     linalg: str
     hivm: str
 
@@ -85,7 +87,7 @@ def compile_kernel(
     if lacking:
         raise ArgumentError(f"{kernel.fn.__name__} needs a value for {', '.join(lacking)}")
     linalg = _to_linalg(kernel, signature, dict(constants), chip)
-    return Compiled(kernel.fn.__name__, kernel.fn.__code__.co_filename, chip, linalg, _to_hivm(linalg, chip))
+    return Compiled(kernel.fn.__name__, kernel.fn.__code__.co_filename, chip, signature, linalg, _to_hivm(linalg, chip))
 
 
 def _to_linalg(kernel: Any, signature: dict[str, str], constants: dict[str, Any], chip: str) -> str:

@@ -107,8 +107,13 @@ class Program:
         return self._result(machine.report(), extents)
 
     def _check(self, arguments: Sequence[Argument]) -> None:
-        expected = {name: kind for name, kind in signature_of(self.kernel, arguments).items()}
-        lost = [name for name, a in zip(expected, arguments) if isinstance(a, np.ndarray) and not a.flags.c_contiguous]
+        given = signature_of(self.kernel, arguments)
+        for name, kind in self.compiled.signature.items():
+            if given.get(name) != kind:
+                raise ArgumentError(
+                    f"{self.compiled.name}: {name} is {given.get(name, 'missing')}, compiled for {kind}"
+                )
+        lost = [name for name, a in zip(given, arguments) if isinstance(a, np.ndarray) and not a.flags.c_contiguous]
         if lost:
             raise ArgumentError(f"{self.compiled.name}: {lost[0]} is not contiguous in memory")
 
