@@ -12,6 +12,8 @@
 #include <tuple>
 #include <vector>
 
+#include "order.h"
+
 namespace atlas {
 
 Registers registers;
@@ -25,27 +27,6 @@ namespace {
 const char* const kPipeNames[PIPES] = {"S", "V", "M", "MTE1", "MTE2", "MTE3", "ALL", "7", "8", "9", "FIX"};
 const char* const kMemoryNames[] = {"UB", "L1", "L0C", "L0A", "L0B", "global memory"};
 constexpr size_t kBlock = 32, kGlobalCell = 2;
-constexpr int kNobody = -1, kSeveral = -2;  // programs
-
-using Clock = std::array<uint32_t, PIPES>;
-
-struct Cell {  // who touched a block last
-  int write_pipe = -1, write_line = 0;
-  uint32_t written = 0;
-  Clock read{};
-  int program = kNobody, writer = kNobody, reader = kNobody;  // global memory only
-};
-
-struct Region {  // an array in global memory
-  uint64_t first, size;
-  std::vector<Cell> cells;
-};
-
-struct Flag {
-  Clock clock;
-  double time;
-};
-
 std::vector<Cell> cells[5];
 std::vector<Region> regions;
 int program, line;
