@@ -22,14 +22,22 @@ from .load import load
 from .mutate import mutants
 from .targets import DEFAULT_TARGET
 
+TYPES = ("float32", "float16", "bfloat16", "int32", "int8", "uint8")
+
+
+def _extents(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 128,64") from None
+
 
 def _array(text: str) -> tuple[tuple[int, ...], str]:
     """``128,64:float16``; float32 when no type is given."""
     extents, _, dtype = text.partition(":")
-    try:
-        return tuple(int(n) for n in extents.split(",")), dtype or "float32"
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 128,64:float16") from None
+    if dtype and dtype not in TYPES:
+        raise argparse.ArgumentTypeError(f"{dtype!r} is not one of {', '.join(TYPES)}")
+    return _extents(extents), dtype or "float32"
 
 
 def _number(text: str) -> float | int:
@@ -64,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--constant", action="append", default=[], type=_constant, metavar="NAME=VALUE", help="a tl.constexpr parameter"
     )
-    parser.add_argument("--grid", type=lambda text: _array(text)[0], default=(1,), metavar="N,N,N", help="programs")
+    parser.add_argument("--grid", type=_extents, default=(1,), metavar="N,N,N", help="programs")
     parser.add_argument("--target", default=DEFAULT_TARGET, help="the chip to compile for")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
     parser.add_argument("--report", action="store_true", help="print hazards, counts and cycles")
@@ -96,11 +104,10 @@ def _argument(value: Any, generator: np.random.Generator) -> Any:
     if not isinstance(value, tuple):
         return value
     shape, dtype = value
-    if dtype == "bfloat16":
-        return (generator.standard_normal(shape).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    if dtype.startswith("float"):
-        return generator.standard_normal(shape).astype(dtype)
-    return generator.integers(0, 100, shape).astype(dtype)
+    if not dtype.startswith(("float", "bfloat")):
+        return np.asarray(generator.integers(0, 100, shape), dtype)
+    numbers = np.asarray(generator.standard_normal(shape), np.float32)
+    return (numbers.view(np.uint32) >> 16).astype(np.uint16) if dtype == "bfloat16" else numbers.astype(dtype)
 
 
 def _show_mutants(program: Program, grid: Sequence[int], arguments: Sequence[Any]) -> None:

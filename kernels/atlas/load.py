@@ -30,5 +30,8 @@ def _module(file: Path) -> Any:
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:  # whatever a foreign file raises
+        raise ArgumentError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
     return module

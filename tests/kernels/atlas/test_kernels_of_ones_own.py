@@ -134,3 +134,20 @@ def test_the_command(file: Path) -> None:
     assert done.returncode == 0 and "hazards 0" in done.stdout and "caught" in done.stdout, done.stderr
     done = subprocess.run([*command, "--target", "Ascend910A"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Ascend910B1" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["own.py:scale", "--shape", "4:float99"], "'float99' is not one of float32"),
+        (["own.py:scale", "--shape", "4,x"], "is not of the form"),
+        (["nothing.py:scale"], "of a file that exists"),
+        (["broken.py:scale"], "cannot be imported: ZeroDivisionError"),
+        (["own.py:scale", "--shape", "4"], "needs a value for y, n, factor, WIDTH"),
+    ],
+)
+def test_bad_input_gets_a_sentence(file: Path, arguments: list[str], said: str) -> None:
+    file.with_name("broken.py").write_text("1 / 0")
+    command = [sys.executable, "-m", "bert_thor.kernels.atlas", str(file.with_name(arguments[0])), *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2) and said in done.stderr and "Traceback" not in done.stderr
