@@ -64,10 +64,12 @@ def layer_norm_grad(dy, x, gamma, mean, rstd, dx, dgamma, dbeta, rows, FEATURES:
 
 
 @triton.jit
-def sum_of_programs(partial, out, programs, features, WIDTH: tl.constexpr):
-    """out[i] = sum over p of partial[p, i], i < features; program q takes the q-th WIDTH of them."""
+def sum_of_programs(partial, out, programs, features, WIDTH: tl.constexpr, GROUP: tl.constexpr):
+    """out[i] = sum over p of partial[p, i], i < features; program q takes the q-th WIDTH of them, GROUP rows at a time."""
     item = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     total = tl.zeros((WIDTH,), dtype=tl.float32)
-    for program in range(programs):
-        total += tl.load(partial + program * features + item, mask=item < features, other=0.0)
+    for first in range(0, programs, GROUP):
+        row = first + tl.arange(0, GROUP)
+        inside = (row[:, None] < programs) & (item[None, :] < features)
+        total += tl.sum(tl.load(partial + row[:, None] * features + item[None, :], mask=inside, other=0.0), axis=0)
     tl.store(out + item, total, mask=item < features)

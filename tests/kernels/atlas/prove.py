@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import problems
-from problems import Launch, Problem, large, representative, shapes
+from problem import ROUNDING, Launch, Problem
+from problems import large, representative, shapes
 
 from bert_thor.kernels import atlas
 from bert_thor.kernels.atlas.interpret import interpret
@@ -137,7 +137,7 @@ def main() -> int:
     interpreted, failures, counts = "--interpret" in arguments, 0, {}
     silent: list[str] = []
     if interpreted:
-        problems.ROUNDING["bfloat16"] *= 2  # Triton's interpreter cuts bfloat16 off instead of rounding it
+        ROUNDING["bfloat16"] *= 2  # Triton's interpreter cuts bfloat16 off instead of rounding it
     print(HEADER)
     for make, chip, with_mutants in cases(interpreted):
         problem, start = make(), time.time()
