@@ -82,10 +82,12 @@ def broken_blocks(edge: int) -> tuple[list[np.ndarray], list[float]]:
     return blocks, [0.01, 0.01, 0.01, 0.01, np.nan, 0.0]
 
 
-def fisher_covariance_problem(rows: int, features: int, edge: int, splits: int, dtype: str) -> Problem:
+def fisher_covariance_problem(
+    rows: int, features: int, edge: int, splits: int, dtype: str, programs: int = PROGRAMS
+) -> Problem:
     """x of both signs; the answer is held to 2 eps (N + 1) max^2 and exact symmetry."""
     x = stored(normal(rows, rows, features), dtype)
-    blocks, edges, step = -(-features // edge), -(-edge // 16) * 16, 64
+    blocks, edges, step = -(-features // edge), -(-edge // 16) * 16, 64 if dtype == "float32" else 128
     share, out = empty((splits, blocks, edge, edge)), empty((blocks, edge, edge))
     per_split = -(-rows // (splits * step)) * step
     launches = [
@@ -95,12 +97,13 @@ def fisher_covariance_problem(rows: int, features: int, edge: int, splits: int, 
             (x, share, rows, features, edge, per_split),
             {"EDGE": edges, "STEP": step},
         ),
-        Launch("fisher_covariance:average", (PROGRAMS,), (share, out, out.size, splits, 1.0 / rows), {"WIDTH": 4096}),
+        Launch("fisher_covariance:average", (programs,), (share, out, out.size, splits, 1.0 / rows), {"WIDTH": 4096}),
     ]
     expected = fisher_covariance.fisher_covariance(x, edge).astype(np.float64)
     bound = 2 * UNIT * (rows + 1) * float(np.abs(widened(x)).max()) ** 2
     exact = [("symmetric", lambda: bool((out == out.transpose(0, 2, 1)).all()))]
-    steps = blocks * -((-edge // 16) ** 2) * rows / (4 if dtype == "float32" else 16)
+    fractals = -(-edge // 16)
+    steps = blocks * fractals**2 * rows / (4 if dtype == "float32" else 16)
     limit = (float(x.nbytes + out.nbytes), steps, 0.0)
     return Problem(
         "fisher_covariance",

@@ -32,7 +32,7 @@ def representative() -> Iterator[Callable[[], Problem]]:
     """One problem per operation and type: all targets, all mutants."""
     yield partial(cholesky_inverse_problem, 70, gram_blocks(70, 1), [0.03])
     for dtype in DTYPES:
-        yield partial(fisher_covariance_problem, 1000, 256, 128, 4, dtype)
+        yield partial(fisher_covariance_problem, 1000, 256, 128, 2, dtype)
     yield partial(precondition_problem, 256, 128, 128, 128)
     yield partial(precondition_problem, 130, 100, 100, 33)
     for make in (layer_norm_problem, layer_norm_grad_problem, bias_gelu_problem, bias_gelu_grad_problem):
@@ -82,7 +82,8 @@ NORMS = (layer_norm_problem, layer_norm_grad_problem, residual_dropout_layer_nor
 
 def large() -> Iterator[Callable[[], Problem]]:
     """Sizes at which the share of the limit says something: all cores of 910B1 have work, or one has as much as it ever has."""
-    yield partial(fisher_covariance_problem, 1536, 1024, 128, 3, "bfloat16")
+    for dtype in ("float32", "bfloat16"):
+        yield partial(fisher_covariance_problem, 1536, 1024, 128, 3, dtype, 32)
     yield partial(precondition_problem, 768, 512, 128, 128)
     for make in (*NORMS, bias_gelu_problem, bias_gelu_grad_problem):
         for dtype in ("float32", "bfloat16"):

@@ -160,7 +160,8 @@ def main() -> int:
         print(f"\n{len(silent)} mutants that change neither a result nor an order that anything needs:")
         print("\n".join(f"    {name}" for name in silent))
     if "--record" in arguments:
-        COUNTS.write_text(json.dumps(counts, indent=1) + "\n")
+        kept = json.loads(COUNTS.read_text()) if operations else {}
+        COUNTS.write_text(json.dumps({**kept, **counts}, indent=1) + "\n")
     elif not operations and not interpreted:
         failures += _compare(counts)
     print(f"\n{failures} failures")
