@@ -15,7 +15,8 @@ def block_products(x, partial, rows, features, edge, rows_per_split, EDGE: tl.co
     """partial[s, q] = sum over the rows r of split s of x[r, q edge + i] x[r, q edge + j].
 
     x [rows, features] float32, float16 or bfloat16; partial [splits, blocks, edge, edge] float32. EDGE, a multiple of 16,
-    is at least `edge`; rows_per_split is a multiple of STEP, of which EDGE items fit in L0A twice. The grid is (blocks, splits).
+    is at least `edge`; rows_per_split is a multiple of STEP, of which EDGE items fit in L0A twice. The grid is (blocks, splits),
+    and no split may be empty: where the loop makes no turn, the compiled code stores what L0C held before.
     """
     block = tl.program_id(0)
     split = tl.program_id(1)

@@ -88,8 +88,9 @@ def fisher_covariance_problem(
     """x of both signs; the answer is held to 2 eps (N + 1) max^2 and exact symmetry."""
     x = stored(normal(rows, rows, features), dtype)
     blocks, edges, step = -(-features // edge), -(-edge // 16) * 16, 64 if dtype == "float32" else 128
-    share, out = empty((splits, blocks, edge, edge)), empty((blocks, edge, edge))
     per_split = -(-rows // (splits * step)) * step
+    splits = -(-rows // per_split)  # none may be empty
+    share, out = empty((splits, blocks, edge, edge)), empty((blocks, edge, edge))
     launches = [
         Launch(
             "fisher_covariance:block_products",

@@ -32,7 +32,7 @@ def representative() -> Iterator[Callable[[], Problem]]:
     """One problem per operation and type: all targets, all mutants."""
     yield partial(cholesky_inverse_problem, 70, gram_blocks(70, 1), [0.03])
     for dtype in DTYPES:
-        yield partial(fisher_covariance_problem, 1000, 256, 128, 2, dtype)
+        yield partial(fisher_covariance_problem, 1000, 240, 120, 2, dtype)
     yield partial(precondition_problem, 256, 128, 128, 128)
     yield partial(precondition_problem, 130, 100, 100, 33)
     for make in (layer_norm_problem, layer_norm_grad_problem, bias_gelu_problem, bias_gelu_grad_problem):

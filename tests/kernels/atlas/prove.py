@@ -156,9 +156,7 @@ def main() -> int:
         silent += outcome.silent
         if not interpreted and chip == DEFAULT_TARGET:
             counts[f"{problem.operation}, {problem.dtype}, {problem.shape}"] = _count(outcome)
-    if silent:
-        print(f"\n{len(silent)} mutants that change neither a result nor an order that anything needs:")
-        print("\n".join(f"    {name}" for name in silent))
+    _show_silent(silent)
     if "--record" in arguments:
         kept = json.loads(COUNTS.read_text()) if operations else {}
         COUNTS.write_text(json.dumps({**kept, **counts}, indent=1) + "\n")
@@ -166,6 +164,21 @@ def main() -> int:
         failures += _compare(counts)
     print(f"\n{failures} failures")
     return int(failures > 0)
+
+
+def _show_silent(silent: list[str]) -> None:
+    """What was not caught, and why it is harmless in these launches."""
+    moved = [name for name in silent if ": buffer " in name]
+    last = [name for name in silent if "no barrier ALL" in name]
+    others = [name for name in silent if name not in {*moved, *last}]
+    for names, reason in (
+        (last, "the barrier at the end, which nothing follows"),
+        (others, "flags and barriers without which every two conflicting accesses are still ordered by others"),
+        (moved, "buffers laid over one that is dead by then or holds the same"),
+    ):
+        if names:
+            print(f"\n{len(names)} not caught: {reason}")
+            print("\n".join(f"    {name}" for name in names))
 
 
 def _count(outcome: Outcome) -> dict[str, float]:

@@ -44,6 +44,17 @@ def cube_and_vector(x, y, EDGE: tl.constexpr):
 
 
 @triton.jit
+def sum_of_products(x, y, turns, EDGE: tl.constexpr):
+    i = tl.arange(0, EDGE)
+    at = i[:, None] * EDGE + i[None, :]
+    total = tl.zeros((EDGE, EDGE), dtype=tl.float32)
+    for _ in range(turns):
+        tile = tl.load(x + at)
+        total = tl.dot(tile, tile, total, input_precision="ieee")
+    tl.store(y + at, total)
+
+
+@triton.jit
 def reads_past_the_end(x, y, WIDTH: tl.constexpr):
     item = tl.arange(0, WIDTH)
     tl.store(y + item, tl.load(x + item + 8))
@@ -79,7 +90,15 @@ def test_a_race_of_programs_names_the_line(file: Path) -> None:
 def test_a_read_past_an_argument_names_the_line(file: Path) -> None:
     x, y = np.ones(64, np.float32), np.zeros(64, np.float32)
     hazards = run(file, "reads_past_the_end", (1,), (x, y), WIDTH=64).hazards
-    assert any("outside of every argument" in hazard.sentence and hazard.place == f"{file}:33" for hazard in hazards)
+    assert any("outside of every argument" in hazard.sentence and hazard.place == f"{file}:44" for hazard in hazards)
+
+
+def test_a_sum_of_no_products_is_never_written(file: Path) -> None:
+    """A fault of the compiled code, which hides on a device until L0C holds something else."""
+    x, y = np.eye(32, dtype=np.float32), np.zeros((32, 32), np.float32)
+    assert run(file, "sum_of_products", (1,), (x, y, 3), EDGE=32).hazards == () and (y == 3 * x).all()
+    hazards = run(file, "sum_of_products", (1,), (x, y, 0), EDGE=32).hazards
+    assert [hazard.sentence for hazard in hazards] == ["read of L0C that nothing wrote"]
 
 
 def test_what_the_compiler_refuses_is_said_in_its_words(file: Path) -> None:
