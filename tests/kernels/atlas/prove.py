@@ -158,7 +158,7 @@ def main() -> int:
             counts[f"{problem.operation}, {problem.dtype}, {problem.shape}"] = _count(outcome)
     _show_silent(silent)
     if "--record" in arguments:
-        kept = json.loads(COUNTS.read_text()) if operations else {}
+        kept = json.loads(COUNTS.read_text()) if operations else {}  # of a part: the others stay
         COUNTS.write_text(json.dumps({**kept, **counts}, indent=1) + "\n")
     elif not operations and not interpreted:
         failures += _compare(counts)
