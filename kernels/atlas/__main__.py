@@ -113,8 +113,8 @@ def _argument(value: Any, generator: np.random.Generator) -> Any:
 def _show_mutants(program: Program, grid: Sequence[int], arguments: Sequence[Any]) -> None:
     """Mutants whose hazards and results are those of the kernel as it is."""
     right = _fresh(arguments)
-    program.run(grid, *right)
-    tried, silent = mutants(program.rewritten), []
+    reached = program.run(grid, *right).reached
+    tried, silent = [mutant for mutant in mutants(program.rewritten) if mutant.matters(reached)], []
     for mutant in tried:
         arrays = _fresh(arguments)
         hazards = program.run(grid, *arrays, mutant=mutant).hazards

@@ -43,10 +43,11 @@ class Hazard:
 
 @dataclass(frozen=True)
 class Result:
-    """Of one launch."""
+    """Of one launch; `reached` are the numbers of the flags and barriers that it came to."""
 
     hazards: tuple[Hazard, ...]
     count: Count
+    reached: frozenset[int]
 
     @property
     def cycles(self) -> float:
@@ -138,7 +139,7 @@ class Program:
     def _result(self, data: Mapping[str, Any], grid: Grid) -> Result:
         chip = target(self.compiled.target)
         hazards = tuple(Hazard(text, self._place(line), times) for text, line, times in data["hazards"])
-        return Result(hazards, Count.of(data, self.core, chip))
+        return Result(hazards, Count.of(data, self.core, chip), frozenset(int(n) for n in data["reached"]))
 
     def _place(self, line: int) -> str:
         return f"{Path(self.compiled.file)}:{line}" if line else self.compiled.file

@@ -20,6 +20,10 @@ class Mutant:
     skip: tuple[int, ...] = ()
     moved: dict[int, int] = field(default_factory=dict)
 
+    def matters(self, reached: frozenset[int]) -> bool:
+        """Whether a launch that reached these flags and barriers can tell the mutant from the kernel."""
+        return bool(self.moved) or any(number in reached for number in self.skip)
+
 
 def mutants(rewritten: Rewritten) -> list[Mutant]:
     """All mutants of a kernel."""

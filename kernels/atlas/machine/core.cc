@@ -38,6 +38,7 @@ long counts[kInstructions], synchronisations[3];
 double units_done[kInstructions];
 double now, pipe_free[PIPES], pipe_done[PIPES], pipe_busy[PIPES];  // cycles of this program; now: the scalar unit's
 std::vector<double> program_cycles;
+std::set<long> reached;       // flags and barriers of the kernel's text, by number
 std::set<long> skipped;       // flags and barriers left out, by number: mutants
 std::map<long, long> shifts;  // buffers moved, by number: mutants
 std::string report;
@@ -196,7 +197,7 @@ void* machine_memory(int64_t where, int64_t number) {
 void machine_launch() {
   AllocateMemories();
   program = -1;
-  regions.clear(), hazards.clear(), flags.clear(), program_cycles.clear();
+  regions.clear(), reached.clear(), hazards.clear(), flags.clear(), program_cycles.clear();
   std::fill_n(counts, int(kInstructions), 0L), std::fill_n(synchronisations, 3, 0L);
   std::fill_n(units_done, int(kInstructions), 0.0), std::fill_n(pipe_busy, int(PIPES), 0.0);
 }
@@ -217,7 +218,8 @@ void machine_mutate(const int64_t* skip, int64_t skips, const int64_t* moved, co
   for (int64_t i = 0; i < moves; ++i) shifts[moved[i]] = distances[i];
 }
 
-// JSON: hazards with the kernel's lines, counts and units of instructions, cycles of programs, cycles of pipes.
+// JSON: hazards with the kernel's lines, counts and units of instructions, cycles of programs and of pipes, flags
+// reached.
 const char* machine_report() {
   EndProgram();
   program = -1;
@@ -231,7 +233,7 @@ const char* machine_report() {
       report += std::string(report.back() == '{' ? "\"" : ", \"") + kRows[i].name + "\": [" +
                 std::to_string(counts[i]) + ", " + std::to_string(units_done[i]) + "]";
   report += "}, \"synchronisations\": " + Numbers(synchronisations) + ", \"programs\": " + Numbers(program_cycles);
-  report += ", \"busy\": " + Numbers(pipe_busy) + "}";
+  report += ", \"busy\": " + Numbers(pipe_busy) + ", \"reached\": " + Numbers(reached) + "}";
   return report.c_str();
 }
 
@@ -239,6 +241,7 @@ void machine_line(int64_t number) { line = int(number); }
 void machine_compare_items(int64_t items) { items_to_compare = items; }
 
 void machine_set_flag(uint64_t p, uint64_t q, uint64_t event, int64_t number) {
+  reached.insert(number);
   if (skipped.count(number)) return;
   ++synchronisations[0];
   Flag flag{clocks[p], std::max(now, pipe_done[p]) + kFlagTime};
@@ -249,6 +252,7 @@ void machine_set_flag(uint64_t p, uint64_t q, uint64_t event, int64_t number) {
 }
 
 void machine_wait_flag(uint64_t p, uint64_t q, uint64_t event, int64_t number) {
+  reached.insert(number);
   if (skipped.count(number)) return;
   ++synchronisations[1];
   auto& queue = flags[{p, q, event}];
@@ -261,6 +265,7 @@ void machine_wait_flag(uint64_t p, uint64_t q, uint64_t event, int64_t number) {
 }
 
 void machine_barrier(uint64_t pipe, int64_t number) {
+  reached.insert(number);
   if (skipped.count(number)) return;
   ++synchronisations[2];
   if (pipe != ALL) {

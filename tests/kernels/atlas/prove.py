@@ -44,6 +44,7 @@ class Outcome:
     caught: int
     tried: int
     silent: list[str]
+    unreached: list[str]
     cycles: float
     limit: float
     repeats: int
@@ -57,7 +58,7 @@ class Outcome:
 
 def execute(problem: Problem, chip: str, with_mutants: bool) -> Outcome:
     """Compiles and runs all launches of a problem; `error` is the largest share of a bound."""
-    outcome = Outcome(0.0, 0, [], 0, 0, [], 0.0, 0.0, 0, 0)
+    outcome = Outcome(0.0, 0, [], 0, 0, [], [], 0.0, 0.0, 0, 0)
     cores = "aiv"
     for launch in problem.launches:
         kernel = atlas.load(launch.path)
@@ -71,7 +72,7 @@ def execute(problem: Problem, chip: str, with_mutants: bool) -> Outcome:
         outcome.repeats += result.count.repeats
         outcome.instructions += sum(result.count.instructions.values())
         if with_mutants:
-            _try_mutants(program, launch, before, outcome)
+            _try_mutants(program, launch, before, result.reached, outcome)
     outcome.error = max(check.error() for check in problem.checks) if problem.checks else 0.0
     outcome.wrong += [sentence for sentence, holds in problem.exact if not holds()]
     outcome.limit = _limit_cycles(problem, chip) / outcome.cycles
@@ -96,10 +97,15 @@ def _restore(launch: Launch, saved: list[np.ndarray]) -> None:
         array[...] = content
 
 
-def _try_mutants(program: atlas.Program, launch: Launch, before: list[np.ndarray], outcome: Outcome) -> None:
-    """A mutant is caught by a hazard or by any bit of the result."""
+def _try_mutants(
+    program: atlas.Program, launch: Launch, before: list[np.ndarray], reached: frozenset[int], outcome: Outcome
+) -> None:
+    """A mutant is caught by a hazard or by any bit of the result; one that the launch does not reach is not tried."""
     right = _saved(launch)
     for mutant in atlas.mutants(program.rewritten):
+        if not mutant.matters(reached):
+            outcome.unreached.append(f"{launch.place}: {mutant.name}")
+            continue
         _restore(launch, before)
         hazards = program.run(launch.grid, *launch.arguments, mutant=mutant).hazards
         same = all((a.view(np.uint8) == b.view(np.uint8)).all() for a, b in zip(_saved(launch), right))
@@ -116,7 +122,7 @@ def in_interpreter(problem: Problem) -> Outcome:
         interpret(atlas.load(launch.path), launch.grid, launch.arguments, launch.constants)
     wrong = [sentence for sentence, holds in problem.exact if not holds()]
     error = max((check.error() for check in problem.checks), default=0.0)
-    return Outcome(error, 0, wrong, 0, 0, [], 0.0, 0.0, 0, 0)
+    return Outcome(error, 0, wrong, 0, 0, [], [], 0.0, 0.0, 0, 0)
 
 
 def cases(interpreted: bool) -> Iterator[tuple[Callable[[], Problem], str, bool]]:
@@ -136,6 +142,7 @@ def main() -> int:
     operations = [a for a in arguments if not a.startswith("--")]
     interpreted, failures, counts = "--interpret" in arguments, 0, {}
     silent: list[str] = []
+    unreached: list[str] = []
     if interpreted:
         ROUNDING["bfloat16"] *= 2  # Triton's interpreter cuts bfloat16 off instead of rounding it
     print(HEADER)
@@ -154,9 +161,10 @@ def main() -> int:
             print(f"    {sentence}")
         failures += not outcome.holds
         silent += outcome.silent
+        unreached += outcome.unreached
         if not interpreted and chip == DEFAULT_TARGET:
             counts[f"{problem.operation}, {problem.dtype}, {problem.shape}"] = _count(outcome)
-    _show_silent(silent)
+    _show_silent(silent, unreached)
     if "--record" in arguments:
         kept = json.loads(COUNTS.read_text()) if operations else {}  # of a part: the others stay
         COUNTS.write_text(json.dumps({**kept, **counts}, indent=1) + "\n")
@@ -166,18 +174,22 @@ def main() -> int:
     return int(failures > 0)
 
 
-def _show_silent(silent: list[str]) -> None:
-    """What was not caught, and why it is harmless in these launches."""
+def _show_silent(silent: list[str], unreached: list[str]) -> None:
+    """What was not caught, and why it is harmless in these launches; what they do not reach."""
     moved = [name for name in silent if ": buffer " in name]
     last = [name for name in silent if "no barrier ALL" in name]
     others = [name for name in silent if name not in {*moved, *last}]
     for names, reason in (
-        (last, "the barrier at the end, which nothing follows"),
-        (others, "flags and barriers without which every two conflicting accesses are still ordered by others"),
-        (moved, "buffers laid over one that is dead by then or holds the same"),
+        (last, "not caught: the barrier at the end, which nothing follows"),
+        (
+            others,
+            "not caught: flags and barriers without which every two conflicting accesses are still ordered by others",
+        ),
+        (moved, "not caught: buffers laid over one that is dead by then or holds the same"),
+        (unreached, "not tried: flags and barriers in branches that these shapes do not take"),
     ):
         if names:
-            print(f"\n{len(names)} not caught: {reason}")
+            print(f"\n{len(names)} {reason}")
             print("\n".join(f"    {name}" for name in names))
 
 
