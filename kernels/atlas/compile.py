@@ -45,14 +45,13 @@ class Compiled:
         file: the kernel's file, whose lines the text names.
         target: the chip.
         signature: Triton's type of every argument.
-        linalg, hivm: the texts before and after the compiler.
+        hivm: the text.
     """
 
     name: str
     file: str
     target: str
     signature: dict[str, str]
-    linalg: str
     hivm: str
 
 
@@ -87,7 +86,7 @@ def compile_kernel(
     if lacking:
         raise ArgumentError(f"{kernel.fn.__name__} needs a value for {', '.join(lacking)}")
     linalg = _to_linalg(kernel, signature, dict(constants), chip)
-    return Compiled(kernel.fn.__name__, kernel.fn.__code__.co_filename, chip, signature, linalg, _to_hivm(linalg, chip))
+    return Compiled(kernel.fn.__name__, kernel.fn.__code__.co_filename, chip, signature, _to_hivm(linalg, chip))
 
 
 def _to_linalg(kernel: Any, signature: dict[str, str], constants: dict[str, Any], chip: str) -> str:

@@ -85,7 +85,7 @@ class Program:
         self.core = core_of(compiled.hivm)
         self.workspace = workspace_of(compiled.hivm)
         self.rewritten: Rewritten = rewrite(compiled.hivm, compiled.name, compiled.file)
-        self.intrinsics = lower.load_library(self.core, called(compiled.hivm))
+        lower.load_library(self.core, called(compiled.hivm))
 
     @cached_property
     def _address(self) -> int:

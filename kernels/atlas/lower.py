@@ -47,18 +47,16 @@ def kernel_address(text: str, entry: str) -> int:
 
 
 @functools.cache
-def load_library(core: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Compiles these functions of the library and lets kernels call them; returns the intrinsics that they reach."""
+def load_library(core: str, names: tuple[str, ...]) -> None:
+    """Compiles these functions of the library and lets kernels call them; raises where they reach an unknown intrinsic."""
     import llvmlite.binding as llvm
 
     llvm.load_library_permanently(str(library_path()))
     library = llvm.parse_bitcode(_library_bitcode(core, names))
-    reached = sorted(f.name[len("hivm_") :] for f in library.functions if f.name.startswith("hivm_"))
-    check_known(reached)
+    check_known(sorted(f.name[len("hivm_") :] for f in library.functions if f.name.startswith("hivm_")))
     engine = _compiled(library)
     for name in names:
         llvm.add_symbol(f"_mlir_ciface_{name}", engine.get_function_address(f"_mlir_ciface_{name}"))
-    return tuple(reached)
 
 
 def check_known(symbols: Sequence[str]) -> None:
