@@ -128,7 +128,7 @@ def elementwise() -> list[tuple[str, str, str]]:
 
 
 def scalar_operand(kind: str, value: Any) -> Any:
-    """A scalar as the library passes it; float16 travels in a float register and needs a call through a wrapper."""
+    """A scalar as the library passes it."""
     return ctypes.c_float(float(value)) if kind == "f32" else int(value) & (2**64 - 1)
 
 
@@ -167,15 +167,20 @@ def test_arithmetic(name: str, kind: str, macro: str, case: dict[str, Any]) -> N
     assert_same(found, expected, dtype, name not in ROUNDED)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [(f.name, k) for f in FAMILIES if f.macro.startswith("COMPARE") for k in f.types.split()]
-)
+# float16 scalars travel in a register that ctypes cannot fill: those rows share their code with float32's.
+COMPARISONS = [
+    (f.name, kind)
+    for f in FAMILIES
+    for kind in f.types.split()
+    if f.macro == "COMPARE" or (f.macro == "COMPARE_SCALAR" and kind != "f16")
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), COMPARISONS)
 @settings(max_examples=15, deadline=None)
 @given(case=cases)
 def test_comparison(name: str, kind: str, case: dict[str, Any]) -> None:
     """One bit per item; without counter mode no mask is obeyed."""
-    if name.startswith("VCMPVS") and kind == "f16":
-        return
     dtype, size = KINDS[kind], SIZES[kind]
     memory, starts = items(case["seed"], dtype).view(np.uint8), [0, 20480, 40960]
     lanes, scalar = 256 // size, np.dtype(dtype).type(case["scalar"])
