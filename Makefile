@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend test-atlas
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,21 @@ test-py39:  ## operators, model, THOR, training on MindSpore 2.0.0 and Python 3.
 test-akg: venv  ## AKG kernels lowered for Ascend 910, their code checked and run on the CPU (downloads AKG once, 170 MB)
 	$(BIN)/python tests/akg/fetch.py build/akg
 	$(BIN)/python -m pytest tests/akg -m "akg or not akg"
+
+# The compiler's wheels exist for Python 3.11 on x86-64 alone. They have an environment of their own.
+PYTHON311 ?= python3.11
+ATLAS := .venv-atlas/bin/python
+
+.venv-atlas/.installed: tests/kernels/atlas/install.py tests/kernels/atlas/requirements.txt
+	@command -v "$(PYTHON311)" >/dev/null || { echo "error: there is no $(PYTHON311): pass PYTHON311=/path/to/python3.11" >&2; exit 1; }
+	@command -v "$(CXX)" >/dev/null || { echo "error: no C++ compiler found ($(CXX)): install one (Debian: apt-get install g++), or pass CXX=/path/to/compiler" >&2; exit 1; }
+	"$(PYTHON311)" tests/kernels/atlas/install.py .venv-atlas
+	@touch $@
+
+test-atlas: .venv-atlas/.installed  ## Triton kernels for Atlas A2/A3 compiled, executed and checked with no device (installs the compiler once, 1 GB)
+	$(ATLAS) -m pytest --confcutdir=tests/kernels/atlas tests/kernels/atlas -m "atlas or not atlas"
+	TRITON_INTERPRET=1 $(ATLAS) -W ignore::RuntimeWarning tests/kernels/atlas/prove.py --interpret
+	$(ATLAS) tests/kernels/atlas/prove.py
 
 test-ascend:  ## every kernel on an Ascend 910 against its reference, timed; without a device it says what is missing
 	@"$(PYTHON)" tests/ascend/prerequisites.py

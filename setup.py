@@ -90,7 +90,7 @@ def _packages() -> dict[str, str]:
 setup(
     packages=list(_packages()),
     package_dir=_packages(),
-    package_data={"": ["*.h", "*.json", "*.md", "*.txt", "*.so", "py.typed"]},
+    package_data={"": ["*.h", "*.json", "*.md", "*.txt", "*.so", "py.typed", "machine/*.cc", "machine/*.h"]},
     ext_modules=[Extension("bert_thor.kernels._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )
