@@ -172,10 +172,11 @@ def test_what_runs_where_is_what_the_tree_has() -> None:
     folders = sorted(path.parent for path in (ROOT / "kernels").glob("*/reference.py"))
     assert sorted(cells) == [folder.name for folder in folders] and len(rows) == len(cells)
     for folder in folders:
-        reference, compiled, bf16, tik = cells[folder.name]
+        reference, compiled, bf16, tik, triton = cells[folder.name]
         assert reference == compiled == "yes" and (folder / "native.py").exists()
         assert (bf16 != "-") == ("_bf16(" in read(folder / f"{folder.name}.h")), folder.name
         assert (tik == "simulated") == (folder / "tbe.py").exists(), folder.name
+        assert (triton == "executed") == (folder / "triton.py").exists(), folder.name
 
 
 def test_the_reading_paths_are_short_and_lead_on() -> None:
