@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bert_thor.errors import UserError
 
-class AtlasError(RuntimeError):
+
+class AtlasError(UserError, RuntimeError):
     """Base of all errors of this package."""
 
 
