@@ -6,15 +6,15 @@ from typing import Any
 
 from mindspore import Tensor, ops
 
-from bert_thor.network.architecture import ParameterSpec
 from bert_thor.ops.adam import adam
 from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.optimizer.methods.adamw import AdamRule
 from bert_thor.optimizer.methods.method import Method, register
-from bert_thor.optimizer.rule import TINY, Numbers, Registration, Rule, Shapes, constants
+from bert_thor.optimizer.rule import TINY, Numbers, Registration, constants
 
 
-class LambRule(Rule):
-    """u = m̂/(√v̂ + ε) + decay·w; w ← w − rate·(‖w‖/‖u‖)·u.
+class LambRule(AdamRule):
+    """u = m̂/(√v̂ + ε) + decay·w with Adam's moments; w ← w − rate·(‖w‖/‖u‖)·u.
 
     The ratio is 1 where a norm is 0, and for norms and biases, which have no decay either.
     """
@@ -22,14 +22,8 @@ class LambRule(Rule):
     label = "lamb"
     kernels = "adam, l2_norm"
 
-    @classmethod
-    def state_shapes(cls, spec: ParameterSpec, config: OptimizerConfig) -> Shapes:
-        """Both moments."""
-        return {"first_moment": spec.shape, "second_moment": spec.shape}
-
     def __init__(self, entry: Registration, config: OptimizerConfig) -> None:
         super().__init__(entry, config)
-        self.epsilon = constants(config.epsilon)
         self.adam = adam(config.beta1, config.beta2)
         self.adapted = entry.decayed
         self.decay = constants(0.0)  # it is a part of u
