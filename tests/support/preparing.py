@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 RUN = """
 import resource, signal, sys
 from pathlib import Path
+from typing import Any
 from bert_thor.data.errors import DataError
 from bert_thor.data.prepare import PrepareConfig, pipeline, prepare
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
