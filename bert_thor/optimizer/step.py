@@ -7,6 +7,8 @@ block that cannot be inverted is treated before its inverse is used.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import Parameter as Argument
+from inspect import signature
 from typing import Any
 
 import mindspore as ms
@@ -93,3 +95,11 @@ class Update(nn.Cell):
         for rule, gradient in zip(self.rules, gradients):
             done = ops.depend(done, rule(gradient, numbers))
         return done
+
+
+NUMBERS = tuple(
+    name
+    for name, argument in signature(Update.construct).parameters.items()
+    if name != "self" and argument.kind is not Argument.VAR_POSITIONAL
+)
+"""The names of the scalars that an update takes, in the order of its arguments."""

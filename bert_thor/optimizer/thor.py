@@ -19,7 +19,7 @@ from bert_thor.optimizer.methods import method, preset
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
 from bert_thor.optimizer.schedule import Rate, damping, rates
-from bert_thor.optimizer.step import Forward, Gradients, Update
+from bert_thor.optimizer.step import NUMBERS, Forward, Gradients, Update
 from bert_thor.parallel.collectives import Exchange
 from bert_thor.parallel.world import World
 
@@ -168,7 +168,7 @@ class Thor(nn.Cell):
                     self.gradients(count, True).compile(*batch)
                 self.curvatures.compile()
             gradients = [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
-            self.update.compile(*(_scalar(0.0) for _ in range(7)), *gradients)
+            self.update.compile(*(_scalar(0.0) for _ in NUMBERS), *gradients)
 
     def captures(self, step: int) -> bool:
         """Whether step `step` (from 0) captures factors and refreshes the inverses."""
@@ -248,12 +248,17 @@ class Thor(nn.Cell):
         """Change the parameters; the seconds of what the curvature does after it."""
         config, step = self.config, self.step_number
         moves = self.curvatures is None or self.curvatures.moves(step)
-        rates = self.rate(step) if moves else 0.0, self.first_rate(step)
         root2 = (1.0 - config.beta2 ** (step + 1)) ** 0.5
-        bias = root2 / (1.0 - config.beta1 ** (step + 1)), root2
-        scale = config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0
-        numbers = (_scalar(value) for value in (scale, *rates, *bias, strength**0.5, samples))
-        self.update(*numbers, *gradients).asnumpy()
+        numbers = {
+            "scale": config.clip_norm / norm if 0 < config.clip_norm < norm else 1.0,
+            "rate": self.rate(step) if moves else 0.0,
+            "first_rate": self.first_rate(step),
+            "correction": root2 / (1.0 - config.beta1 ** (step + 1)),
+            "root2": root2,
+            "root_damping": strength**0.5,
+            "samples": samples,
+        }
+        self.update(*(_scalar(numbers[name]) for name in NUMBERS), *gradients).asnumpy()
         if self.curvatures is None:
             return 0.0
         started = perf_counter()
