@@ -24,6 +24,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.network.architecture import ParameterSpec
+from bert_thor.network.layers import Table
 from bert_thor.ops.embedding import embedding_grad
 from bert_thor.ops.fisher_covariance import fisher_covariance
 
@@ -223,16 +224,27 @@ def _kinds(network: nn.Cell) -> tuple[dict[int, set[str]], dict[int, list[tuple[
 
 
 def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
-    """The name of the operator by which the cell multiplies by its weight, or looks up rows of its table; None where there is none."""
+    """The name of the operator by which the cell multiplies by its weight, or looks up rows of its table; None where there is none.
+
+    An attribute of such a name that is a cell is a layer by itself; of our own table it may be one, by its backend.
+    """
+    if getattr(cell, "use_one_hot", False):
+        return None
     for name, (weight, _) in OPERATORS.items():
         operator = _attribute(cell, name)
-        if operator is None or weight not in own or own[weight].ndim != 2:
+        if weight not in own or own[weight].ndim != 2:
             continue
         operator = operator.original if isinstance(operator, _CAPTURED) else operator
-        transposed = name != "matmul" or (getattr(operator, "transpose_b", False) and not operator.transpose_a)
-        if transposed and not getattr(cell, "use_one_hot", False):
+        if isinstance(cell, Table) if name == "embedding" else _is_usable(name, operator):
             return name
     return None
+
+
+def _is_usable(name: str, operator: Any) -> bool:
+    """Whether an attribute is an operator of that kind: x Wᵀ, in the case of `matmul`."""
+    if not isinstance(operator, ops.Primitive):
+        return False
+    return name != "matmul" or (getattr(operator, "transpose_b", False) and not operator.transpose_a)
 
 
 def _attribute(cell: nn.Cell, name: str) -> Any:

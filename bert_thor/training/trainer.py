@@ -137,10 +137,6 @@ class Trainer:
             self.thor.compile_steps(*self._inputs(batch))
         print(f"all graphs are ready after {perf_counter() - started:.1f} s", flush=True)
 
-    @property
-    def _stop_signal(self) -> int | None:
-        return self._stop_signals.received
-
     def logs_at(self, step: int) -> bool:
         """Whether a log line follows step `step` (from 1)."""
         return step % self.config.log_interval == 0 or step in (1, self.config.steps)
@@ -187,7 +183,7 @@ class Trainer:
 
     def _one_step(self, batch: Batch) -> StepResult:
         progress = self.progress
-        if self._stop_signal is not None:
+        if self._stop_signals.received is not None:
             self.thor.exchange.request_stop()
         result = self.thor.step(*self._inputs(batch))
         progress.step += 1
@@ -258,11 +254,13 @@ class Trainer:
             )
 
     def _stop_if_asked(self) -> None:
-        asked = self._stop_signal is not None if self.world.ranks == 1 else self.thor.exchange.stop_requested()
+        asked = (
+            self._stop_signals.received is not None if self.world.ranks == 1 else self.thor.exchange.stop_requested()
+        )
         if asked:
             self.save()
             self.watch.finish()
-            status = 128 + (self._stop_signal or signal.SIGTERM)
+            status = 128 + (self._stop_signals.received or signal.SIGTERM)
             raise Interrupted(f"interrupted; step {self.progress.step} is saved, continue with --resume", status)
 
 

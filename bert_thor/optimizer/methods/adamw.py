@@ -37,7 +37,6 @@ class AdamRule(Rule):
 
 register(
     Method(
-        summary="Adam with decoupled weight decay",
         defaults=OptimizerConfig(
             name="adamw", learning_rate=1.4e-3, first_order_learning_rate=5.6e-3, warmup=0.1, weight_decay=0.01
         ),

@@ -47,7 +47,6 @@ class LambRule(AdamRule):
 
 register(
     Method(
-        summary="Adam with a trust ratio for every layer",
         defaults=OptimizerConfig(name="lamb", learning_rate=1.4e-2, first_order_learning_rate=1.4e-2, epsilon=1e-6),
         rules={"dense": LambRule},
         rest=LambRule,

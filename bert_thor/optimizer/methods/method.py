@@ -20,8 +20,6 @@ from bert_thor.optimizer.rule import Rule, Shapes
 class Method:
     """An optimizer by name: which rule updates which kind of parameter, and what its options are unless told otherwise."""
 
-    summary: str
-    """One line, for lists of methods."""
     defaults: OptimizerConfig
     rules: Mapping[str, type[Rule]]
     """Rule of the parameters of a kind that are not listed in `first_order`; they have learning_rate."""

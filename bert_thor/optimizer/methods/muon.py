@@ -76,7 +76,6 @@ class MuonRule(Rule):
 
 register(
     Method(
-        summary="orthogonalised momentum for dense layers, Adam for the rest",
         defaults=OptimizerConfig(name="muon", learning_rate=8e-3, first_order_learning_rate=8e-3),
         rules={"dense": MuonRule},
         rest=AdamRule,

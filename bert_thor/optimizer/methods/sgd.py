@@ -35,7 +35,6 @@ class HeavyBallRule(Rule):
 
 register(
     Method(
-        summary="SGD with momentum",
         defaults=OptimizerConfig(name="sgd", learning_rate=0.3, first_order_learning_rate=0.3, momentum=0.9),
         rules={"dense": HeavyBallRule},
         rest=HeavyBallRule,

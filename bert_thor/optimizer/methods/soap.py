@@ -58,7 +58,6 @@ class SoapRule(Rule):
 
 register(
     Method(
-        summary="Adam in the eigenbases of the gradient's covariances for dense layers, Adam for the rest",
         defaults=OptimizerConfig(
             name="soap", learning_rate=4e-3, first_order_learning_rate=8e-3, beta1=0.95, beta2=0.95
         ),

@@ -44,7 +44,6 @@ class ThorRule(Rule):
 
 register(
     Method(
-        summary="Kronecker factors in blocks, momentum before preconditioning, directions of a fixed RMS; Adam for the rest",
         defaults=OptimizerConfig(),
         rules={"dense": ThorRule, "table": ThorRule},
         rest=AdamRule,

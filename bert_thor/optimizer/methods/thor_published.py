@@ -132,7 +132,6 @@ _BOTH = dict(
 
 register(
     Method(
-        summary="the published BERT-THOR of August 2020 (its run of 14 minutes)",
         defaults=OptimizerConfig(
             name="thor-2020",
             learning_rate=3.1e-3,
@@ -152,7 +151,6 @@ register(
 )
 register(
     Method(
-        summary="the published BERT-THOR of 2021 (its run of 11 minutes)",
         defaults=OptimizerConfig(
             name="thor-2021",
             learning_rate=6.464e-3,

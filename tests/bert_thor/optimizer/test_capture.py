@@ -10,7 +10,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from any_network import OneLayer, kept, normal, squares
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import Thor
@@ -171,6 +171,31 @@ def test_factors_of_an_embedding() -> None:
     counts = np.bincount(ids.reshape(-1), minlength=11) / 3
     assert_close(found["factor_a.layer.embedding_table"].reshape(-1), counts)
     assert_close(found["factor_g.layer.embedding_table"][0], covariance(2 * (y - target) / y.size * 3))
+
+
+class Owner(nn.Cell):
+    """Parameters and layers whose names are those that layers give their weight and their operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.weight = nn.Dense(6, 6), Parameter(normal(4, 6, 6), "weight")
+        self.embedding, self.embedding_table = nn.Dense(6, 6), Parameter(normal(5, 6, 6), "rows")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return ops.matmul(self.embedding(self.dense(x)), ops.matmul(self.weight, self.embedding_table))
+
+
+def test_a_layer_inside_is_not_taken_for_an_operator() -> None:
+    network = kept(Owner())
+    x, target = Tensor(normal(1, 5, 6)), Tensor(normal(2, 5, 6))
+    before = network(x).asnumpy()
+    found = factors(capturing(network), x, target)
+    assert (network(x).asnumpy() == before).all()
+    assert {name for name in found if name.startswith("factor_a")} == {
+        "factor_a.dense.weight",
+        "factor_a.embedding.weight",
+    }
+    assert_close(found["factor_a.dense.weight"][0], covariance(x.asnumpy()))
 
 
 class PartlyUsed(nn.Cell):
