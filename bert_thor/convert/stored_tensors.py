@@ -43,7 +43,7 @@ class _File:
             value: np.ndarray = self.handle.get_tensor(name)
             return value
         if not self._bytes:
-            self._bytes = {name: entry["data"] for name, entry in deserialize(self.path.read_bytes())}
+            self._bytes = {name: entry["data"] for name, entry in deserialize(self.path.read_bytes())}  # type: ignore[no-untyped-call]
         upper = np.frombuffer(self._bytes[name], "<u2").astype(np.uint32)
         return (upper << 16).view(np.float32).reshape(tensor.get_shape())
 
