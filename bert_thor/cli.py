@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
 import tyro
@@ -46,23 +47,18 @@ def merge(arguments: Sequence[str]) -> None:
 
 def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
-    config = parse_pretrain(arguments, "demo")
+    config = _parse_resumed(arguments) or parse_pretrain(arguments, "demo")
+    from bert_thor.convert.start import read_start
     from bert_thor.training.trainer import Trainer
 
-    Trainer(config).run()
+    Trainer(config, read_start).run()
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Accuracy of checkpoints on the held-out documents."""
-    from bert_thor.training.evaluation import EvaluateConfig, evaluate
+    """Accuracy of checkpoints on held-out or other rows."""
+    from bert_thor.training.evaluation import EvaluateConfig, evaluate, summary
 
-    config = _parse(EvaluateConfig, arguments, "evaluate", None)
-    for report in evaluate(config)[-1:]:
-        print(
-            f"held-out masked-LM accuracy {report['masked_lm_accuracy']:.4f}, "
-            f"unigram baseline {report['unigram_accuracy']:.4f} (always the most frequent token), "
-            f"ratio {report['masked_lm_accuracy'] / report['unigram_accuracy']:.2f}"
-        )
+    print(summary(evaluate(_parse(EvaluateConfig, arguments, "evaluate", None))[-1]))
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -95,8 +91,6 @@ def convert(arguments: Sequence[str]) -> None:
 
 def doctor(arguments: Sequence[str]) -> int:
     """What this installation is made of, and whether its kernels compute what they should."""
-    from pathlib import Path
-
     from bert_thor.doctor.examination import doctor
 
     parser = argparse.ArgumentParser(prog="bert-thor doctor", description=doctor.__doc__)
@@ -112,7 +106,7 @@ COMMANDS = {
     "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
     "merge": Command("make one data folder of the shares that several machines prepared", merge),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
-    "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
+    "evaluate": Command("masked-LM and next-sentence accuracy on held-out or other rows", evaluate),
     "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),
     "plan": Command("memory, work, traffic and projected step time on Ascend 910", plan),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
@@ -172,6 +166,20 @@ def parse_pretrain(
 
     default = recipe(_value_of("--recipe", arguments) or default_recipe, _value_of("--optimizer", arguments))
     config = _parse(PretrainConfig, arguments, "pretrain", change(default))
+    config.check()
+    return config
+
+
+def _parse_resumed(arguments: Sequence[str]) -> PretrainConfig | None:
+    """The run that `--resume` goes on with: its own options, with every one that is given on top; None where there is none."""
+    from bert_thor.recipes import PretrainConfig
+    from bert_thor.training.stored_config import read_pretrain_config
+
+    run = Path(_value_of("--run", arguments) or PretrainConfig.run)
+    resumes = "--resume" in arguments or _value_of("--resume-from", arguments) is not None
+    if not resumes or not (run / "config.json").is_file():
+        return None
+    config = _parse(PretrainConfig, arguments, "pretrain", read_pretrain_config(run))
     config.check()
     return config
 

@@ -39,7 +39,9 @@ class PretrainConfig:
     seed: int = 0
     """Seed of the initial weights, the order of the data and dropout."""
     resume: bool = False
-    """Continue the run in --run from its last checkpoint."""
+    """Continue the run in --run from its last checkpoint, with its own options where no other ones are given."""
+    resume_from: Optional[int] = None
+    """Continue it from the checkpoint of this step; later ones are set aside."""
     checkpoint_interval: int = 500
     """Steps between checkpoints; the last step always has one."""
     keep_checkpoints: int = 3
@@ -47,7 +49,11 @@ class PretrainConfig:
     log_interval: int = 100
     """Steps between log lines."""
     evaluation_interval: int = 0
-    """Samples between evaluations on the held-out rows while training; 0: none."""
+    """Samples between evaluations while training; 0: none."""
+    eval_data: Optional[Path] = None
+    """Data to evaluate on; by default the held-out rows of --data."""
+    evaluation_rows: Optional[int] = None
+    """Rows that an evaluation while training reads at most; by default all."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
     compile_cache: Optional[Path] = None
@@ -58,6 +64,11 @@ class PretrainConfig:
     """Sizes of the network."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimizer and its schedule."""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier run goes on."""
+        return self.resume or self.resume_from is not None
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
@@ -71,8 +82,10 @@ class PretrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        for name in ("seed", "evaluation_interval", "prefetch"):
-            if getattr(self, name) < 0:
+        if self.evaluation_rows is not None and self.evaluation_rows < 1:
+            raise ConfigError(f"evaluation_rows is {self.evaluation_rows}: it must be 1 or more")
+        for name in ("seed", "evaluation_interval", "prefetch", "resume_from"):
+            if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         if self.device_target not in ("CPU", "Ascend"):
             raise ConfigError(f"device_target {self.device_target!r} is not supported: use CPU or Ascend")
