@@ -107,7 +107,7 @@ COMMANDS = {
     "merge": Command("make one data folder of the shares that several machines prepared", merge),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
     "evaluate": Command("masked-LM and next-sentence accuracy on held-out or other rows", evaluate),
-    "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),
+    "report": Command("loss and accuracy of runs against steps, samples and seconds", report),
     "plan": Command("memory, work, traffic and projected step time on Ascend 910", plan),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
     "convert": Command("to and from Hugging Face, from TensorFlow checkpoints", convert),

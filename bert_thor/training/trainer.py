@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
 import sys
@@ -21,6 +19,7 @@ from bert_thor.compat import use_graph_mode, version
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from bert_thor.files import json_text
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.optimizer import StepResult, Thor
 from bert_thor.parallel.agreement import Agreement
@@ -112,7 +111,7 @@ class Trainer:
                     batch = next(batches)
                 result = self._one_step(batch)
                 with self._saved_on_failure():
-                    metrics.write(json.dumps(self._metrics(result)) + "\n")
+                    metrics.write(json_text(self._metrics(result)) + "\n")
                     metrics.flush()
                     if self.logs_at(progress.step):
                         log.print(self.epoch(), progress.step, result.loss)
@@ -218,9 +217,7 @@ class Trainer:
         values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
         if self.config.skip_damaged:
             values["damaged_rows"] = self.rows.skipped
-        lost = {name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)}
-        finite = {name: None if name in lost else value for name, value in values.items()}  # JSON has no NaN
-        return {"step": progress.step, "samples": progress.samples, **finite}
+        return {"step": progress.step, "samples": progress.samples, **values}
 
     def save(self) -> None:
         """Write a checkpoint of the present step: one rank does, for all."""
