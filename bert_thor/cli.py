@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import atexit
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
     """Run one program; a user's mistake is one sentence on stderr. Returns the exit status."""
+    _print_what_can_be_printed()
     try:
         return run(arguments) or 0
     except (
@@ -162,9 +164,14 @@ def parse_pretrain(
     change: Callable[[PretrainConfig], PretrainConfig] = lambda recipe: recipe,
 ) -> PretrainConfig:
     """The run that `arguments` describe: a recipe's values after `change`, with every option that is given on top; checked."""
-    from bert_thor.recipes import PretrainConfig, recipe
+    from bert_thor.recipes import CONTINUE, PretrainConfig, recipe
 
-    default = recipe(_value_of("--recipe", arguments) or default_recipe, _value_of("--optimizer", arguments))
+    name, start = _value_of("--recipe", arguments) or default_recipe, _value_of("--start", arguments)
+    default = recipe(name, _value_of("--optimizer", arguments))
+    if name == CONTINUE and start is not None:
+        from bert_thor.convert.start import read_sizes
+
+        default = replace(default, model=read_sizes(Path(start)))
     config = _parse(PretrainConfig, arguments, "pretrain", change(default))
     config.check()
     return config
@@ -187,6 +194,13 @@ def _parse_resumed(arguments: Sequence[str]) -> PretrainConfig | None:
 def _fail(sentence: str, status: int) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return status
+
+
+def _print_what_can_be_printed() -> None:
+    """A terminal that does not know a letter shows its number, which is better than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage() -> str:
@@ -224,7 +238,8 @@ def end_before_mindspore(status: int) -> None:
         return
     atexit._run_exitfuncs()  # leaves the cluster, among others
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:  # closed by who started us
+            stream.flush()
     os._exit(status)
 
 

@@ -1,4 +1,4 @@
-"""`bert-thor report`: loss and accuracy of runs on held-out or other rows against steps, samples and seconds, as a table and as a picture."""
+"""`bert-thor report`: loss and accuracy of runs against steps, samples and seconds, as a table and as a picture."""
 
 from __future__ import annotations
 
