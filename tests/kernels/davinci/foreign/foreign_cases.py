@@ -69,9 +69,11 @@ def case(make: Callable[[], Case]) -> Callable[[], Case]:
 
 
 def described(array: Array, layout: str = "ND", original: Any = None, original_layout: str = "") -> dict[str, Any]:
-    """TBE's description of an array."""
+    """TBE's description of an array; what is masked in it, the kernel need not define."""
     shape = tuple(array.shape)
+    promise = {"defined": ~array.mask} if isinstance(array, np.ma.MaskedArray) else {}
     return {
+        **promise,
         "shape": shape,
         "dtype": str(array.dtype),
         "format": layout,

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Outcome:
     seconds: float = 0.0
 
 
-@lru_cache(maxsize=None)
+@cache
 def folder(ending: str = CANN) -> Path | None:
     """The folder whose path ends so, in one of those that TIK_KERNELS names; None where there is none."""
     given = os.environ.get("TIK_KERNELS", "")
