@@ -7,13 +7,12 @@ Post-norm encoder of Devlin et al. (2018). Rows stay a matrix [N, H] from the em
 
 from __future__ import annotations
 
-import zlib
-
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
+from bert_thor.network.initial_values import initial_value
 from bert_thor.network.layers import Dropout, LayerNorm, Linear, ResidualNorm, Table
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
@@ -183,25 +182,9 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def initialise(model: nn.Cell, deviation: float, seed: int) -> None:
-    """Weights and tables from a normal distribution cut at two deviations, biases 0, norm scales 1.
-
-    Each parameter has a generator of its own, seeded by (seed, its name): the start does not depend on the order of parameters, on the
-    framework's version or on the number of devices.
-    """
+    """Give every parameter its `initial_value`."""
     for parameter in model.get_parameters():
-        if parameter.ndim == 2:
-            generator = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
-            parameter.set_data(Tensor(truncated_normal(generator, parameter.shape) * np.float32(deviation)))
-
-
-def truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers within two deviations, float32; those outside are drawn again."""
-    values = generator.standard_normal(shape, dtype=np.float32)
-    outside = np.abs(values) > 2
-    while outside.any():
-        values[outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
-        outside = np.abs(values) > 2
-    return values
+        parameter.set_data(Tensor(initial_value(parameter.name, parameter.shape, deviation, seed)))
 
 
 def _zeros(*shape: int) -> Parameter:
