@@ -17,6 +17,7 @@ from bert_thor.network.layers import Dropout, LayerNorm, Linear, ResidualNorm, T
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
+from bert_thor.ops.linear import linear
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
 
 MASKED = -10000.0
@@ -116,7 +117,7 @@ class BertForPreTraining(nn.Cell):
         self.decoder_bias = _zeros(config.vocab_size)
         self.pooler = Linear(hidden, hidden)
         self.next_sentence = Linear(hidden, 2)
-        self.decode = ops.MatMul(transpose_b=True)
+        self.decode = linear()
         name_parameters(self)
         initialise(self, config.initializer_range, seed)
 
