@@ -37,6 +37,22 @@ class Forward(nn.Cell):
         return losses
 
 
+class ScaledForward(nn.Cell):
+    """The losses of a batch with S times the loss, in float32, before them: its gradient is the one that is taken."""
+
+    def __init__(self, forward: Forward) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward = forward
+
+    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
+        """Return (S·loss, loss, its parts)."""
+        losses = self.forward(*batch)
+        results = (losses[0].astype(ms.float32) * loss_scale,)  # type: Any
+        for loss in losses:
+            results = results + (loss,)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+        return results
+
+
 class Gradients(nn.Cell):
     """Losses, the global gradient norm, gradients of the weights, the factors that the probes stand for, and how often each is used."""
 
@@ -63,11 +79,50 @@ class Gradients(nn.Cell):
         uses = gradients[self.exchanged :]
         losses, gradients = self.exchange(losses, gradients[: self.exchanged])
         weights = gradients[: self.weight_count]
+        return losses, self.norm_of(weights), weights, gradients[self.weight_count :], uses
+
+    def norm_of(self, tensors: Any) -> Tensor:
+        """The L2 norm of all tensors together."""
         norms = ()  # type: Any
-        for gradient in weights:
-            norms = norms + (self.norm(gradient),)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
-        norm = self.norm(ops.concat(norms)).reshape(())
-        return losses, norm, weights, gradients[self.weight_count :], uses
+        for tensor in tensors:
+            norms = norms + (self.norm(tensor),)  # noqa: RUF005 - as above
+        return self.norm(ops.concat(norms)).reshape(())
+
+
+class ScaledGradients(Gradients):
+    """The same of S times the loss, with S taken out in float32 after the exchange: g/S, and G/S/S, since S² alone could leave float32.
+
+    `powers` says for each probe which power of S its gradient has. The norm is not finite where a factor is not.
+    """
+
+    def __init__(self, forward: Forward, *others: Any, powers: Sequence[int]) -> None:
+        super().__init__(ScaledForward(forward), *others)
+        self.powers = list(powers)
+
+    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
+        """Return (losses, norm, gradients, factors, uses), all of them free of S."""
+        losses, gradients = self.backward(loss_scale, *batch)
+        uses = gradients[self.exchanged :]
+        losses, gradients = self.exchange(losses[1:], gradients[: self.exchanged])
+        weights = ()  # type: Any
+        for gradient in gradients[: self.weight_count]:
+            weights = weights + (gradient / loss_scale,)  # noqa: RUF005 - as above
+        factors = ()  # type: Any
+        for factor, power in zip(gradients[self.weight_count :], self.powers):
+            for _ in range(power):
+                factor = factor / loss_scale
+            factors = factors + (factor,)  # noqa: RUF005 - as above
+        return losses, self.checked_norm(weights, factors), weights, factors, uses
+
+    def checked_norm(self, weights: Any, factors: Any) -> Tensor:
+        """The norm of the gradients, or a number that is not finite where a factor is not."""
+        norm = self.norm_of(weights)
+        if len(self.powers) > 0:
+            total = factors[0].sum()
+            for factor in factors[1:]:
+                total = total + factor.sum()
+            norm = ops.select(ops.isfinite(total), norm, total)
+        return norm
 
 
 class Update(nn.Cell):

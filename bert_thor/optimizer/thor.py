@@ -15,11 +15,12 @@ from bert_thor.errors import ConfigError
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.curvature import Curvatures, Moment, RefreshReport
+from bert_thor.optimizer.loss_scale import LossScale
 from bert_thor.optimizer.methods import method, preset
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
 from bert_thor.optimizer.schedule import Rate, damping, rates
-from bert_thor.optimizer.step import NUMBERS, Forward, Gradients, Update
+from bert_thor.optimizer.step import NUMBERS, Forward, Gradients, ScaledGradients, Update
 from bert_thor.parallel.collectives import Exchange
 from bert_thor.parallel.world import World
 
@@ -41,7 +42,11 @@ class StepResult:
     damping: float
     refreshed: bool
     applied: bool
-    """False where loss or gradient was not finite: then nothing has changed."""
+    """False where loss or gradient (with loss scaling: or a factor) was not finite: then no parameter has changed."""
+    loss_scale: float
+    """S of this step; the next one's is `Thor.loss_scale.value`."""
+    overflows: int
+    """Steps, up to and with this one, that were dropped under loss scaling."""
     failed_blocks: int
     step_seconds: float
     refresh_seconds: float
@@ -64,7 +69,8 @@ class Thor(nn.Cell):
         config: all options at once; else `name` and the fields of `OptimizerConfig` by keyword, on top of the method's defaults.
             `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, functions of the step (from 0)
             or MindSpore's schedules: then there is no warm-up and no decay on top. Where only the first is given, the second keeps the
-            ratio that the defaults have.
+            ratio that the defaults have. `loss_scale="dynamic"` is for networks that compute in float16 (`auto` is 1 here: the precision is
+            the network's); its scale is part of `state_dict`.
         groups: by a pattern of names, how many equal tensors lie side by side along a parameter's first axis (3 for a fused query, key
             and value): their directions are scaled one by one, and no block of G reaches across two of them.
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
@@ -98,6 +104,7 @@ class Thor(nn.Cell):
         self.rate, self.first_rate = rates(learning_rate, first_order, steps, self.config)
         self.network, self.loss, self.steps, self.labels = network, loss, steps, labels
         self.world, self.step_number = world, 0
+        self.loss_scale = LossScale(self.config.loss_scale, self.config.loss_scale_window)
         self.table = register(network, self.config, groups or {}, strict)
         self.rules: Sequence[Rule] = [entry.rule(entry, self.config) for entry in self.table]
         curved = [rule.curvature for rule in self.rules if rule.has_curvature]
@@ -116,16 +123,17 @@ class Thor(nn.Cell):
         return self.curvatures.probes() if self.curvatures else []
 
     def state(self) -> list[Parameter]:
-        """Every parameter of the optimizer's own: moments, factors, inverses."""
+        """Every parameter of the optimizer's own: moments, factors, inverses, the scale of the loss."""
         weights = {id(entry.parameter) for entry in self.table}
-        return [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
+        of_rules = [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
+        return of_rules + self.loss_scale.state()
 
     def describe(self, device: str = "CPU") -> str:
         """The table of parameters and rules as text."""
         return describe(self.table, self.config, device)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the optimizer's state by name, and the number of steps done; the network's own parameters are not in it."""
+        """Copies of the optimizer's state by name, and its place in the schedule; the network's own parameters are not in it."""
         values = {parameter.name: parameter.asnumpy().copy() for parameter in self.state()}
         return {**values, "step": np.array(self.step_number)}
 
@@ -161,11 +169,12 @@ class Thor(nn.Cell):
     def compile_steps(self, inputs: Batch, labels: Batch) -> None:
         """Compile the graphs of all steps now, in one order whatever step comes first, instead of when each is first needed."""
         batch, count = _columns(inputs, labels)
+        numbers = self.loss_scale.inputs()
         with kernel_errors():
-            self.gradients(count, False).compile(*batch)
+            self.gradients(count, False).compile(*numbers, *batch)
             if self.curvatures is not None:
                 if self.probes():
-                    self.gradients(count, True).compile(*batch)
+                    self.gradients(count, True).compile(*numbers, *batch)
                 self.curvatures.compile()
             gradients = [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
             self.update.compile(*(_scalar(0.0) for _ in NUMBERS), *gradients)
@@ -175,8 +184,11 @@ class Thor(nn.Cell):
         return self.curvatures is not None and self.curvatures.captures(step)
 
     def step(self, inputs: Batch, labels: Batch) -> StepResult:
-        """Run the next step on one batch. A loss or gradient that is not finite leaves everything as it was."""
-        started, step = perf_counter(), self.step_number
+        """Run the next step on one batch. A loss or gradient that is not finite leaves all parameters as they were.
+
+        With loss scaling such a step leaves the place in the schedule too; without it the schedule goes on.
+        """
+        started, step, loss_scale = perf_counter(), self.step_number, self.loss_scale.value
         batch, count = _columns(inputs, labels)
         if not self.network.training:
             self.network.set_train()
@@ -191,7 +203,8 @@ class Thor(nn.Cell):
             if finite:
                 report, seconds = self._refresh(Moment(gradients, factors, step, samples, strength))
                 seconds += self.apply(gradients, norm, strength, samples[1])
-        self.step_number += 1
+        self.step_number += finite or not self.loss_scale.active
+        self.loss_scale.update(finite)
         return StepResult(
             loss=loss,
             parts=tuple(parts),
@@ -200,6 +213,8 @@ class Thor(nn.Cell):
             damping=strength if self.curvatures and self.curvatures.damped else 0.0,
             refreshed=report is not None,
             applied=finite,
+            loss_scale=loss_scale,
+            overflows=self.loss_scale.overflows,
             failed_blocks=report.failed if report else 0,
             step_seconds=perf_counter() - started,
             refresh_seconds=seconds,
@@ -207,10 +222,15 @@ class Thor(nn.Cell):
         )
 
     def capture(self, inputs: Batch, labels: Batch) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The factors of one batch in the order of `probes`, and (uses, rows) of each layer; nothing is changed."""
+        """The factors of one batch in the order of `probes`, and (uses, rows) of each layer; no parameter is changed.
+
+        A dynamic loss scale is lowered until they are finite.
+        """
         batch, count = _columns(inputs, labels)
         with kernel_errors():
-            _, _, _, factors, uses = self.gradients(count, True)(*batch)
+            _, norm, _, factors, uses = self.gradients(count, True)(*self.loss_scale.inputs(), *batch)
+            while not np.isfinite(norm.asnumpy()) and self.loss_scale.lower():
+                _, norm, _, factors, uses = self.gradients(count, True)(*self.loss_scale.inputs(), *batch)
         return [factor.asnumpy() for factor in factors], [counts.asnumpy() for counts in uses]
 
     def gradients(self, inputs: int, capturing: bool) -> Gradients:
@@ -222,17 +242,23 @@ class Thor(nn.Cell):
             weights = [entry.parameter for entry in self.table]
             uses = self.curvatures.uses() if self.curvatures and capturing else []
             forward = Forward(self.network, self.loss, inputs)
-            self._graphs[key] = Gradients(forward, weights, self.probes() if capturing else [], uses, self.exchange)
+            others = weights, self.probes() if capturing else [], uses, self.exchange
+            if self.loss_scale.active:
+                powers = self.curvatures.powers() if self.curvatures and capturing else []
+                self._graphs[key] = ScaledGradients(forward, *others, powers=powers)
+            else:
+                self._graphs[key] = Gradients(forward, *others)
         return self._graphs[key]
 
     def _backward(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
         """(losses, norm, gradients, factors); at the first capture the probes may change by what it shows."""
-        losses, norm, gradients, factors, uses = self.gradients(inputs, capturing)(*batch)
+        columns = [*self.loss_scale.inputs(), *batch]
+        losses, norm, gradients, factors, uses = self.gradients(inputs, capturing)(*columns)
         if capturing and self.curvatures is not None and self.curvatures.adapt(uses):
             self._retired += self._graphs.values()  # a freed cell's address must not be taken by another
             self._graphs.clear()
             self.exchange.expect([probe.shape for probe in self.probes()])
-            losses, norm, gradients, factors, _ = self.gradients(inputs, capturing)(*batch)
+            losses, norm, gradients, factors, _ = self.gradients(inputs, capturing)(*columns)
         return losses, norm, gradients, factors
 
     def _refresh(self, moment: Moment) -> tuple[Optional[RefreshReport], float]:

@@ -78,6 +78,10 @@ class Curvatures(ABC):
         """The parameters whose gradients a refresh needs; none where the weights' gradients are enough."""
         return []
 
+    def powers(self) -> list[int]:
+        """For each of `probes`: the power of the loss's scale that its gradient has."""
+        return []
+
     def check(self) -> None:  # noqa: B027 - nothing to check is an answer
         """Raise `ConfigError` where the layers' probes are no longer this object's."""
 
