@@ -53,7 +53,37 @@ class ScaledForward(nn.Cell):
         return results
 
 
-class Gradients(nn.Cell):
+class Backward(nn.Cell):
+    """The backward pass over weights, probes and uses; `forward` returns what is differentiated, then what is reported beside it."""
+
+    def __init__(
+        self, forward: nn.Cell, weights: Sequence[Parameter], probes: Sequence[Parameter], uses: Sequence[Parameter]
+    ) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward = forward
+        self.probes = ParameterTuple(
+            [*probes, *uses]
+        )  # a graph from the compile cache finds its parameters in the cell
+        self.weight_count, self.exchanged = len(weights), len(weights) + len(probes)
+        self.backward = ms.value_and_grad(forward, None, ParameterTuple([*weights, *probes, *uses]), has_aux=True)
+
+
+class GlobalNorm(nn.Cell):
+    """The L2 norm of all tensors together."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.norm = l2_norm()
+
+    def construct(self, tensors: Any) -> Tensor:
+        """Return the norm, a scalar."""
+        norms = ()  # type: Any
+        for tensor in tensors:
+            norms = norms + (self.norm(tensor),)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+        return self.norm(ops.concat(norms)).reshape(())
+
+
+class Gradients(Backward):
     """Losses, the global gradient norm, gradients of the weights, the factors that the probes stand for, and how often each is used."""
 
     def __init__(
@@ -64,14 +94,9 @@ class Gradients(nn.Cell):
         uses: Sequence[Parameter],
         exchange: Exchange,
     ) -> None:
-        super().__init__(auto_prefix=False)
-        self.forward, self.exchange = forward, exchange
-        self.probes = ParameterTuple(
-            [*probes, *uses]
-        )  # a graph from the compile cache finds its parameters in the cell
-        self.weight_count, self.exchanged = len(weights), len(weights) + len(probes)
-        self.norm = l2_norm()
-        self.backward = ms.value_and_grad(forward, None, ParameterTuple([*weights, *probes, *uses]), has_aux=True)
+        super().__init__(forward, weights, probes, uses)
+        self.exchange = exchange
+        self.norm = GlobalNorm()
 
     def construct(self, *batch: Tensor) -> Any:
         """Return (losses, norm, gradients, factors, uses)."""
@@ -79,31 +104,24 @@ class Gradients(nn.Cell):
         uses = gradients[self.exchanged :]
         losses, gradients = self.exchange(losses, gradients[: self.exchanged])
         weights = gradients[: self.weight_count]
-        return losses, self.norm_of(weights), weights, gradients[self.weight_count :], uses
-
-    def norm_of(self, tensors: Any) -> Tensor:
-        """The L2 norm of all tensors together."""
-        norms = ()  # type: Any
-        for tensor in tensors:
-            norms = norms + (self.norm(tensor),)  # noqa: RUF005 - as above
-        return self.norm(ops.concat(norms)).reshape(())
+        return losses, self.norm(weights), weights, gradients[self.weight_count :], uses
 
 
-class ScaledGradients(Gradients):
-    """The same of S times the loss, with S taken out in float32 after the exchange: g/S, and G/S/S, since S² alone could leave float32.
+class Unscaled(nn.Cell):
+    """Takes S out of exchanged gradients and factors, in float32: g/S, and G/S/S, since S² alone could leave float32.
 
-    `powers` says for each probe which power of S its gradient has. The norm is not finite where a factor is not.
+    `powers` says for each factor which power of S it has. Where S is a scale that may overflow (`checked`), the norm is not finite
+    if a factor is not.
     """
 
-    def __init__(self, forward: Forward, *others: Any, powers: Sequence[int]) -> None:
-        super().__init__(ScaledForward(forward), *others)
-        self.powers = list(powers)
+    def __init__(self, weight_count: int, powers: Sequence[int], checked: bool = True) -> None:
+        super().__init__(auto_prefix=False)
+        self.weight_count, self.powers = weight_count, list(powers)
+        self.checked = checked and len(self.powers) > 0
+        self.norm = GlobalNorm()
 
-    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
-        """Return (losses, norm, gradients, factors, uses), all of them free of S."""
-        losses, gradients = self.backward(loss_scale, *batch)
-        uses = gradients[self.exchanged :]
-        losses, gradients = self.exchange(losses[1:], gradients[: self.exchanged])
+    def construct(self, loss_scale: Tensor, gradients: Any) -> Any:
+        """Return (norm, gradients of the weights, factors)."""
         weights = ()  # type: Any
         for gradient in gradients[: self.weight_count]:
             weights = weights + (gradient / loss_scale,)  # noqa: RUF005 - as above
@@ -112,17 +130,42 @@ class ScaledGradients(Gradients):
             for _ in range(power):
                 factor = factor / loss_scale
             factors = factors + (factor,)  # noqa: RUF005 - as above
-        return losses, self.checked_norm(weights, factors), weights, factors, uses
+        return self.checked_norm(weights, factors), weights, factors
 
     def checked_norm(self, weights: Any, factors: Any) -> Tensor:
         """The norm of the gradients, or a number that is not finite where a factor is not."""
-        norm = self.norm_of(weights)
-        if len(self.powers) > 0:
+        norm = self.norm(weights)
+        if self.checked:
             total = factors[0].sum()
             for factor in factors[1:]:
                 total = total + factor.sum()
             norm = ops.select(ops.isfinite(total), norm, total)
         return norm
+
+
+class ScaledGradients(Backward):
+    """What `Gradients` returns, computed from S times the loss; S is taken out after the exchange."""
+
+    def __init__(
+        self,
+        forward: Forward,
+        weights: Sequence[Parameter],
+        probes: Sequence[Parameter],
+        uses: Sequence[Parameter],
+        exchange: Exchange,
+        powers: Sequence[int],
+    ) -> None:
+        super().__init__(ScaledForward(forward), weights, probes, uses)
+        self.exchange = exchange
+        self.unscaled = Unscaled(self.weight_count, powers)
+
+    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
+        """Return (losses, norm, gradients, factors, uses), all of them free of S."""
+        losses, gradients = self.backward(loss_scale, *batch)
+        uses = gradients[self.exchanged :]
+        losses, gradients = self.exchange(losses[1:], gradients[: self.exchanged])
+        norm, weights, factors = self.unscaled(loss_scale, gradients)
+        return losses, norm, weights, factors, uses
 
 
 class Update(nn.Cell):

@@ -20,7 +20,7 @@ from bert_thor import __version__
 from bert_thor.compat import use_graph_mode, version
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
-from bert_thor.errors import CheckpointError, Interrupted, TrainingError
+from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.optimizer import StepResult, Thor
 from bert_thor.optimizer.loss_scale import scale_for
@@ -57,6 +57,7 @@ class Trainer:
             config = with_measured_block(config, self.folder, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
+        check_micro_batches(config, launched_ranks())
         self.folder.check(config)
         use_graph_mode(config.device_target)
         self.world = join_world()
@@ -68,12 +69,13 @@ class Trainer:
         self.model = BertForPreTraining(config.model, config.seed)
         self.thor = Thor(
             self.model,
-            PretrainingLoss(self.world.ranks),
+            PretrainingLoss(self.world.ranks, config.accumulate),
             config.steps,
             config=config.optimizer,
             groups=groups_of(config.model),
             strict=True,
             world=self.world,
+            accumulate=config.accumulate,
             failures=config.run,
         )
         self.progress = Progress()
@@ -210,7 +212,8 @@ class Trainer:
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """What the next step takes: inputs and labels."""
-        return inputs_and_labels(batch, self.config.seed, self.progress.step, self.world.rank)
+        config = self.config
+        return inputs_and_labels(batch, config.seed, self.progress.step, self.world.rank, config.accumulate)
 
     def _metrics(self, result: StepResult) -> dict[str, Any]:
         progress = self.progress
@@ -279,6 +282,18 @@ class Trainer:
             self.watch.finish()
             status = 128 + (self._stop_signals.received or signal.SIGTERM)
             raise Interrupted(f"interrupted; step {self.progress.step} is saved, continue with --resume", status)
+
+
+def check_micro_batches(config: PretrainConfig, ranks: int) -> None:
+    """Raise `ConfigError` unless every process can cut its share of a batch into equal micro-batches."""
+    if config.batch_size % (ranks * config.accumulate):
+        share = (
+            f"the {config.batch_size // ranks} rows of a process" if ranks > 1 else f"batch_size {config.batch_size}"
+        )
+        raise ConfigError(
+            f"accumulate is {config.accumulate}, which does not divide {share}: "
+            f"give a batch_size that is a multiple of {ranks * config.accumulate}, or another accumulate"
+        )
 
 
 def with_loss_scale(config: PretrainConfig, precision: str) -> PretrainConfig:

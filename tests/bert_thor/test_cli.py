@@ -62,6 +62,8 @@ def pretrain(data: Path, run: Path, *more: str) -> list[str]:
         (("--loss-scale", "inf"), ("loss_scale is inf", "at most 4294967296")),
         (("--loss-scale", "large"), ("loss_scale is large", "write dynamic")),
         (("--loss-scale-window", "0"), ("loss_scale_window is 0", "1 step or more")),
+        (("--accumulate", "0"), ("accumulate is 0", "1 or more")),
+        (("--accumulate", "3"), ("accumulate is 3", "does not divide batch_size 8", "a multiple of 3")),
         (("--seed", "-1"), ("seed is -1",)),
         (("--device-target", "TPU"), ("'TPU'", "CPU")),
     ],

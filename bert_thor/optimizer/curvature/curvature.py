@@ -50,7 +50,7 @@ class Moment:
     captured: Sequence[Tensor]
     step: int
     samples: tuple[int, int]
-    """Of this process's batch and of the global one."""
+    """Of this process's batch, or micro-batch, and of the step."""
     damping: float
 
 
