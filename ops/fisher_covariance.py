@@ -51,6 +51,7 @@ class Narrow(nn.Cell):
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (scaled x, 1 / scale^2)."""
+        x = x.astype(ms.float32)
         exponent = ops.floor(ops.log2(ops.abs(x).max() + TINY))
         root = ops.pow(2.0, exponent)
         return ops.cast(x / root, ms.float16), root * root
@@ -111,7 +112,7 @@ class FisherCovarianceAkg(nn.Cell):
 
 
 class FisherCovarianceMindSpore(nn.Cell):
-    """MindSpore's own product of the blocks' columns."""
+    """MindSpore's own product of the blocks' columns, in float32."""
 
     def __init__(self, block: int) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class FisherCovarianceMindSpore(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
         block, features = self.block, x.shape[-1]
-        x = x.reshape((-1, features))
+        x = x.astype(ms.float32).reshape((-1, features))
         rows, blocks = x.shape[0], -(-features // block)
         if blocks * block > features:
             x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))

@@ -22,8 +22,8 @@ def layer_norm(eps: float) -> LayerNorm:
     """The operator (x, gamma, beta) -> (y, mean, rstd).
 
     y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], gamma and
-    beta [features], all float32; mean and rstd [rows], flat over the rows of x. Gradients flow to x, gamma and beta,
-    through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
+    beta [features], all float32, x and y also float16 (tbe, mindspore); mean and rstd [rows] float32, flat over the rows of
+    x. Gradients flow to x, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
         "tbe": layer_norm_tbe,
@@ -64,7 +64,7 @@ class LayerNormCpu(nn.Cell):
 
 
 class LayerNormMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient."""
+    """MindSpore's own operator, which knows its gradient; float32 inside."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -72,9 +72,9 @@ class LayerNormMindSpore(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
-        y, mean, variance = self.operator(x, gamma, beta)
+        y, mean, variance = self.operator(x.astype(ms.float32), gamma, beta)
         rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
-        return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+        return y.astype(x.dtype), ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
@@ -103,10 +103,14 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
     return x, [x[0]], [x[0]]
 
 
+def _dtypes(x: Any, *_: Any) -> Any:
+    return x, ms.float32, ms.float32
+
+
 def layer_norm_tbe(eps: float) -> LayerNorm:
     """The TIK kernels."""
-    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3, eps=eps)
-    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
+    forward = tbe("layer_norm", _forward_shapes, _dtypes, eps=eps)
+    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), _dtypes)
     return OverRows(forward, gradient)
 
 

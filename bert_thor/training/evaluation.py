@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 from typing_extensions import Literal
@@ -61,7 +62,7 @@ class Predictions(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return token predictions [B·P], nll [B·P], sentence predictions [B]."""
         scores, bias, sentence = self.model(ids, mask, segments, positions, self.seed)
-        tokens = scores + bias
+        tokens = scores.astype(ms.float32) + bias
         return ops.argmax(tokens, -1), negative_log_likelihood(tokens, labels.reshape(-1)), ops.argmax(sentence, -1)
 
 
