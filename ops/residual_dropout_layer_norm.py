@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes
 from bert_thor.ops._registration import tbe
 from bert_thor.ops.dropout import DropoutMindSpore
 from bert_thor.ops.layer_norm import LayerNormMindSpore
@@ -18,6 +18,7 @@ from bert_thor.ops.layer_norm import LayerNormMindSpore
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
 ]
+_NAME = "residual_dropout_layer_norm"
 
 
 def _backward(
@@ -36,8 +37,8 @@ def _gradient_shapes(dy: Any, total: Any, gamma: Any, *_: Any) -> Any:
     return total, gamma, total, gamma, gamma
 
 
-_gradient = cpu("residual_dropout_layer_norm_grad", _gradient_shapes, (ms.float32,) * 5)
-_forward = cpu("residual_dropout_layer_norm", _forward_shapes, (ms.float32,) * 4, bprop=_backward)
+_gradient = cpu(f"{_NAME}_grad", _gradient_shapes, dtypes(_NAME, 1, SAME, ms.float32, SAME, ms.float32, ms.float32))
+_forward = cpu(_NAME, _forward_shapes, dtypes(_NAME, 0, SAME, SAME, ms.float32, ms.float32), bprop=_backward)
 
 
 class ResidualDropoutLayerNormCpu(nn.Cell):
@@ -78,9 +79,9 @@ class WithMask(nn.Cell):
 
     def __init__(self, eps: float, probability: float) -> None:
         super().__init__()
-        name, kinds = "residual_dropout_layer_norm", (ms.float32,) * 5
-        self.forward = tbe(name, _forward_shapes, kinds[:4], eps=eps, probability=probability)
-        self.gradient = tbe(f"{name}_grad", _gradient_shapes, kinds, probability=probability)
+        kinds = (ms.float32,) * 5
+        self.forward = tbe(_NAME, _forward_shapes, kinds[:4], eps=eps, probability=probability)
+        self.gradient = tbe(f"{_NAME}_grad", _gradient_shapes, kinds, probability=probability)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, mask: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
@@ -135,15 +136,16 @@ class ResidualDropoutLayerNormTbe(nn.Cell):
 def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> ResidualDropoutLayerNorm:
     """The operator (x, bias, residual, gamma, beta, seed) -> (y, sum, mean, rstd).
 
-    sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], bias,
-    gamma and beta [features], all float32; seed [4] int32 = (key low, key high, step, slice), `site`: which dropout of the
-    network, both as for `dropout`. mean and rstd [rows]. Probability 0 gives sum = residual + (x + bias) exactly. Gradients
-    flow to x, bias, residual, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe. Its masks and those
-    of MindSpore's own operators come from the device's generator and not from `seed`.
+    sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], stored
+    like y and sum in float32 or (cpu) bfloat16; bias, gamma and beta [features], mean and rstd [rows] float32; seed [4]
+    int32 = (key low, key high, step, slice), `site`: which dropout of the network, both as for `dropout`. Probability 0 gives
+    sum = residual + (x + bias), as if there were no dropout. Gradients flow to x, bias, residual, gamma and beta, through y
+    alone, each stored like what it belongs to. Graph mode and PyNative. Ascend 910: tbe. Its masks and those of MindSpore's
+    own operators come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
         "tbe": ResidualDropoutLayerNormTbe,
         "mindspore": ResidualDropoutLayerNormMindSpore,
         "cpu": ResidualDropoutLayerNormCpu,
     }
-    return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)
+    return backends[choose(_NAME, backends)](eps, probability, site)
