@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes, element_type
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -21,9 +21,9 @@ LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
 def layer_norm(eps: float) -> LayerNorm:
     """The operator (x, gamma, beta) -> (y, mean, rstd).
 
-    y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], gamma and
-    beta [features], all float32, x and y also float16 (tbe, mindspore); mean and rstd [rows] float32, flat over the rows of
-    x. Gradients flow to x, gamma and beta, through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
+    y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], stored like
+    y in float32, bfloat16 (cpu) or float16 (tbe, mindspore); gamma, beta [features], mean, rstd [rows], flat over the rows of x, float32. Gradients
+    flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative. Ascend 910: tbe, akg.
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
         "tbe": layer_norm_tbe,
@@ -42,9 +42,16 @@ def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> A
     return dx, dgamma, dbeta, ops.zeros_like(eps)
 
 
-_layer_norm_grad = cpu("layer_norm_grad", lambda dy, x, gamma, mean, rstd: (x, gamma, gamma), (ms.float32,) * 3)
+_layer_norm_grad = cpu(
+    "layer_norm_grad",
+    lambda dy, x, gamma, mean, rstd: (x, gamma, gamma),
+    dtypes("layer_norm", 1, SAME, ms.float32, ms.float32),
+)
 _layer_norm = cpu(
-    "layer_norm", lambda x, gamma, beta, eps: (x, [prod(x[:-1])], [prod(x[:-1])]), (ms.float32,) * 3, bprop=_backward
+    "layer_norm",
+    lambda x, gamma, beta, eps: (x, [prod(x[:-1])], [prod(x[:-1])]),
+    dtypes("layer_norm", 0, SAME, ms.float32, ms.float32),
+    bprop=_backward,
 )
 
 
@@ -104,7 +111,7 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
 
 
 def _dtypes(x: Any, *_: Any) -> Any:
-    return x, ms.float32, ms.float32
+    return element_type(x), ms.float32, ms.float32
 
 
 def layer_norm_tbe(eps: float) -> LayerNorm:
