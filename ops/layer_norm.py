@@ -22,8 +22,9 @@ def layer_norm(eps: float) -> LayerNorm:
     """The operator (x, gamma, beta) -> (y, mean, rstd).
 
     y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], stored like
-    y in float32, bfloat16 (cpu) or float16 (tbe, mindspore); gamma, beta [features], mean, rstd [rows], flat over the rows of x, float32. Gradients
-    flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative. Ascend 910: tbe, akg.
+    y in float32, bfloat16 (cpu) or float16 (tbe, mindspore); gamma, beta [features], mean, rstd [rows], flat over the rows
+    of x, float32. Gradients flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative.
+    Ascend 910: tbe, akg (float32).
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
         "tbe": layer_norm_tbe,

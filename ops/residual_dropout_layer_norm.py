@@ -146,11 +146,11 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
     """The operator (x, bias, residual, gamma, beta, seed) -> (y, sum, mean, rstd).
 
     sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], stored
-    like y and sum in float32, bfloat16 (cpu) or float16 (tbe, mindspore); bias, gamma and beta [features], mean and rstd [rows] float32; seed [4]
-    int32 = (key low, key high, step, slice), `site`: which dropout of the network, both as for `dropout`. Probability 0 gives
-    sum = residual + (x + bias), as if there were no dropout. Gradients flow to x, bias, residual, gamma and beta, through y
-    alone, each stored like what it belongs to. Graph mode and PyNative. Ascend 910: tbe. Its masks and those of MindSpore's
-    own operators come from the device's generator and not from `seed`.
+    like y and sum in float32, bfloat16 (cpu) or float16 (tbe, mindspore); bias, gamma and beta [features], mean and rstd
+    [rows] float32; seed [4] int32 = (key low, key high, step, slice), `site`: which dropout of the network, both as for
+    `dropout`. Probability 0 gives sum = residual + (x + bias), as if there were no dropout. Gradients flow to x, bias,
+    residual, gamma and beta, through y alone, each stored like what it belongs to. Graph mode and PyNative. Ascend 910: tbe.
+    Its masks and those of MindSpore's own operators come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
         "tbe": ResidualDropoutLayerNormTbe,

@@ -6,7 +6,7 @@ arXiv 1710.03740). float16 has 11 bits and ends at 65504: small gradients need a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, get_args
 
 import mindspore as ms
 from typing_extensions import Literal
@@ -17,6 +17,7 @@ from bert_thor.kernels.library import InstructionSet, instruction_set
 from bert_thor.ops._backend import VARIABLE, requested
 
 Precision = Literal["float32", "float16", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 OPERATIONS = (
     "attention",
     "bias_gelu",
