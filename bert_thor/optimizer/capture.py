@@ -24,26 +24,14 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.network.architecture import ParameterSpec
-from bert_thor.network.layers import Linear, Table
+from bert_thor.network.layers import Table
 from bert_thor.ops.embedding import embedding_grad
 from bert_thor.ops.fisher_covariance import fisher_covariance
-from bert_thor.ops.linear import linear_grad
-
-
-class MatMulGradient(nn.Cell):
-    """The gradient of `ops.MatMul` and of `mint`'s dense, in the types that they have."""
-
-    def __init__(self) -> None:
-        super().__init__(auto_prefix=False)
-        self.of_input, self.of_weight = ops.MatMul(), ops.MatMul(transpose_a=True)
-
-    def construct(self, d_NO: Tensor, x_NI: Tensor, weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (dx, dW)."""
-        return self.of_input(d_NO, weight_OI), self.of_weight(d_NO, x_NI)
+from bert_thor.ops.linear import LinearProduct
 
 
 class Product(nn.Cell):
-    """y = x Wᵀ by the layer's own operator; the backward pass returns (dx, dW, A, G, uses).
+    """y = x Wᵀ by the layer's own operator, dx and dW by its gradient; the backward pass returns (dx, dW, A, G, uses).
 
     With `sums` A and G are Σ xxᵀ and Σ ddᵀ over the rows instead of their means: those of several uses can then be added up.
     """
@@ -52,7 +40,7 @@ class Product(nn.Cell):
         super().__init__(auto_prefix=False)
         self.forward, self.sums = operator, sums
         self.covariance_a, self.covariance_g = fisher_covariance(edges["A"]), fisher_covariance(edges["G"])
-        self.gradient = MatMulGradient() if isinstance(operator, ops.Primitive) else linear_grad()
+        self.gradient = operator.gradient if isinstance(operator, LinearProduct) else MatMulGradient()
         self.use, self.row = (Tensor(np.array(pair, np.float32)) for pair in ((1, 0), (0, 1)))
 
     def construct(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
@@ -69,6 +57,18 @@ class Product(nn.Cell):
             a, g = a * rows, g * rows
         dx, dw = self.gradient(dout, x_NI, weight_OI)
         return dx, dw, a, g, self.use + rows * self.row
+
+
+class MatMulGradient(nn.Cell):
+    """(dy, x, weight) -> (dx, dW) of a framework's x Wᵀ, as the framework computes them."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.input_gradient, self.weight_gradient = ops.MatMul(), ops.MatMul(transpose_a=True)
+
+    def construct(self, dy_NO: Tensor, x_NI: Tensor, weight_OI: Tensor) -> Any:
+        """Return dx, dW."""
+        return self.input_gradient(dy_NO, weight_OI), self.weight_gradient(dy_NO, x_NI)
 
 
 class CapturedProduct(nn.Cell):
@@ -238,7 +238,7 @@ def _kinds(network: nn.Cell) -> tuple[dict[int, set[str]], dict[int, list[tuple[
 def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
     """The name of the operator by which the cell multiplies by its weight, or looks up rows of its table; None where there is none.
 
-    An attribute of such a name that is a cell is a layer by itself; of our own layers it may be one, by its backend.
+    An attribute of such a name that is a cell is a layer by itself; of our own table it may be one, by its backend.
     """
     if getattr(cell, "use_one_hot", False):
         return None
@@ -247,17 +247,15 @@ def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
         if weight not in own or own[weight].ndim != 2:
             continue
         operator = operator.original if isinstance(operator, _CAPTURED) else operator
-        if _is_usable(name, operator, cell):
+        if isinstance(cell, Table) if name == "embedding" else _is_usable(name, operator):
             return name
     return None
 
 
-def _is_usable(name: str, operator: Any, cell: nn.Cell) -> bool:
-    """Whether an attribute of `cell` is an operator of that kind: x Wᵀ, in the case of `matmul`."""
-    if isinstance(cell, (Linear, Table)):
-        return name == ("matmul" if isinstance(cell, Linear) else "embedding")
-    if name == "embedding" or not isinstance(operator, ops.Primitive):
-        return False
+def _is_usable(name: str, operator: Any) -> bool:
+    """Whether an attribute is an operator of that kind: x Wᵀ, in the case of `matmul`, ours or the framework's."""
+    if not isinstance(operator, ops.Primitive):
+        return name == "matmul" and isinstance(operator, LinearProduct)
     return name != "matmul" or (getattr(operator, "transpose_b", False) and not operator.transpose_a)
 
 
