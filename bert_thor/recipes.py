@@ -10,6 +10,7 @@ from bert_thor.errors import ConfigError
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
+from bert_thor.parallel.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class PretrainConfig:
     """Folder that keeps compiled graphs for the next start of the same configuration; by default every start compiles anew."""
     device_target: str = "CPU"
     """CPU or Ascend."""
+    exchange_precision: Optional[Precision] = None
+    """Precision in which gradients are summed over processes; by default float16 on an Ascend that trains in float16, else float32."""
     model: BertConfig = field(default_factory=BertConfig)
     """Sizes of the network."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
