@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
 from bert_thor.files import json_text, make_folder, read_json_object, replace_text, write_json
+from bert_thor.network.precision import PRECISIONS, Precision
 from bert_thor.network.sizes import BertConfig
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps
@@ -38,6 +39,10 @@ RESUMABLE_CHANGES = (
     "compile_cache",
 )
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
+
+
+BEFORE_THERE_WAS_A_CHOICE = {"precision": "float32"}
+"""What a run was trained with whose config.json does not say it."""
 
 
 class RunFolder:
@@ -115,14 +120,14 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
             )
-        before, now = {**resolved(PretrainConfig()), **self.read_config()}, resolved(config)
-        for field in sorted(set(before) | set(now)):
-            if field not in (*RESUMABLE_CHANGES, "steps") and before.get(field) != now.get(field):
+        before, now = {**BEFORE_THERE_WAS_A_CHOICE, **self.read_config()}, resolved(config)
+        for field in sorted(before):  # one that is not there is younger than the run
+            if field not in (*RESUMABLE_CHANGES, "steps") and before[field] != now.get(field):
                 raise ConfigError(
                     f"{self.path} was started with {field}={before.get(field)}, not {now.get(field)}: "
                     "resume with the same value, or start another run"
                 )
-        planned = before["steps"]
+        planned = before.get("steps")
         if not isinstance(planned, int) or config.steps < planned:
             raise ConfigError(
                 f"{self.path} was started with steps={planned}, not {config.steps}: a run can be extended, not cut short"
@@ -147,6 +152,14 @@ class RunFolder:
         sizes = BertConfig(**{name[len("model.") :]: value for name, value in values.items()})
         sizes.check()
         return sizes
+
+    def read_precision(self) -> Optional[Precision]:
+        """The precision that the run was trained in; None where it was not trained here, as an imported one."""
+        stored: Any = self.read_config().get("precision")
+        if stored not in (None, *PRECISIONS):
+            raise ConfigError(f"{self.config} has precision = {stored!r}: {', '.join(PRECISIONS)} or null was expected")
+        precision: Optional[Precision] = stored
+        return precision
 
     def add_evaluation(self, report: dict[str, Any]) -> None:
         """Add the report of an evaluation during training."""
