@@ -90,6 +90,17 @@ def test_a_trained_run(trained: Path, tmp_path: Path) -> None:
     assert scores.max() > 2 / 100  # it is not the uniform guess that is compared
 
 
+def test_onnx_by_pytorchs_exporter(trained: Path, tmp_path: Path) -> None:
+    """The exported folder is all that it needs."""
+    convert(ConvertConfig(trained, tmp_path / "exported"))
+    text = f"{WORDS[3]} [MASK] {WORDS[5]}."
+    in_transformers("onnx", tmp_path / "exported", text, tmp_path / "onnx.npz")
+    theirs = np.load(tmp_path / "onnx.npz")
+    ids, ours = our_scores(trained, text)
+    assert (ids == theirs["ids"]).all()
+    assert ours.shape == theirs["scores"].shape and np.abs(ours - theirs["scores"]).max() <= TOLERANCE
+
+
 def test_a_public_encoder_with_a_fresh_head(tmp_path: Path) -> None:
     """The network of real size: 6 layers of 384, 30,522 word pieces."""
     encoder = Path(in_transformers("encoder").stdout.strip())
