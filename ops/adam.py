@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.adam.reference import LARGEST
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu_in_place
+from bert_thor.ops._custom import CpuCell, cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 Adam = Callable[[Any, Any, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -43,7 +43,7 @@ def _betas(beta1: float, beta2: float) -> Tensor:
     return Tensor(np.array([beta1, 1.0 - beta1, beta2, 1.0 - beta2], np.float32))
 
 
-class AdamCpu(nn.Cell):
+class AdamCpu(CpuCell):
     """The kernel for CPUs."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
@@ -58,7 +58,7 @@ class AdamCpu(nn.Cell):
         return self.operator(first, second, gradient, factors, self.betas, correction, eps)
 
 
-class AdamUpdateCpu(nn.Cell):
+class AdamUpdateCpu(CpuCell):
     """The kernel for CPUs that moves the weight too."""
 
     def __init__(self, beta1: float, beta2: float) -> None:

@@ -8,8 +8,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import CpuCell, cpu
 from bert_thor.ops.dropout import DropoutMindSpore
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -25,7 +26,7 @@ def attention(heads: int, probability: float, site: int) -> Attention:
     With MindSpore's own operators the scores are stored, and the masks come from the device's generator.
     """
     backends: dict[str, Callable[[int, float, int], Attention]] = {"mindspore": AttentionMindSpore, "cpu": AttentionCpu}
-    return backends[choose("attention", backends)](heads, probability, site)
+    return backends[choose("attention", backends)](heads, probability, check_site("attention", site))
 
 
 _gradient = cpu(
@@ -41,7 +42,7 @@ def _backward(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site:
     return dqkv, dbias, zeros(mask), zeros(probability), zeros(seed), zeros(site)
 
 
-class AttentionCpu(nn.Cell):
+class AttentionCpu(CpuCell):
     """The kernel for CPUs: the scores never reach memory."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:

@@ -8,8 +8,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import CpuCell, cpu
 
 Dropout = Callable[[Tensor, Tensor], Tensor]
 
@@ -25,7 +26,7 @@ def dropout(probability: float, site: int) -> Dropout:
     With MindSpore's own operator the masks come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[[float, int], Dropout]] = {"mindspore": DropoutMindSpore, "cpu": DropoutCpu}
-    return backends[choose("dropout", backends)](probability, site)
+    return backends[choose("dropout", backends)](probability, check_site("dropout", site))
 
 
 def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: Any) -> Any:
@@ -37,7 +38,7 @@ _dropout_of_gradient = cpu("dropout", lambda x, probability, seed, site: x, ms.f
 _dropout = cpu("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
 
 
-class DropoutCpu(nn.Cell):
+class DropoutCpu(CpuCell):
     """The kernel for CPUs."""
 
     def __init__(self, probability: float, site: int) -> None:

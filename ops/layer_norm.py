@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import CpuCell, cpu
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -48,7 +48,7 @@ _layer_norm = cpu(
 )
 
 
-class LayerNormCpu(nn.Cell):
+class LayerNormCpu(CpuCell):
     """The kernel for CPUs, which takes eps as a tensor."""
 
     def __init__(self, eps: float) -> None:

@@ -9,8 +9,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import CpuCell, cpu
 from bert_thor.ops._registration import tbe
 from bert_thor.ops.dropout import DropoutMindSpore
 from bert_thor.ops.layer_norm import LayerNormMindSpore
@@ -40,7 +41,7 @@ _gradient = cpu("residual_dropout_layer_norm_grad", _gradient_shapes, (ms.float3
 _forward = cpu("residual_dropout_layer_norm", _forward_shapes, (ms.float32,) * 4, bprop=_backward)
 
 
-class ResidualDropoutLayerNormCpu(nn.Cell):
+class ResidualDropoutLayerNormCpu(CpuCell):
     """The kernel for CPUs, which recomputes the mask in the gradient."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
@@ -146,4 +147,6 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
         "mindspore": ResidualDropoutLayerNormMindSpore,
         "cpu": ResidualDropoutLayerNormCpu,
     }
-    return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, site)
+    return backends[choose("residual_dropout_layer_norm", backends)](
+        eps, probability, check_site("residual_dropout_layer_norm", site)
+    )

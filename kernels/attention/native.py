@@ -6,7 +6,7 @@ from typing import Optional
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.arrays import Array, check_array, check_site, make_outputs
 from bert_thor.kernels.library import load_native
 
 
@@ -31,7 +31,9 @@ def attention(
     shapes = ((batch * length, heads * size), (batch, heads, length))
     outputs = make_outputs("attention", out, shapes, (np.float32, np.float32))
     sizes = (batch, heads, length, size)
-    load_native().attention_f32(qkv, bias, mask, float(probability), seed, int(site), *sizes, *outputs, threads)
+    load_native().attention_f32(
+        qkv, bias, mask, float(probability), seed, check_site("attention", site), *sizes, *outputs, threads
+    )
     return outputs
 
 
@@ -57,7 +59,19 @@ def attention_grad(
     outputs = make_outputs("attention_grad", out, (qkv.shape, bias.shape), (np.float32, np.float32))
     sizes = (batch, heads, length, size)
     call = load_native().attention_grad_f32
-    call(dout, qkv, bias, mask, log_sum_exp, float(probability), seed, int(site), *sizes, *outputs, threads)
+    call(
+        dout,
+        qkv,
+        bias,
+        mask,
+        log_sum_exp,
+        float(probability),
+        seed,
+        check_site("attention_grad", site),
+        *sizes,
+        *outputs,
+        threads,
+    )
     return outputs
 
 
