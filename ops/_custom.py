@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from typing import Any, Callable
 
 from mindspore import nn, ops
-from mindspore.common.api import _pynative_executor
 
 from bert_thor.kernels.library import library_path, load_native
 from bert_thor.kernels.status import KernelError, Status
+
+try:
+    from mindspore.graph.api import _pynative_executor
+except ImportError:  # before MindSpore 2.9
+    from mindspore.common.api import _pynative_executor
 
 _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
 
