@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
 
+import mindspore as ms
 from mindspore import nn, ops
 
 from bert_thor.kernels.library import library_path, load_native
@@ -17,6 +18,8 @@ try:
 except ImportError:  # before MindSpore 2.9
     from mindspore.common.api import _pynative_executor
 
+SAME = object()
+"""Among the outputs of `dtypes`: the dtype of the activations."""
 _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
 
 
@@ -65,6 +68,30 @@ def _checked(name: str, out_shape: Callable[..., Any]) -> Callable[..., Any]:
             raise KernelError(name, Status.BAD_SHAPE) from error
 
     return shape
+
+
+def dtypes(operation: str, place: int, *outputs: Any) -> Callable[..., Any]:
+    """For `cpu`: what `outputs` are stored in, each a dtype, or `SAME` for that of input number `place`, the activations.
+
+    Raises `TypeError` where a graph is built with activations that no kernel for CPUs takes.
+    """
+
+    def infer(*inputs: Any) -> Any:
+        stored = element_type(inputs[place])
+        if stored == ms.float16:
+            raise TypeError(
+                f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; cast the input, or set "
+                "THOR_BACKEND=mindspore, whose operators take it"
+            )
+        kinds = tuple(stored if output is SAME else output for output in outputs)
+        return kinds if len(kinds) > 1 else kinds[0]
+
+    return infer
+
+
+def element_type(dtype: Any) -> Any:
+    """The dtype of a tensor's elements; inference passes the type of the tensor."""
+    return dtype.element_type() if hasattr(dtype, "element_type") else dtype
 
 
 def cpu_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:

@@ -47,10 +47,12 @@ THOR_EXPORT int thor_layer_norm_grad_bf16(const uint16_t* dy, const uint16_t* x,
                                           const float* rstd, int64_t rows, int64_t features, uint16_t* dx,
                                           float* dgamma, float* dbeta, int threads);
 
-/* For MindSpore. In: x[..., h], gamma[h], beta[h], eps[1]. Out: y[..., h], mean[rows], rstd[rows]. All float32. */
+/* For MindSpore, whose types say which of the two. In: x[..., h], gamma[h], beta[h], eps[1]. Out: y[..., h],
+ * mean[rows], rstd[rows]. x and y float32 or both bfloat16, the others float32. */
 THOR_EXPORT int thor_layer_norm(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes,
                                 void* stream, void* extra);
-/* In: dy[..., h], x[..., h], gamma[h], mean[rows], rstd[rows]. Out: dx[..., h], dgamma[h], dbeta[h]. All float32. */
+/* In: dy[..., h], x[..., h], gamma[h], mean[rows], rstd[rows]. Out: dx[..., h], dgamma[h], dbeta[h]. dy, x and dx
+ * float32 or all bfloat16, the others float32. */
 THOR_EXPORT int thor_layer_norm_grad(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes,
                                      void* stream, void* extra);
 

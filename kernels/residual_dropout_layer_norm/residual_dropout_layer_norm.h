@@ -51,12 +51,14 @@ THOR_EXPORT int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, c
                                                            uint16_t* dresidual, float* dgamma, float* dbeta,
                                                            int threads);
 
-/* For MindSpore. In: x[..., h], bias[h], residual[..., h], gamma[h], beta[h], scalars[2] = (eps, probability) float32,
- * seed[4], site[1] int32. Out: y[..., h], sum[..., h], mean[rows], rstd[rows] float32. */
+/* For MindSpore. In: x[..., h], bias[h], residual[..., h], gamma[h], beta[h], scalars[2] = (eps, probability), seed[4],
+ * site[1]. Out: y[..., h], sum[..., h], mean[rows], rstd[rows]. x, residual, y and sum float32 or all bfloat16, seed
+ * and site int32, the others float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm(int nparam, void** params, int* ndims, int64_t** shapes,
                                                  const char** dtypes, void* stream, void* extra);
-/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2] float32, seed[4], site[1] int32.
- * Out: dx[..., h], dbias[h], dresidual[..., h], dgamma[h], dbeta[h] float32. */
+/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2], seed[4], site[1]. Out: dx[..., h],
+ * dbias[h], dresidual[..., h], dgamma[h], dbeta[h]. dy, sum, dx and dresidual float32 or all bfloat16, seed and site
+ * int32, the others float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm_grad(int nparam, void** params, int* ndims, int64_t** shapes,
                                                       const char** dtypes, void* stream, void* extra);
 
