@@ -83,6 +83,11 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
+        if has_scalars(self._shape):
+            raise UnavailableError(
+                f"{self.name} has a shape of scalars; its size is not known while the kernel is traced",
+                caller_location(),
+            )
         return int(np.prod(self._shape, dtype=np.int64))
 
     @property
@@ -157,7 +162,7 @@ class Tensor:
 
     def reshape(self, new_shape: Sequence[int]) -> Tensor:
         """The same memory under another shape with the same number of elements."""
-        if int(np.prod(new_shape)) != self.size:
+        if not has_scalars((*new_shape, *self._shape)) and int(np.prod(new_shape)) != self.size:
             raise ArgumentError(
                 f"cannot reshape {self.name} of shape {self._shape} to {tuple(new_shape)}", caller_location()
             )
@@ -197,7 +202,7 @@ class Tensor:
             )
         flat: Any = 0
         for start, extent in zip(starts, self._shape):
-            if isinstance(start, int) and not 0 <= start <= extent:
+            if isinstance(start, int) and isinstance(extent, int) and not 0 <= start <= extent:
                 raise BoundsError(f"index {start} of {self.name} is outside its extent {extent}", caller_location())
             flat = flat * extent + start
         return flat
@@ -208,6 +213,11 @@ _COMPARABLE = (Expression, int, float, np.integer, np.floating)
 
 def _value(operand: Any) -> Any:
     return operand._value() if isinstance(operand, Tensor) else operand
+
+
+def has_scalars(shape: Sequence[Any]) -> bool:
+    """Whether an extent is only known in a run."""
+    return any(isinstance(extent, Expression) for extent in shape)
 
 
 def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ def negate(condition: Any) -> Expression:
 
 MAX_INPUTS_AND_OUTPUTS = 192
 COMPARE_MASK_BYTES = 16
+LARGEST_GLOBAL = 2**31 - 1
 ATOMIC_MODES: dict[Any, bool] = {0: False, 1: True, "float32": True}
 
 _built: list[list[KernelProgram]] = []
@@ -137,10 +138,12 @@ class Tik(ControlFlow):
                 f"scope {scope!r} is not a buffer of Ascend 910; use one of {', '.join(ALL_SCOPES)}", caller_location()
             )
         dtype = require_data_type(dtype)
+        extents = _shape(shape)
+        memory = self._room(dtype, scope, max_mem_size) if tensors.has_scalars(extents) else extents
         allocation = Allocation(
             name or "tensor",
             dtype,
-            _shape(shape),
+            memory,
             scope,
             caller_location(),
             self._scopes[-1].copies if scope != GLOBAL else 1,
@@ -151,7 +154,14 @@ class Tik(ControlFlow):
         if (is_workspace or is_atomic_add) and scope != GLOBAL:
             raise ScopeError(f"{name} is a workspace or atomic tensor; these live in scope_gm", caller_location())
         self._declare(allocation)
-        return tensors.Tensor(self, allocation, dtype, allocation.shape)
+        return tensors.Tensor(self, allocation, dtype, extents)
+
+    def _room(self, dtype: str, scope: str, max_mem_size: Any) -> tuple[int]:
+        """Elements of a tensor whose shape holds scalars: ``max_mem_size`` bytes of them, or what is left of its buffer."""
+        if scope == GLOBAL:
+            return (LARGEST_GLOBAL,)
+        room = self._buffers.free(scope) // self._scopes[-1].copies if max_mem_size is None else int(max_mem_size)
+        return (max(1, room // np.dtype(dtype).itemsize),)
 
     def _declare(self, allocation: Allocation) -> None:
         if allocation.scope == GLOBAL:
@@ -284,15 +294,18 @@ class Tik(ControlFlow):
         evaluates: Any = None,
         extend_params: Any = None,
     ) -> Tik:
-        """End the kernel: name its inputs and outputs, each a tensor or a list of them, all in global memory."""
+        """End the kernel: name its inputs and outputs, each a tensor or a list of them, all in global memory.
+
+        ``flowtable``: tensors with the numbers that a kernel for any shape is told, which are inputs too.
+        """
         where = caller_location()
-        inputs, outputs = _listed(inputs), _listed(outputs)
-        given = [t for t in (*inputs, *outputs) if isinstance(t, tensors.Tensor)]
+        inputs, outputs, tiling = _listed(inputs), _listed(outputs), _listed(flowtable)
+        given = [t for t in (*inputs, *tiling, *outputs) if isinstance(t, tensors.Tensor)]
         for tensor in given:
             if tensor.scope != GLOBAL:
                 raise ScopeError(f"{tensor.name} is in {tensor.scope}; inputs and outputs are in scope_gm", where)
         known = {id(t) for t in inputs}
-        names = [t.name for t in inputs] + [t.name for t in outputs if id(t) not in known]
+        names = [t.name for t in (*inputs, *tiling)] + [t.name for t in outputs if id(t) not in known]
         if len(set(names)) != len(names):
             raise StructureError(f"the names of inputs and outputs must differ: {', '.join(names)}", where)
         if len(names) > MAX_INPUTS_AND_OUTPUTS:
@@ -310,6 +323,7 @@ class Tik(ControlFlow):
             self._block_num,
             dict(self._buffers.peak),
             list(self._arguments),
+            [t.allocation for t in tiling if isinstance(t, tensors.Tensor)],
         )
         if _built:
             _built[-1].append(program)
@@ -339,16 +353,18 @@ def _loaded_as(scalar: tensors.Scalar, element: tensors.Tensor) -> tensors.Tenso
 
 
 def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, (list, tuple)) else [given]
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def _shape(shape: Any) -> tuple[Any, ...]:
     extents = shape if isinstance(shape, (list, tuple)) else (shape,)
     for extent in extents:
+        if isinstance(extent, Expression):
+            continue
         whole = isinstance(extent, (int, np.integer)) or (isinstance(extent, float) and extent.is_integer())
         if not whole or extent < 1:
-            raise ArgumentError(f"shape {tuple(extents)} must hold positive Python integers", caller_location())
-    return tuple(int(e) for e in extents)
+            raise ArgumentError(f"shape {tuple(extents)} must hold positive integers", caller_location())
+    return tuple(e if isinstance(e, Expression) else int(e) for e in extents)
 
 
 def _initial(value: Any) -> list[Any] | None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import foreign_arithmetic  # noqa: F401 - registers its cases
 import foreign_cube  # noqa: F401 - registers its cases
+import foreign_dynamic  # noqa: F401 - registers its cases
 import foreign_layouts  # noqa: F401 - registers its cases
 import foreign_networks  # noqa: F401 - registers its cases
 import foreign_samples  # noqa: F401 - registers its cases
