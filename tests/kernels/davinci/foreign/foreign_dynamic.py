@@ -39,12 +39,3 @@ def any_shape_eye() -> Case:
     y = np.eye(26, 24, dtype=np.float32)
     arguments = [described(y), 26, 24, []]
     return Case("eye", arguments, [tiling("int64", 8, 26, 24, 1, 3, 3, 2, 7)], [y], folder=FOLDER)
-
-
-@case
-def any_shape_eye_in_batches() -> Case:
-    """Four small matrices, one per core and one more: [.., mode: rows within a block, cores]."""
-    y = np.broadcast_to(np.eye(8, dtype=np.float16), (4, 8, 8))
-    arguments = [described(y), 8, 8, [4]]
-    found = ("UninitialisedError", "uninitialised")
-    return Case("eye", arguments, [tiling("int64", 8, 8, 8, 4, 1, 1, 1, 3)], [y], folder=FOLDER, finding=found)
