@@ -17,7 +17,7 @@ from ..errors import (
     caller_location,
 )
 from .allocation import Allocation
-from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary
+from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary, constant_difference
 
 DATA_TYPES = (*INTEGER_TYPES, *FLOAT_TYPES)
 SCATTERED = (-1,)  # stands for the extents of a slice that is not contiguous
@@ -95,8 +95,8 @@ class Tensor:
         """What a call on the whole tensor takes: the slice, if it is one, without the dimensions that have an index."""
         if self._extents is SCATTERED:
             raise UnavailableError(
-                f"a call on the whole tensor takes a slice of {self.name} that is not contiguous, or whose bounds are scalars; "
-                "only contiguous ones with Python integers are modelled",
+                f"a call on the whole tensor takes a slice of {self.name} that is not contiguous, or whose length is a scalar; "
+                "only contiguous ones of a known length are modelled",
                 caller_location(),
             )
         return self._shape if self._extents is None else self._extents
@@ -221,7 +221,7 @@ def has_scalars(shape: Sequence[Any]) -> bool:
 
 
 def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:
-    """Extents of a slice of contiguous memory whose bounds are Python integers; SCATTERED for any other."""
+    """Extents of a slice of contiguous memory whose length is known; SCATTERED for any other."""
     extents: list[int] = []
     is_whole = True  # all later dimensions are taken whole
     for entry, extent in reversed(list(zip(entries, shape))):
@@ -229,9 +229,10 @@ def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:
             taken = 1
         else:
             start, stop = 0 if entry.start is None else entry.start, extent if entry.stop is None else entry.stop
-            if not isinstance(start, int) or not isinstance(stop, int) or entry.step not in (None, 1):
+            length = constant_difference(stop, start)
+            if length is None or entry.step not in (None, 1):
                 return SCATTERED
-            taken = stop - start
+            taken = length
             extents.insert(0, taken)
         if taken != 1 and not is_whole:
             return SCATTERED
