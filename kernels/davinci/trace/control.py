@@ -36,6 +36,10 @@ class ControlFlow:
         """How often a tensor declared here exists: the product of the loops' ``thread_num``."""
         return self._scopes[-1].copies
 
+    def get_available_buffer_size(self, buffer_scope: str) -> int:
+        """Bytes of an on-chip buffer that nothing holds."""
+        return self._buffers.free(buffer_scope)
+
     def _append(self, node: Any) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:

@@ -180,6 +180,14 @@ class Tik(ControlFlow):
             self.assign(scalar, init_value)
         return scalar
 
+    def global_scalar(self, dtype: str = "int64", name: str = "reg_buf", init_value: Any = None) -> tensors.Scalar:
+        """A register that outlives the scope."""
+        scalar = tensors.Scalar(self, require_data_type(dtype), name)
+        self._scopes[0].block.nodes.insert(0, DeclareScalar(scalar))
+        if init_value is not None:
+            self.assign(scalar, init_value)
+        return scalar
+
     def ScalarArray(  # noqa: N802
         self, dtype: str = "int64", length: int = 1, name: str = "reg_buf", init_value: Any = None
     ) -> tensors.ScalarArray:

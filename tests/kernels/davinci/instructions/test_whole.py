@@ -71,6 +71,14 @@ def test_fill_cast_and_copy() -> None:
     assert same(found["whole"], np.floor(a).astype(np.int32)) and same(found["copied"], a)
 
 
+def test_quantised() -> None:
+    x = np.random.default_rng(4).integers(-9999, 9999, 400).astype(np.int32)
+    found = in_ub(lambda t, x, y: t.h_quant(y, x, 0.25), x=x, y=np.zeros(400, np.float16))["y"]
+    assert same(found, (x * 0.25).astype(np.float16))
+    with pytest.raises(errors.ArgumentError, match="h_quant: the tensors have 16, 400 elements"):
+        in_ub(lambda t, x, y: t.h_quant(y, x, 0.25), x=x, y=np.zeros(16, np.float16))
+
+
 def test_slices_and_lengths() -> None:
     a = values(2, 64, "float32")
     found = in_ub(lambda t, a: t.h_add(a[8:24], a[32:48], a[48:64]), a=a)["a"]
