@@ -130,7 +130,10 @@ class Tik(ControlFlow):
         is_global_tensor: bool = False,
         start_addr: Any = None,
     ) -> tensors.Tensor:
-        """Declare a tensor. ``scope`` and ``name`` may come in either order when positional."""
+        """Declare a tensor. ``scope`` and ``name`` may come in either order when positional.
+
+        One with ``is_global_tensor`` is memory of the runtime, such as the status of float operations; it starts as 0.
+        """
         if name in ALL_SCOPES and scope not in ALL_SCOPES:
             scope, name = name, scope
         if scope not in ALL_SCOPES:
@@ -147,8 +150,8 @@ class Tik(ControlFlow):
             scope,
             caller_location(),
             self._scopes[-1].copies if scope != GLOBAL else 1,
-            is_workspace=is_workspace,
-            is_atomic_add=is_atomic_add,
+            is_workspace=is_workspace or is_global_tensor,
+            is_atomic_add=is_atomic_add or is_global_tensor,
             initial=_initial(init_value),
         )
         if (is_workspace or is_atomic_add) and scope != GLOBAL:

@@ -27,6 +27,7 @@ import foreign_samples  # noqa: F401 - registers its cases
 import foreign_search  # noqa: F401 - registers its cases
 import foreign_search_last  # noqa: F401 - registers its cases
 import foreign_search_more  # noqa: F401 - registers its cases
+import foreign_small  # noqa: F401 - registers its cases
 import numpy as np
 from foreign_cases import CANN, CASES, Case
 

@@ -332,3 +332,19 @@ def test_a_kernel_asks_what_is_left_of_a_buffer() -> None:
         assert before == t.get_available_buffer_size("ubuf") == 262144 - ub.size * 4
 
     in_ub(call, ub=X)
+
+
+def test_memory_of_the_runtime_is_there_and_0() -> None:
+    def kernel(kernel_name: str) -> None:
+        t = tik.Tik()
+        status = t.Tensor("int32", (8,), tik.scope_gm, "status", is_global_tensor=True)
+        y = t.Tensor("int32", (2, 8), tik.scope_gm, "y")
+        ub = t.Tensor("int32", (8,), tik.scope_ubuf, "ub")
+        for row in range(2):
+            t.data_move(ub, status, 0, 1, 1, 0, 0)
+            t.data_move(y[row, 0], ub, 0, 1, 1, 0, 0)
+            ub[3].set_as(5)
+            t.data_move(status, ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [], [y])
+
+    assert davinci.trace(kernel).run().outputs[0].tolist() == [[0] * 8, [0, 0, 0, 5, 0, 0, 0, 0]]
