@@ -18,7 +18,7 @@ from bert_thor.training.run_folder import RunFolder
 
 def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -> PretrainConfig:
     """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed."""
-    if folder.config.is_file() and config.resume:
+    if folder.config.is_file() and config.resumes:
         return _with_block(config, int(folder.read_config()["optimizer.block"]))
     if launched_ranks() > 1:
         raise ConfigError(
