@@ -26,7 +26,7 @@ Product WithBlocks(Product p, int threads) {
   const int64_t workers = thor::Workers(INT64_MAX, threads);
   const int64_t blocks = CeilDivide(CeilDivide(p.columns, p.kWidth), workers) * workers;
   p.width = CeilDivide(CeilDivide(p.columns, blocks), kStep) * kStep;
-  const int64_t parts = std::max(CeilDivide(p.rows, p.kHeight), CeilDivide(workers, CeilDivide(p.columns, p.width)));
+  const int64_t parts = CeilDivide(workers, CeilDivide(p.columns, p.width));
   p.height = CeilDivide(CeilDivide(p.rows, parts), kStep) * kStep;
   return p;
 }
@@ -81,8 +81,7 @@ struct Layer {
   int64_t rows, inputs, outputs;
 
   bool CouldExist() const {
-    return thor::CouldExist({rows, inputs}) && thor::CouldExist({rows, outputs}) &&
-           thor::CouldExist({outputs, inputs});
+    return thor::CouldExist({rows, inputs}) && thor::CouldExist({rows, outputs}) && thor::CouldExist({outputs, inputs});
   }
   bool Missing() const {
     return (x == nullptr && rows != 0 && inputs != 0) || (weight == nullptr && inputs != 0 && outputs != 0);
@@ -95,8 +94,8 @@ int Forward(const thor::LinearFunctions<T, float, T>& functions, int64_t element
   if (!a.CouldExist()) return THOR_BAD_SIZE;
   if (a.Missing() || (y == nullptr && a.rows != 0 && a.outputs != 0)) return THOR_NULL_POINTER;
   const Prepared<T, float, T> product(
-      functions,
-      {{a.x, a.inputs, false}, {a.weight, a.inputs, false}, a.rows, a.outputs, a.inputs, y, elements}, threads);
+      functions, {{a.x, a.inputs, false}, {a.weight, a.inputs, false}, a.rows, a.outputs, a.inputs, y, elements},
+      threads);
   if (product.Failed()) return THOR_OUT_OF_MEMORY;
   product.Run();
   return THOR_OK;
@@ -131,8 +130,8 @@ int thor_linear_f32(const float* x, const float* weight, int64_t rows, int64_t i
   return Forward(Implementation().f32, 1, {x, weight, rows, inputs, outputs}, y, threads);
 }
 
-int thor_linear_bf16(const uint16_t* x, const float* weight, int64_t rows, int64_t inputs, int64_t outputs,
-                     uint16_t* y, int threads) {
+int thor_linear_bf16(const uint16_t* x, const float* weight, int64_t rows, int64_t inputs, int64_t outputs, uint16_t* y,
+                     int threads) {
   const thor::LinearImplementation& implementation = Implementation();
   return Forward(implementation.bf16, implementation.bf16_elements, {x, weight, rows, inputs, outputs}, y, threads);
 }
