@@ -11,7 +11,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes
 
 LinearGrad = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor]"]
 
@@ -51,8 +51,8 @@ def linear_grad() -> LinearGrad:
     return backends[choose("linear", backends)]()
 
 
-_forward = cpu("linear", lambda x, weight: [x[0], weight[0]], lambda x, weight: x)
-_gradient: LinearGrad = cpu("linear_grad", lambda dy, x, weight: (x, weight), lambda dy, x, weight: (x, ms.float32))
+_forward = cpu("linear", lambda x, weight: [x[0], weight[0]], dtypes("linear", 0, SAME))
+_gradient: LinearGrad = cpu("linear_grad", lambda dy, x, weight: (x, weight), dtypes("linear", 1, SAME, ms.float32))
 
 
 def linear_cpu() -> Any:
