@@ -146,6 +146,8 @@ struct Block {
   int64_t row, rows, column, columns;
 };
 
+constexpr int kAhead = 16;  // rows of a panel: 16 tile rows of work hide the way from L2, and L3
+
 // What one chunk adds to a block. The partial sums lie tile after tile, in the order in which they are visited.
 template <class Unit, class Product>
 void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, const float* right, float* partial) {
@@ -155,7 +157,8 @@ void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, con
       const int64_t row = block.row + i;
       const LeftFactor left = PanelColumns(chunk.packed + row / kLanes * kLanes * chunk.rows, row % kLanes);
       Clear(sum);
-      AddProduct<vectors(), typename Unit::Product>(chunk.rows, left, right + j * chunk.rows, kLanes * chunk.rows, sum);
+      AddProduct<vectors(), typename Unit::Product, kAhead>(chunk.rows, left, right + j * chunk.rows,
+                                                            kLanes * chunk.rows, sum);
       if (!chunk.first) AddPartial(partial, sum);
       if (chunk.last)
         StoreTile(sum, block.rows - i, block.columns - j, p.columns, p.out + row * p.columns + block.column + j);
