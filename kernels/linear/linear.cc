@@ -119,7 +119,7 @@ int Backward(const thor::LinearFunctions<T, float, T>& to_input, const thor::Lin
   return THOR_OK;
 }
 
-constexpr const char *kF32 = "float32", *kBf16 = "bfloat16";
+constexpr const char* kF32 = "float32";
 
 }  // namespace
 
@@ -152,22 +152,21 @@ int thor_linear_grad_bf16(const uint16_t* dy, const uint16_t* x, const float* we
 int thor_linear(THOR_AOT_PARAMETERS) {
   (void)stream, (void)extra;
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  const bool bf16 = nparam == 3 && dtypes != nullptr && a.Is(0, kBf16);
-  const char* const type = bf16 ? kBf16 : kF32;
+  const char* const type = a.Activations(0);
   if (const int status = a.Check({type, kF32, type})) return status;
   const int64_t rows = a.Rows(0), inputs = a.Dim(0, -1), outputs = a.Dim(1, 0);
   if (a.Rank(0) < 1 || a.Rank(1) != 2 || a.Dim(1, 1) != inputs || !SameRows(a, 0, 2) || a.Dim(2, -1) != outputs)
     return THOR_BAD_SHAPE;
   const float* const weight = a.Data<float>(1);
-  if (bf16) return thor_linear_bf16(a.Data<uint16_t>(0), weight, rows, inputs, outputs, a.Data<uint16_t>(2), 0);
+  if (a.Is(0, "bfloat16"))
+    return thor_linear_bf16(a.Data<uint16_t>(0), weight, rows, inputs, outputs, a.Data<uint16_t>(2), 0);
   return thor_linear_f32(a.Data<float>(0), weight, rows, inputs, outputs, a.Data<float>(2), 0);
 }
 
 int thor_linear_grad(THOR_AOT_PARAMETERS) {
   (void)stream, (void)extra;
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  const bool bf16 = nparam == 5 && dtypes != nullptr && a.Is(0, kBf16);
-  const char* const type = bf16 ? kBf16 : kF32;
+  const char* const type = a.Activations(0);
   if (const int status = a.Check({type, type, kF32, type, kF32})) return status;
   const int64_t rows = a.Rows(1), inputs = a.Dim(1, -1), outputs = a.Dim(0, -1);
   if (a.Rank(2) != 2 || a.Dim(2, 0) != outputs || a.Dim(2, 1) != inputs || !SameRows(a, 0, 1) || !a.SameShape(1, 3) ||
@@ -175,7 +174,7 @@ int thor_linear_grad(THOR_AOT_PARAMETERS) {
     return THOR_BAD_SHAPE;
   const float* const weight = a.Data<float>(2);
   float* const dw = a.Data<float>(4);
-  if (bf16)
+  if (a.Is(0, "bfloat16"))
     return thor_linear_grad_bf16(a.Data<uint16_t>(0), a.Data<uint16_t>(1), weight, rows, inputs, outputs,
                                  a.Data<uint16_t>(3), dw, 0);
   return thor_linear_grad_f32(a.Data<float>(0), a.Data<float>(1), weight, rows, inputs, outputs, a.Data<float>(3), dw,
