@@ -168,12 +168,14 @@ void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, con
     });
 }
 
-// All chunks of a block of at most kBlockRows rows, one after the other.
+// All chunks of a block, one after the other. A task's first block packs the right factor as it goes.
 template <class Unit, class Product>
-void MultiplyBlock(const Product& p, const Block& block, const float* right, float* partial) {
+void MultiplyBlock(const Product& p, const Block& block, bool pack, float* scratch) {
   for (int64_t index = 0; index < p.Chunks(); ++index) {
     const Chunk chunk = FindChunk<Unit>(p, index);
-    MultiplyChunk<Unit>(p, block, chunk, right + index * p.RightChunk(), partial);
+    float* const right = scratch + (p.KeepsRight() ? index * p.RightChunk() : 0);
+    if (pack) Pack<Unit>(p.right, block.column, block.columns, chunk.begin, chunk.depth, right);
+    MultiplyChunk<Unit>(p, block, chunk, right, scratch + p.RightSize());
   }
 }
 
@@ -182,13 +184,8 @@ void Multiply(const Product& p, int64_t begin, int64_t end, float* scratch) {
   for (int64_t task = begin; task < end; ++task) {
     const int64_t first = task % p.RowTasks() * p.height, column = task / p.RowTasks() * p.width;
     const int64_t last = Smaller(first + p.height, p.rows), columns = Smaller(p.width, p.columns - column);
-    for (int64_t index = 0; index < p.Chunks(); ++index) {
-      const Chunk chunk = FindChunk<Unit>(p, index);
-      Pack<Unit>(p.right, column, columns, chunk.begin, chunk.depth, scratch + index * p.RightChunk());
-    }
     for (int64_t row = first; row < last; row += p.kBlockRows)
-      MultiplyBlock<Unit>(p, {row, Smaller(p.kBlockRows, last - row), column, columns}, scratch,
-                          scratch + p.Chunks() * p.RightChunk());
+      MultiplyBlock<Unit>(p, {row, Smaller(p.kBlockRows, last - row), column, columns}, row == first, scratch);
   }
 }
 

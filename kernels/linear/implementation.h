@@ -38,16 +38,20 @@ struct LinearProduct {
   bool Empty() const { return rows == 0 || columns == 0 || depth == 0; }
   static int64_t Ceil(int64_t x, int64_t y) { return (x + y - 1) / y; }
   // Chunks of equal length, as far as a whole number of rows of a panel goes.
-  int64_t Chunks() const { return Ceil(depth, kPanelRows * elements); }
-  int64_t Chunk() const { return Ceil(Ceil(depth, Chunks()), elements) * elements; }
+  int64_t Chunk() const { return Ceil(Ceil(depth, Ceil(depth, kPanelRows * elements)), elements) * elements; }
+  int64_t Chunks() const { return Ceil(depth, Chunk()); }
   int64_t Panels() const { return Ceil(rows, kLanes); }
   int64_t RowTasks() const { return Ceil(rows, height); }
   int64_t Tasks() const { return Ceil(columns, width) * RowTasks(); }
   int64_t PackTasks() const { return Ceil(Panels(), kPackPanels); }
-  // In floats: the packed left factor; a packed chunk of a task's columns of the right factor; what a worker needs.
+  // In floats. The packed left factor.
   int64_t PackedSize() const { return Panels() * kLanes * Chunks() * (Chunk() / elements); }
+  // A chunk of a task's columns of the right factor; chunks are kept where more than one block of rows needs them.
   int64_t RightChunk() const { return width * (Chunk() / elements); }
-  int64_t ScratchSize() const { return Chunks() * RightChunk() + (Chunks() > 1 ? kBlockRows * width : 0); }
+  bool KeepsRight() const { return height > kBlockRows; }
+  int64_t RightSize() const { return (KeepsRight() ? Chunks() : 1) * RightChunk(); }
+  // What a worker needs: that, and the partial sums of a block.
+  int64_t ScratchSize() const { return RightSize() + (Chunks() > 1 ? kBlockRows * width : 0); }
 };
 
 template <typename Left, typename Right, typename Out>
