@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from bert_thor.errors import ConfigError
+from bert_thor.network.precision import Precision
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
@@ -56,6 +57,9 @@ class PretrainConfig:
     """Folder that keeps compiled graphs for the next start of the same configuration; by default every start compiles anew."""
     device_target: str = "CPU"
     """CPU or Ascend."""
+    precision: Optional[Precision] = None
+    """Type of activations and products; weights and the optimizer's state are float32 always. By default float32 on a CPU, float16 on
+    the first Ascend 910, bfloat16 on Atlas A2 and A3."""
     model: BertConfig = field(default_factory=BertConfig)
     """Sizes of the network."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -7,7 +7,6 @@ Post-norm encoder of Devlin et al. (2018). Rows stay a matrix [N, H] from the em
 
 from __future__ import annotations
 
-import zlib
 from typing import Optional
 
 import mindspore as ms
@@ -15,10 +14,14 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
+from bert_thor.network.initial_values import initial_value
 from bert_thor.network.layers import Dropout, LayerNorm, Linear, ResidualNorm, Table
+from bert_thor.network.precision import Precision, activation_type
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
+from bert_thor.ops.embedding import embedding
+from bert_thor.ops.linear import linear
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
 
 MASKED = -10000.0
@@ -26,10 +29,11 @@ MASKED = -10000.0
 
 
 class Embedding(nn.Cell):
-    """Sum of token, position and segment tables, then layer normalisation and dropout."""
+    """Sum of token, position and segment tables and layer normalisation in float32, rounded once to the activations' type; dropout."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, precision: Precision) -> None:
         super().__init__()
+        self.activations = activation_type(precision)
         self.token_table = _zeros(config.vocab_size, config.hidden_size)
         self.position_table = _zeros(config.max_position, config.hidden_size)
         self.segment_table = _zeros(config.type_vocab_size, config.hidden_size)
@@ -45,7 +49,7 @@ class Embedding(nn.Cell):
         tokens = self.tokens(ids_BS.reshape(-1))
         segments = self.segments(segments_BS.reshape(-1))
         positions = ops.tile(self.positions(ops.arange(length).astype(ms.int32)), (batch, 1))
-        return self.dropout(self.norm(tokens + segments + positions), seed)
+        return self.dropout(self.norm(tokens + segments + positions).astype(self.activations), seed)
 
 
 class SelfAttention(nn.Cell):
@@ -89,9 +93,9 @@ class EncoderLayer(nn.Cell):
 class Bert(nn.Cell):
     """Embedding and encoder."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, precision: Precision) -> None:
         super().__init__()
-        self.embedding = Embedding(config)
+        self.embedding = Embedding(config, precision)
         self.layers = nn.CellList([EncoderLayer(config, index) for index in range(config.num_layers)])
 
     def construct(self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, seed: Tensor) -> Tensor:
@@ -104,39 +108,43 @@ class Bert(nn.Cell):
 
 
 class BertForPreTraining(nn.Cell):
-    """BERT with both heads."""
+    """BERT with both heads, its activations and products in `precision`, its parameters in float32."""
 
-    def __init__(self, config: BertConfig, seed: int = 0) -> None:
+    def __init__(self, config: BertConfig, seed: int = 0, precision: Precision = "float32") -> None:
         super().__init__()
         config.check()
         hidden = config.hidden_size
         self.config = config
-        self.bert = Bert(config)
+        self.activations = activation_type(precision)
+        self.bert = Bert(config, precision)
+        self.rows = embedding()
         self.transform = Linear(hidden, hidden)
         self.transform_gelu = bias_gelu()
         self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
         self.decoder_bias = _zeros(config.vocab_size)
         self.pooler = Linear(hidden, hidden)
         self.next_sentence = Linear(hidden, 2)
-        self.decode = ops.MatMul(transpose_b=True)
+        self.decode = linear()
         name_parameters(self)
         initialise(self, config.initializer_range, seed)
 
     def construct(
         self, ids_BS: Tensor, mask_BS: Tensor, segments_BS: Tensor, positions_BP: Tensor, seed: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the masked positions' scores over the vocabulary [B·P, V], the bias [V] that makes them logits, and the next-sentence
-        logits [B, 2]. The loss adds the bias in passing. `seed` is `dropout_seed(seed, step)`; it matters while training only.
+        """Return the masked positions' scores over the vocabulary [B·P, V] in the run's precision, the bias [V] that makes them logits,
+        and the next-sentence logits [B, 2], both float32. The loss adds the bias in passing. `seed` is `dropout_seed(seed, step)`; it
+        matters while training only.
         """
         batch, length = ids_BS.shape
         x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
-        masked = ops.gather(x_NH, (positions_BP + starts).reshape(-1), 0)
+        masked = self.rows(x_NH, (positions_BP + starts).reshape(-1))
         masked = self.transform_norm(self.transform_gelu(self.transform(masked), self.transform.bias))
-        first = ops.gather(x_NH, starts.reshape(-1), 0)
-        pooled = ops.tanh(self.pooler(first) + self.pooler.bias)
         scores = self.decode(masked, self.bert.embedding.token_table)
-        return scores, self.decoder_bias, self.next_sentence(pooled) + self.next_sentence.bias
+        pooled = self.pooler(self.rows(x_NH, starts.reshape(-1))).astype(ms.float32)
+        pooled = ops.tanh(pooled + self.pooler.bias).astype(self.activations)
+        sentence = self.next_sentence(pooled).astype(ms.float32) + self.next_sentence.bias
+        return scores, self.decoder_bias, sentence
 
 
 class PretrainingLoss(nn.Cell):
@@ -193,25 +201,9 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def initialise(model: nn.Cell, deviation: float, seed: int) -> None:
-    """Weights and tables from a normal distribution cut at two deviations, biases 0, norm scales 1.
-
-    Each parameter has a generator of its own, seeded by (seed, its name): the start does not depend on the order of parameters, on the
-    framework's version or on the number of devices.
-    """
+    """Give every parameter its `initial_value`."""
     for parameter in model.get_parameters():
-        if parameter.ndim == 2:
-            generator = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
-            parameter.set_data(Tensor(truncated_normal(generator, parameter.shape) * np.float32(deviation)))
-
-
-def truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers within two deviations, float32; those outside are drawn again."""
-    values = generator.standard_normal(shape, dtype=np.float32)
-    outside = np.abs(values) > 2
-    while outside.any():
-        values[outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
-        outside = np.abs(values) > 2
-    return values
+        parameter.set_data(Tensor(initial_value(parameter.name, parameter.shape, deviation, seed)))
 
 
 def _zeros(*shape: int) -> Parameter:

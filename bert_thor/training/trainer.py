@@ -22,6 +22,7 @@ from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import StepResult, Thor
 from bert_thor.optimizer.loss_scale import scale_for
 from bert_thor.parallel.agreement import Agreement
@@ -50,7 +51,9 @@ class Trainer:
 
     def __init__(self, config: PretrainConfig) -> None:
         config.check()
-        config = with_loss_scale(config, "float32")
+        precision, self.reason = choose_precision(config.precision, config.device_target)
+        config = replace(config, precision=precision)
+        config = with_loss_scale(config, precision)
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
@@ -66,7 +69,7 @@ class Trainer:
         self.watch.start(self.agreement.wait)
         if self.world.writes:
             self.folder.open(config)
-        self.model = BertForPreTraining(config.model, config.seed)
+        self.model = BertForPreTraining(config.model, config.seed, precision)
         self.thor = Thor(
             self.model,
             PretrainingLoss(self.world.ranks, config.accumulate),
@@ -85,6 +88,8 @@ class Trainer:
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
+            if self.world.writes:
+                print(f"precision {self.config.precision}: {self.reason}", flush=True)
             with self.watch, self._stop_signals:
                 if not (self.config.resume and self._resume()) and self.config.start is not None:
                     self._start_from(self.config.start)
