@@ -30,7 +30,7 @@ struct LinearProduct {
   int64_t height = kLanes, width = kLanes;  // multiples of kLanes
   float* packed = nullptr;  // the left factor in panels, chunk after chunk
 
-  static constexpr int64_t kPanelRows = 512;   // at most, of a chunk: kWidth columns of it take a quarter of a 1 MiB L2
+  static constexpr int64_t kPanelRows = 384;   // at most, of a chunk: kWidth columns of it take a quarter of a 1 MiB L2
   static constexpr int64_t kWidth = 128;       // at most, of a task
   static constexpr int64_t kHeight = 4096;     // at most, of a task: its partial sums take 2 MiB
   static constexpr int64_t kPackPanels = 4;    // of the left factor, packed by one task

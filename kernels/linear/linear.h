@@ -10,7 +10,7 @@
 // (w above) as it is packed; dw is float32.
 // Numbers: products of bfloat16 are exact, sums are float32, the result is rounded to its type once. An element is
 // summed in one fixed order, whatever the number of threads. With K terms in a sum and u the unit roundoff of the
-// result's type (2^-24, or 2^-9 for bfloat16),
+// result's type (2^-24, or 2^-8 for bfloat16),
 //   |result - exact| <= 2^-24 * (K + 1) * sum of |terms| + u * |exact|.
 // With AVX512_BF16 numbers below 2^-126 count as zero. NaN and infinity go to the elements that they belong to.
 // Cost: 2 * rows * inputs * outputs FLOP a product. Each operand is read once and packed: the left one as a whole (as
