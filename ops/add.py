@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Callable
 
 from mindspore import Tensor, ops
 
@@ -16,14 +16,19 @@ def add() -> Add:
     """The operator (a, b) -> a + b, summed in float32 and rounded once; a, b and the sum have one shape and are stored in
     float32, bfloat16 (cpu) or float16 (mindspore). It has no gradient: it is there to add gradients up. Graph mode and PyNative.
     """
-    backends: dict[str, Callable[[], Any]] = {"mindspore": ops.Add, "cpu": add_cpu}
-    operator: Add = backends[choose("add", backends)]()
-    return operator
+    backends: dict[str, Callable[[], Add]] = {"mindspore": add_mindspore, "cpu": add_cpu}
+    return backends[choose("add", backends)]()
 
 
-_add = cpu("add", lambda a, b: a, dtypes("add", 0, SAME))
+_add: Add = cpu("add", lambda a, b: a, dtypes("add", 0, SAME))
 
 
 def add_cpu() -> Add:
     """The kernel for CPUs."""
     return _add
+
+
+def add_mindspore() -> Add:
+    """MindSpore's own operator."""
+    operator: Add = ops.Add()
+    return operator

@@ -11,10 +11,12 @@ import mindspore as ms
 
 import bert_thor
 
-_OPERATOR = re.compile(r"^  %\d+\(.*?\) = Prim(?:Func)?_(\w+)\(")
+_OPERATOR = re.compile(r"^  %\d+\(.*?\) = (?:Prim(?:Func)?_)?(\w+)\(")
+_NO_WORK = ("MakeTuple", "TupleGetItem", "Depend", "Load", "UpdateState", "Return")
+_FUNCTION = re.compile(r'func_name: "(\w+)"')
 _TYPES = re.compile(r"^      : \((.*)\) -> \((.*)\)$")
 _FRAME = re.compile(r"^      # In file (.*?):\d+(?:~\d+)?, \d+~\d+/ *(.*)/$")
-_FLOAT = re.compile(r"Tensor\[(B?Float\d+)\]")
+_TENSOR = re.compile(r"Tensor\[(\w+)\](?:\*(\d+))?")
 _OWN = str(Path(str(bert_thor.__file__)).parents[1])
 
 
@@ -30,12 +32,18 @@ class Frame(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """One operator: its name, the floating-point types of its tensors, and the calls that lead to it, the outermost first."""
+    """One operator: its name (of our own kernels, that of the function), the types of its tensors, and the calls that lead to it, the
+    outermost first."""
 
     name: str
     inputs: list[str]
     outputs: list[str]
     frames: list[Frame]
+
+    @property
+    def floats(self) -> set[str]:
+        """The floating-point types among those of the inputs."""
+        return {kind for kind in self.inputs if "Float" in kind}
 
     @property
     def written(self) -> str:
@@ -44,10 +52,15 @@ class Operator(NamedTuple):
 
 
 def operators(folder: Path, compile_graph: Callable[[], Any]) -> list[Operator]:
-    """All operators of the one graph that `compile_graph` compiles; `folder` takes what MindSpore saves."""
+    """All operators of the one graph that `compile_graph` compiles; `folder` takes what MindSpore saves, before it chooses kernels: for a
+    graph with operators that this device does not have `compile_graph` may fail there.
+    """
     ms.set_context(save_graphs=1, save_graphs_path=str(folder))
     try:
         compile_graph()
+    except RuntimeError as error:
+        if "Unsupported func type for Custom operator on CPU" not in str(error):
+            raise
     finally:
         ms.set_context(save_graphs=0)
     (path,) = folder.rglob("*_validate_*.ir")
@@ -58,11 +71,17 @@ def _parse(lines: list[str]) -> Iterator[Operator]:
     for place, line in enumerate(lines):
         found = _OPERATOR.match(line)
         types = _TYPES.match(lines[place + 1]) if found else None
-        if found and types:
+        if found and types and found[1] not in _NO_WORK:
             frames = []
             for following in lines[place + 2 :]:
                 if not following.startswith("      #"):
                     break
                 if frame := _FRAME.match(following):
                     frames.append(Frame(*frame.groups()))
-            yield Operator(found[1], _FLOAT.findall(types[1]), _FLOAT.findall(types[2]), frames)
+            function = _FUNCTION.search(line)
+            yield Operator(function[1] if function else found[1], _kinds(types[1]), _kinds(types[2]), frames)
+
+
+def _kinds(text: str) -> list[str]:
+    """The types of the tensors: a run of equal ones is written once, with its length."""
+    return [kind for kind, count in _TENSOR.findall(text) for _ in range(int(count or 1))]
