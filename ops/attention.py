@@ -19,11 +19,11 @@ Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 def attention(heads: int, probability: float, site: int) -> Attention:
     """The operator (qkv, bias, mask, seed) -> dropout(softmax(q k^T / sqrt(head size) + mask)) v for `heads` heads.
 
-    q, k and v are the thirds of qkv + bias. qkv [batch * length, 3 * hidden] float32, bfloat16 (cpu) or float16 (mindspore), and the
-    [batch * length, hidden] like it; bias [3 * hidden] and mask [batch, length] float32. The mask is added to the scores; a key
-    whose mask is -10000 or less has weight 0, and a sequence of such keys alone gives 0 and gradients 0. seed [4] int32 =
-    (key low, key high, step, slice), probability and `site` as for `dropout`. Gradients flow to qkv and bias, each stored like
-    what it belongs to. Graph mode and PyNative.
+    q, k and v are the thirds of qkv + bias. qkv [batch * length, 3 * hidden] float32, bfloat16 (cpu) or float16 (mindspore),
+    and the result [batch * length, hidden] like it; bias [3 * hidden] and mask [batch, length] float32. The mask is added to
+    the scores; a key whose mask is -10000 or less has weight 0, and a sequence of such keys alone gives 0 and gradients 0.
+    seed [4] int32 = (key low, key high, step, slice), probability and `site` as for `dropout`. Gradients flow to qkv and bias,
+    each stored like what it belongs to. Graph mode and PyNative.
 
     With MindSpore's own operators the scores are stored, and the masks come from the device's generator.
     """

@@ -17,8 +17,8 @@ ROOT_HALF = 0.5**0.5
 def bias_gelu() -> BiasGelu:
     """The operator (x, bias) -> u Phi(u) with u = x + bias, Phi the standard normal distribution function (the exact GELU).
 
-    x [..., features] float32 or (cpu) bfloat16, and the result like x; bias [features] float32. Gradients flow to both,
-    each stored like what it belongs to. Graph mode and PyNative.
+    x [..., features] float32, bfloat16 (cpu) or float16 (mindspore), and the result like x; bias [features]
+    float32. Gradients flow to both, each stored like what it belongs to. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[], BiasGelu]] = {"mindspore": BiasGeluMindSpore, "cpu": bias_gelu_cpu}
     return backends[choose("bias_gelu", backends)]()

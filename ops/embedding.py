@@ -18,8 +18,8 @@ def embedding(dtype: Any = ms.float32) -> Embedding:
     """The operator (table, ids) -> y with y[r] = table[ids[r]]; table [vocabulary, features], ids [rows] int32 in
     [0, vocabulary).
 
-    A float32 table gives rows of `dtype`, float32 or (cpu) bfloat16; a bfloat16 one, such as activations of which some rows
-    are wanted, gives rows of its own. Its gradient is `embedding_grad`. Graph mode and PyNative.
+    A float32 table gives rows of `dtype`, float32, bfloat16 (cpu) or float16 (mindspore); one of 16 bits, such as activations
+    of which some rows are wanted, gives rows of its own. Its gradient is `embedding_grad`. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[Any], Embedding]] = {"mindspore": EmbeddingMindSpore, "cpu": embedding_cpu}
     return backends[choose("embedding", backends)](dtype)

@@ -19,7 +19,7 @@ def softmax_cross_entropy() -> SoftmaxCrossEntropy:
     """The operator (logits, bias, labels, weights) -> (loss [1], correct [1], log_sum_exp [rows]) of z = logits + bias.
 
     loss = sum w nll / (sum w + 1e-5) with nll = log sum exp z - z[label]; correct = sum of the weights of the rows whose
-    label is the first largest element of z. logits [rows, classes] float32 or (cpu) bfloat16; bias [classes],
+    label is the first largest element of z. logits [rows, classes] float32, bfloat16 (cpu) or float16 (mindspore); bias [classes],
     weights [rows] and the results float32; labels [rows] int32 in [0, classes). Gradients flow to logits and bias, through the
     loss alone, each stored like what it belongs to. Graph mode and PyNative.
     """
