@@ -36,7 +36,9 @@ class PretrainConfig:
     steps: int = 1000
     """Optimizer steps."""
     batch_size: int = 16
-    """Sequences per step, over all processes."""
+    """Sequences per step, over all processes and micro-batches."""
+    accumulate: int = 1
+    """Micro-batches into which each process cuts its share of a step's sequences: one after another, with the memory of one."""
     seed: int = 0
     """Seed of the initial weights, the order of the data and dropout."""
     resume: bool = False
@@ -68,6 +70,7 @@ class PretrainConfig:
         for name in (
             "steps",
             "batch_size",
+            "accumulate",
             "checkpoint_interval",
             "keep_checkpoints",
             "log_interval",

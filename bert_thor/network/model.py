@@ -7,13 +7,14 @@ Post-norm encoder of Devlin et al. (2018). Rows stay a matrix [N, H] from the em
 
 from __future__ import annotations
 
-import zlib
+from typing import Optional
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
+from bert_thor.network.initial_values import initial_value
 from bert_thor.network.layers import Dropout, Fork, LayerNorm, Linear, ResidualNorm, Table
 from bert_thor.network.precision import Precision, activation_type
 from bert_thor.network.sizes import BertConfig
@@ -154,11 +155,12 @@ class PretrainingLoss(nn.Cell):
 
     With `ranks` > 1 processes the batch is one of as many equal slices of a global batch, and the losses are this slice's share of the
     global losses: their sum over the ranks is the loss of the global batch, whatever the slices' numbers of masked tokens.
+    With `parts` > 1 the batch is one of as many equal micro-batches of that slice, and the mean of their losses is the slice's.
     """
 
-    def __init__(self, ranks: int = 1) -> None:
+    def __init__(self, ranks: int = 1, parts: int = 1) -> None:
         super().__init__()
-        self.ranks = ranks
+        self.ranks, self.parts = ranks, parts
         self.sum_over_ranks = ops.AllReduce() if ranks > 1 else None
         self.cross_entropy = softmax_cross_entropy()
 
@@ -170,20 +172,28 @@ class PretrainingLoss(nn.Cell):
         labels_BP: Tensor,
         weights_BP: Tensor,
         sentence_labels: Tensor,
+        slice_weight: Optional[Tensor] = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (loss, masked-LM loss, next-sentence loss) from what `BertForPreTraining` returns and a batch's labels."""
+        """Return (loss, masked-LM loss, next-sentence loss) from what `BertForPreTraining` returns and a batch's labels.
+
+        `slice_weight` [1] is Σ w over all micro-batches, needed where there are several.
+        """
         weights = weights_BP.reshape(-1)
         masked_lm_loss = self.cross_entropy(scores, bias, labels_BP.reshape(-1), weights)[0][0]
-        if self.sum_over_ranks is not None:
+        if self.sum_over_ranks is not None or slice_weight is not None:
             own = weights.sum().reshape(1)
-            masked_lm_loss = masked_lm_loss * ((own + 1e-5) / (self.sum_over_ranks(own) + 1e-5))[0]
+            total = own if slice_weight is None else slice_weight
+            if self.sum_over_ranks is not None:
+                total = self.sum_over_ranks(total)
+            share = ((own + 1e-5) / (total + 1e-5))[0]
+            masked_lm_loss = masked_lm_loss * (share if slice_weight is None else self.parts * share)
         next_sentence_loss = negative_log_likelihood(sentence, sentence_labels).mean() / self.ranks
         return masked_lm_loss + next_sentence_loss, masked_lm_loss, next_sentence_loss
 
 
 def dropout_seed(seed: int, step: int, rank: int = 0) -> Tensor:
     """The random-number key of one step: (seed low, seed high, step, rank). A rank's batch is the slice of that number of the global one,
-    and drops the elements that one process would drop in these rows.
+    and drops the elements that one process would drop in these rows. So does a micro-batch: micro-batch i of n is slice rank·n + i.
     """
     return Tensor(np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, step, rank], np.uint32).astype(np.int32))
 
@@ -194,25 +204,9 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def initialise(model: nn.Cell, deviation: float, seed: int) -> None:
-    """Weights and tables from a normal distribution cut at two deviations, biases 0, norm scales 1.
-
-    Each parameter has a generator of its own, seeded by (seed, its name): the start does not depend on the order of parameters, on the
-    framework's version or on the number of devices.
-    """
+    """Give every parameter its `initial_value`."""
     for parameter in model.get_parameters():
-        if parameter.ndim == 2:
-            generator = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
-            parameter.set_data(Tensor(truncated_normal(generator, parameter.shape) * np.float32(deviation)))
-
-
-def truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers within two deviations, float32; those outside are drawn again."""
-    values = generator.standard_normal(shape, dtype=np.float32)
-    outside = np.abs(values) > 2
-    while outside.any():
-        values[outside] = generator.standard_normal(int(outside.sum()), dtype=np.float32)
-        outside = np.abs(values) > 2
-    return values
+        parameter.set_data(Tensor(initial_value(parameter.name, parameter.shape, deviation, seed)))
 
 
 def _zeros(*shape: int) -> Parameter:

@@ -15,6 +15,7 @@ from bert_thor.errors import ConfigError
 from bert_thor.files import make_folder, read_json_object, replace_text, write_json
 from bert_thor.network.precision import PRECISIONS, Precision
 from bert_thor.network.sizes import BertConfig
+from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import checkpoint_steps
 
@@ -35,7 +36,12 @@ RESUMABLE_CHANGES = (
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 
 
-BEFORE_THERE_WAS_A_CHOICE = {"precision": "float32"}
+BEFORE_THERE_WAS_A_CHOICE = {
+    "precision": "float32",
+    "accumulate": 1,
+    "optimizer.loss_scale": 1.0,
+    "optimizer.loss_scale_window": OptimizerConfig.loss_scale_window,
+}
 """What a run was trained with whose config.json does not say it."""
 
 
