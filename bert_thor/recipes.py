@@ -60,6 +60,8 @@ class PretrainConfig:
     precision: Optional[Precision] = None
     """Type of activations and products; weights and the optimizer's state are float32 always. By default float32 on a CPU, float16 on
     the first Ascend 910, bfloat16 on Atlas A2 and A3."""
+    exchange_precision: Optional[Precision] = None
+    """Precision in which gradients are summed over processes; by default float16 on an Ascend that trains in float16, else float32."""
     model: BertConfig = field(default_factory=BertConfig)
     """Sizes of the network."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from bert_thor.errors import ConfigError
 from bert_thor.files import write_json
 from bert_thor.optimizer.config import OptimizerConfig
-from bert_thor.parallel.buckets import BUCKET_ELEMENTS
+from bert_thor.parallel.buckets import BUCKET_BYTES
 from bert_thor.planning import machine, work
 from bert_thor.recipes import PretrainConfig, recipe
 
@@ -78,7 +78,7 @@ def make_plan(config: PlanConfig) -> Plan:
     chosen = recipe(config.recipe, config.optimizer)
     batch = _batch(config, chosen)
     model, optimizer = chosen.model, chosen.optimizer
-    memory = work.memory(model, optimizer, batch, config.devices, False, BUCKET_ELEMENTS)
+    memory = work.memory(model, optimizer, batch, config.devices, False, BUCKET_BYTES // 4)
     layers = work.preconditioned_layers(model, optimizer, batch)
     flop = {
         "forward and backward": work.step_flop(model, batch),

@@ -26,6 +26,7 @@ from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import StepResult, Thor
 from bert_thor.optimizer.loss_scale import scale_for
 from bert_thor.parallel.agreement import Agreement
+from bert_thor.parallel.precision import exchange_precision
 from bert_thor.parallel.watch import RankWatch
 from bert_thor.parallel.world import World, join_world, launched_ranks
 from bert_thor.recipes import PretrainConfig
@@ -62,6 +63,7 @@ class Trainer:
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
+        summed_in = exchange_precision(config.exchange_precision, precision, config.device_target)
         use_graph_mode(config.device_target)
         self.world = join_world()
         self.agreement = Agreement(self.world)
@@ -79,6 +81,7 @@ class Trainer:
             strict=True,
             world=self.world,
             accumulate=config.accumulate,
+            exchange_precision=summed_in,
             failures=config.run,
         )
         self.progress = Progress()
