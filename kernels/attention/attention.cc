@@ -87,7 +87,12 @@ int Backward(const thor::AttentionHead<T>& implementation, thor::AttentionGradAr
   return THOR_OK;
 }
 
-const thor::AttentionHead<uint16_t>& InBfloat16() { return THOR_CHOOSE(thor::attention).bf16; }
+const thor::AttentionHead<uint16_t>& InBfloat16() {
+#ifdef THOR_X86
+  if (thor_isa() == THOR_AVX512_BF16) return thor::attention_avx512_bf16;
+#endif
+  return THOR_CHOOSE(thor::attention).bf16;
+}
 
 }  // namespace
 

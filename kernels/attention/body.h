@@ -84,29 +84,6 @@ inline void SoftmaxGradient(const thor::AttentionShape& n, const thor::Dropout& 
     });
 }
 
-// panels += left times the first `depth` rows of right.
-inline void Accumulate(const thor::AttentionShape& n, LeftFactor left, int64_t depth, const float* right,
-                       float* panels) {
-  MultiplyPanels(n, left, n.length, depth, right, n.padded_length, [&](int64_t i, int64_t j, Floats sum) {
-    float* const p = panels + j * n.padded_length + i * kLanes;
-    Store(p, Load(p, All{}) + sum, All{});
-  });
-}
-
-// A head's columns of dqkv and of their sums.
-template <typename T>
-void StorePanels(const thor::AttentionShape& n, const float* panels, T* rows, float* column_sums) {
-  ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
-    Floats sum = Set(0);
-    for (int64_t s = 0; s < n.length; ++s) {
-      const Floats value = Load(panels + j * n.padded_length + s * kLanes, All{});
-      Store(rows + s * 3 * n.hidden + j, value, lanes);
-      sum = sum + value;
-    }
-    Store(column_sums + j, sum, lanes);
-  });
-}
-
 template <typename T>
 void Backward(const thor::AttentionGradArguments<T>& a, int64_t head, float* scratch) {
   const thor::AttentionShape& n = a.shape;
@@ -138,8 +115,8 @@ void Backward(const thor::AttentionGradArguments<T>& a, int64_t head, float* scr
       const int64_t index = head * n.length + first + i, row = i * n.padded_length;
       SoftmaxGradient(n, a.dropout, index, mask, a.log_sum_exp[index], scores + row, dscores + row);
     }
-    Accumulate(n, {scores, 1, n.padded_length}, rows, dout + first * kLanes, dv);
-    Accumulate(n, {dscores, 1, n.padded_length}, rows, q + first * kLanes, dk);
+    Accumulate(n, {scores, 1, n.padded_length}, rows, dout + first * kLanes, n.padded_length, dv);
+    Accumulate(n, {dscores, 1, n.padded_length}, rows, q + first * kLanes, n.padded_length, dk);
     MultiplyPanels(
         n, {dscores, n.padded_length, 1}, rows, n.length, k, n.padded_length, [&](int64_t i, int64_t j, Floats sum) {
           const Floats value = sum * Set(scale);

@@ -79,6 +79,30 @@ THOR_INLINE void StoreColumns(const thor::AttentionShape& n, T* row, int64_t j, 
   Store(row + j, value, First{static_cast<int>(Smaller(kLanes, n.head_size - j))});
 }
 
+// panels += left times the first `depth` rows of right, whose panels have `height` rows.
+template <class Product = MultiplyAddF32>
+void Accumulate(const thor::AttentionShape& n, LeftFactor left, int64_t depth, const float* right, int64_t height,
+                float* panels) {
+  MultiplyPanels<Product>(n, left, n.length, depth, right, height, [&](int64_t i, int64_t j, Floats sum) {
+    float* const p = panels + j * n.padded_length + i * kLanes;
+    Store(p, Load(p, All{}) + sum, All{});
+  });
+}
+
+// A head's columns of dqkv and of their sums.
+template <typename T>
+void StorePanels(const thor::AttentionShape& n, const float* panels, T* rows, float* column_sums) {
+  ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
+    Floats sum = Set(0);
+    for (int64_t s = 0; s < n.length; ++s) {
+      const Floats value = Load(panels + j * n.padded_length + s * kLanes, All{});
+      Store(rows + s * 3 * n.hidden + j, value, lanes);
+      sum = sum + value;
+    }
+    Store(column_sums + j, sum, lanes);
+  });
+}
+
 }  // namespace
 
 #endif  // THOR_ATTENTION_PRODUCTS_H_
