@@ -73,20 +73,25 @@ def _checked(name: str, out_shape: Callable[..., Any]) -> Callable[..., Any]:
 def dtypes(operation: str, place: int, *outputs: Any) -> Callable[..., Any]:
     """For `cpu`: what `outputs` are stored in, each a dtype, or `SAME` for that of input number `place`, the activations.
 
-    Raises `TypeError` where a graph is built with activations that no kernel for CPUs takes.
+    Raises `TypeError` where the activations are float16.
     """
 
     def infer(*inputs: Any) -> Any:
         stored = element_type(inputs[place])
-        if stored == ms.float16:
-            raise TypeError(
-                f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; cast the input, or set "
-                "THOR_BACKEND=mindspore, whose operators take it"
-            )
+        refuse_float16(operation, stored)
         kinds = tuple(stored if output is SAME else output for output in outputs)
         return kinds if len(kinds) > 1 else kinds[0]
 
     return infer
+
+
+def refuse_float16(operation: str, dtype: Any) -> None:
+    """Raise `TypeError` for activations that no kernel for CPUs takes."""
+    if dtype == ms.float16:
+        raise TypeError(
+            f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; use one of these, or set "
+            "THOR_BACKEND=mindspore, whose operators take it"
+        )
 
 
 def element_type(dtype: Any) -> Any:

@@ -18,8 +18,8 @@ def dropout(probability: float, site: int) -> Dropout:
     """The operator (x, seed) -> x * keep / (1 - probability).
 
     Which elements are kept follows from their index, `seed` and `site`, the number of this dropout in the network, alone:
-    the mask is recomputed in the gradient, never stored. x [...] float32 or (cpu) bfloat16, and the result like x;
-    probability in [0, 1), 0 copies x; seed [4] int32 = (key low, key high, step, slice): change the step to get another
+    the mask is recomputed in the gradient, never stored. x [...] float32, bfloat16 (cpu) or float16 (mindspore), and the
+    result like x; probability in [0, 1), 0 copies x; seed [4] int32 = (key low, key high, step, slice): change the step to get another
     mask; x is number `slice` of equal slices of the global rows, so that all slices together drop what one process would.
     Gradients flow to x. Graph mode and PyNative.
 

@@ -71,8 +71,8 @@ class LayerNormCpu(CpuCell):
 # MindSpore's own --------------------------------------------------------------------------------------------------------
 
 
-class LayerNormMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient; float32 inside."""
+class Float32LayerNorm(nn.Cell):
+    """MindSpore's own operator, which knows its gradient, of float32."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -80,9 +80,22 @@ class LayerNormMindSpore(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
-        y, mean, variance = self.operator(x.astype(ms.float32), gamma, beta)
+        y, mean, variance = self.operator(x, gamma, beta)
         rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
-        return y.astype(x.dtype), ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+        return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+
+
+class LayerNormMindSpore(nn.Cell):
+    """MindSpore's own operator; float32 inside."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.layer_norm = Float32LayerNorm(eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        y, mean, rstd = self.layer_norm(x.astype(ms.float32), gamma, beta)
+        return y.astype(x.dtype), mean, rstd
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------

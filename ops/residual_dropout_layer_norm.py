@@ -14,7 +14,7 @@ from bert_thor.ops._backend import choose
 from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes, element_type
 from bert_thor.ops._registration import tbe
 from bert_thor.ops.dropout import DropoutMindSpore
-from bert_thor.ops.layer_norm import LayerNormMindSpore
+from bert_thor.ops.layer_norm import Float32LayerNorm
 
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
@@ -63,7 +63,7 @@ class ResidualDropoutLayerNormMindSpore(nn.Cell):
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
         super().__init__()
-        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), LayerNormMindSpore(eps)
+        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), Float32LayerNorm(eps)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""

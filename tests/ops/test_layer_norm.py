@@ -41,7 +41,7 @@ def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...]) -> 
 def test_value_and_gradient_in_bfloat16(mode: int, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal(size) for size in (shape, shape[-1:], shape[-1:])]
-    assert_same_in_bfloat16(Ours(), theirs, inputs, (0,), shape, 2)
+    assert_same_in_bfloat16(Ours(), theirs, inputs, (0,), shape, 1)
 
 
 def test_statistics_are_flat_over_rows(mode: int, backend: str) -> None:
