@@ -39,6 +39,11 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in ms.__version__.split(".")[:3] if part.isdigit())
 
 
+def is_first_ascend_910(device_target: str) -> bool:
+    """Whether the device is a first Ascend 910: up to 2.0 MindSpore runs on no other Ascend, later lines on Atlas A2 and A3."""
+    return device_target == "Ascend" and version()[:2] <= (2, 0)
+
+
 def answer_last() -> None:
     """Let this process, the scheduler of MindSpore 2.0's cluster, run only on a core that nobody else wants.
 

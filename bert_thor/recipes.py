@@ -10,7 +10,7 @@ from bert_thor.errors import ConfigError
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
-from bert_thor.parallel.precision import Precision
+from bert_thor.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class PretrainConfig:
     steps: int = 1000
     """Optimizer steps."""
     batch_size: int = 16
-    """Sequences per step, over all processes."""
+    """Sequences per step, over all processes and micro-batches."""
+    accumulate: int = 1
+    """Micro-batches into which each process cuts its share of a step's sequences: one after another, with the memory of one."""
     seed: int = 0
     """Seed of the initial weights, the order of the data and dropout."""
     resume: bool = False
@@ -55,6 +57,9 @@ class PretrainConfig:
     """Folder that keeps compiled graphs for the next start of the same configuration; by default every start compiles anew."""
     device_target: str = "CPU"
     """CPU or Ascend."""
+    precision: Optional[Precision] = None
+    """Type of activations and products; weights and the optimizer's state are float32 always. By default float32 on a CPU, float16 on
+    the first Ascend 910, bfloat16 on Atlas A2 and A3."""
     exchange_precision: Optional[Precision] = None
     """Precision in which gradients are summed over processes; by default float16 on an Ascend that trains in float16, else float32."""
     model: BertConfig = field(default_factory=BertConfig)
@@ -67,6 +72,7 @@ class PretrainConfig:
         for name in (
             "steps",
             "batch_size",
+            "accumulate",
             "checkpoint_interval",
             "keep_checkpoints",
             "log_interval",

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
 
+import mindspore as ms
 from mindspore import ops
 
 from bert_thor.kernels.library import library_path, load_native
 from bert_thor.kernels.status import KernelError
 
+SAME = object()
+"""Among the outputs of `dtypes`: the dtype of the activations."""
 _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
 
 
@@ -25,6 +28,30 @@ def cpu(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     operator = ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
     operator.add_prim_attr("primitive_target", "CPU")  # on the host, also in a graph for another device
     return operator
+
+
+def dtypes(operation: str, place: int, *outputs: Any) -> Callable[..., Any]:
+    """For `cpu`: what `outputs` are stored in, each a dtype, or `SAME` for that of input number `place`, the activations.
+
+    Raises `TypeError` where a graph is built with activations that no kernel for CPUs takes.
+    """
+
+    def infer(*inputs: Any) -> Any:
+        stored = element_type(inputs[place])
+        if stored == ms.float16:
+            raise TypeError(
+                f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; cast the input, or set "
+                "THOR_BACKEND=mindspore, whose operators take it"
+            )
+        kinds = tuple(stored if output is SAME else output for output in outputs)
+        return kinds if len(kinds) > 1 else kinds[0]
+
+    return infer
+
+
+def element_type(dtype: Any) -> Any:
+    """The dtype of a tensor's elements; inference passes the type of the tensor."""
+    return dtype.element_type() if hasattr(dtype, "element_type") else dtype
 
 
 def cpu_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:

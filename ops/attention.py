@@ -67,7 +67,7 @@ def _scale(size: int) -> float:
 
 
 class AttentionMindSpore(nn.Cell):
-    """MindSpore's own operators."""
+    """MindSpore's own operators; of float16 the products are float16, softmax, dropout and the bias's sum are float32."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:
         super().__init__()
@@ -80,7 +80,8 @@ class AttentionMindSpore(nn.Cell):
         """Return the mixed values."""
         batch, length = mask.shape
         size = qkv.shape[1] // (3 * self.heads)
-        split = (qkv + bias).reshape(batch, length, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
-        scores = self.scores(split[0], split[1]) * _scale(size) + mask.reshape(batch, 1, 1, length)
-        weights = self.dropout(self.softmax(scores), seed)
+        biased = (qkv.astype(ms.float32) + bias).astype(qkv.dtype)
+        split = biased.reshape(batch, length, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
+        scores = self.scores(split[0], split[1]).astype(ms.float32) * _scale(size) + mask.reshape(batch, 1, 1, length)
+        weights = self.dropout(self.softmax(scores), seed).astype(qkv.dtype)
         return self.mix(weights, split[2]).transpose(0, 2, 1, 3).reshape(batch * length, -1)

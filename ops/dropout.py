@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes
 
 Dropout = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,9 +17,10 @@ def dropout(probability: float, site: int) -> Dropout:
     """The operator (x, seed) -> x * keep / (1 - probability).
 
     Which elements are kept follows from their index, `seed` and `site`, the number of this dropout in the network, alone:
-    the mask is recomputed in the gradient, never stored. x [...] float32; probability in [0, 1), 0 copies x; seed [4] int32
-    = (key low, key high, step, slice): change the step to get another mask; x is number `slice` of equal slices of the
-    global rows, so that all slices together drop what one process would. Gradients flow to x. Graph mode and PyNative.
+    the mask is recomputed in the gradient, never stored. x [...] float32 or (cpu) bfloat16, and the result like x;
+    probability in [0, 1), 0 copies x; seed [4] int32 = (key low, key high, step, slice): change the step to get another
+    mask; x is number `slice` of equal slices of the global rows, so that all slices together drop what one process would.
+    Gradients flow to x. Graph mode and PyNative.
 
     With MindSpore's own operator the masks come from the device's generator and not from `seed`.
     """
@@ -33,8 +33,8 @@ def _backward(x: Any, probability: Any, seed: Any, site: Any, out: Any, dout: An
     return dx, ops.zeros_like(probability), ops.zeros_like(seed), ops.zeros_like(site)
 
 
-_dropout_of_gradient = cpu("dropout", lambda x, probability, seed, site: x, ms.float32)
-_dropout = cpu("dropout", lambda x, probability, seed, site: x, ms.float32, bprop=_backward)
+_dropout_of_gradient = cpu("dropout", lambda x, probability, seed, site: x, dtypes("dropout", 0, SAME))
+_dropout = cpu("dropout", lambda x, probability, seed, site: x, dtypes("dropout", 0, SAME), bprop=_backward)
 
 
 class DropoutCpu(nn.Cell):

@@ -53,7 +53,7 @@ def embedding_grad_cpu() -> EmbeddingGrad:
 
 
 class EmbeddingGradMindSpore(nn.Cell):
-    """MindSpore's own operator."""
+    """MindSpore's own operator; the sums are float32 and rounded once, to the table's type."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,16 +61,20 @@ class EmbeddingGradMindSpore(nn.Cell):
 
     def construct(self, dy: Tensor, ids: Tensor, table: Tensor) -> Tensor:
         """Return the table's gradient."""
-        return self.sum_by_id(dy, ids, table.shape[0])
+        return self.sum_by_id(dy.astype(ms.float32), ids, table.shape[0]).astype(table.dtype)
 
 
 class EmbeddingMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient."""
+    """MindSpore's own operator."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gather = ops.Gather()
+        self.gather, self.gradient = ops.Gather(), EmbeddingGradMindSpore()
 
     def construct(self, table: Tensor, ids: Tensor) -> Tensor:
         """Return the rows."""
         return self.gather(table, ids, 0)
+
+    def bprop(self, table: Tensor, ids: Tensor, out: Tensor, dout: Tensor) -> Any:
+        """Return the gradients of the table and of the ids."""
+        return self.gradient(dout, ids, table), ops.zeros_like(ids)

@@ -12,7 +12,7 @@ from bert_thor.kernels.ascend.sizes import FRACTAL
 from bert_thor.kernels.fisher_covariance import akg as akg_kernel
 from bert_thor.kernels.fisher_covariance.tiling import MAX_BLOCK
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import cpu, dtypes
 from bert_thor.ops._registration import akg, tbe
 
 TINY = 1e-30
@@ -22,10 +22,11 @@ TINY = 1e-30
 def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
 
-    x [..., d] float32, N being the product of its leading axes; the result is [ceil(d / block), block, block] float32,
-    exactly symmetric, its rows and columns past d zero. It has no gradient. Graph mode and PyNative; `ValueError` for
-    block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled so that its largest element is near 1:
-    the gradients of a mean over many tokens would be lost in float16 otherwise. Sums are float32 everywhere.
+    x [..., d] float32 or (cpu) bfloat16, N being the product of its leading axes; the result is
+    [ceil(d / block), block, block] float32, exactly symmetric, its rows and columns past d zero. It has no gradient. Graph
+    mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled
+    so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
+    are float32 everywhere.
     """
     if block < 1:
         raise ValueError(f"fisher_covariance: block is {block}; pass a block edge of 1 or more.")
@@ -40,7 +41,11 @@ def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
 
 def fisher_covariance_cpu(block: int) -> Any:
     """The kernel for CPUs."""
-    operator = cpu("fisher_covariance", lambda x: (-(-x[-1] // block), block, block), ms.float32)
+
+    def shape(x: Any) -> Any:
+        return -(-x[-1] // block), block, block
+
+    operator = cpu("fisher_covariance", shape, dtypes("fisher_covariance", 0, ms.float32))
     # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
     operator.add_prim_attr("block", block)
     return operator
@@ -51,6 +56,7 @@ class Narrow(nn.Cell):
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (scaled x, 1 / scale^2)."""
+        x = x.astype(ms.float32)
         exponent = ops.floor(ops.log2(ops.abs(x).max() + TINY))
         root = ops.pow(2.0, exponent)
         return ops.cast(x / root, ms.float16), root * root
@@ -111,7 +117,7 @@ class FisherCovarianceAkg(nn.Cell):
 
 
 class FisherCovarianceMindSpore(nn.Cell):
-    """MindSpore's own product of the blocks' columns."""
+    """MindSpore's own product of the blocks' columns, in float32."""
 
     def __init__(self, block: int) -> None:
         super().__init__()
@@ -121,7 +127,7 @@ class FisherCovarianceMindSpore(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
         block, features = self.block, x.shape[-1]
-        x = x.reshape((-1, features))
+        x = x.astype(ms.float32).reshape((-1, features))
         rows, blocks = x.shape[0], -(-features // block)
         if blocks * block > features:
             x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))

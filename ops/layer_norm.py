@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes, element_type
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -21,9 +21,10 @@ LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
 def layer_norm(eps: float) -> LayerNorm:
     """The operator (x, gamma, beta) -> (y, mean, rstd).
 
-    y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], gamma and
-    beta [features], all float32; mean and rstd [rows], flat over the rows of x. Gradients flow to x, gamma and beta,
-    through y alone. Graph mode and PyNative. Ascend 910: tbe, akg.
+    y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], stored like
+    y in float32, bfloat16 (cpu) or float16 (tbe, mindspore); gamma, beta [features], mean, rstd [rows], flat over the rows
+    of x, float32. Gradients flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative.
+    Ascend 910: tbe, akg (float32).
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
         "tbe": layer_norm_tbe,
@@ -42,9 +43,16 @@ def _backward(x: Any, gamma: Any, beta: Any, eps: Any, out: Any, dout: Any) -> A
     return dx, dgamma, dbeta, ops.zeros_like(eps)
 
 
-_layer_norm_grad = cpu("layer_norm_grad", lambda dy, x, gamma, mean, rstd: (x, gamma, gamma), (ms.float32,) * 3)
+_layer_norm_grad = cpu(
+    "layer_norm_grad",
+    lambda dy, x, gamma, mean, rstd: (x, gamma, gamma),
+    dtypes("layer_norm", 1, SAME, ms.float32, ms.float32),
+)
 _layer_norm = cpu(
-    "layer_norm", lambda x, gamma, beta, eps: (x, [prod(x[:-1])], [prod(x[:-1])]), (ms.float32,) * 3, bprop=_backward
+    "layer_norm",
+    lambda x, gamma, beta, eps: (x, [prod(x[:-1])], [prod(x[:-1])]),
+    dtypes("layer_norm", 0, SAME, ms.float32, ms.float32),
+    bprop=_backward,
 )
 
 
@@ -64,7 +72,7 @@ class LayerNormCpu(nn.Cell):
 
 
 class LayerNormMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient."""
+    """MindSpore's own operator, which knows its gradient; float32 inside."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -72,9 +80,9 @@ class LayerNormMindSpore(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
-        y, mean, variance = self.operator(x, gamma, beta)
+        y, mean, variance = self.operator(x.astype(ms.float32), gamma, beta)
         rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
-        return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+        return y.astype(x.dtype), ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
@@ -103,10 +111,14 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
     return x, [x[0]], [x[0]]
 
 
+def _dtypes(x: Any, *_: Any) -> Any:
+    return element_type(x), ms.float32, ms.float32
+
+
 def layer_norm_tbe(eps: float) -> LayerNorm:
     """The TIK kernels."""
-    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3, eps=eps)
-    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
+    forward = tbe("layer_norm", _forward_shapes, _dtypes, eps=eps)
+    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), _dtypes)
     return OverRows(forward, gradient)
 
 

@@ -73,7 +73,7 @@ def our_network(setting: Setting) -> Any:
     from bert_thor.network.model import BertForPreTraining
 
     use_graph_mode("CPU")
-    return BertForPreTraining(setting.model).set_train()
+    return BertForPreTraining(setting.model, 0, setting.precision).set_train()
 
 
 def our_step(setting: Setting, sequences: int = SIZES.sequences) -> Callable[[], float]:

@@ -6,11 +6,12 @@ Letters: N rows (tokens), I input features, O output features, H hidden size, V 
 from __future__ import annotations
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn
 
 from bert_thor.ops.dropout import dropout
 from bert_thor.ops.embedding import embedding
 from bert_thor.ops.layer_norm import layer_norm
+from bert_thor.ops.linear import linear
 from bert_thor.ops.residual_dropout_layer_norm import residual_dropout_layer_norm
 
 
@@ -21,7 +22,7 @@ class Linear(nn.Cell):
         super().__init__()
         self.weight = Parameter(np.zeros((outputs, inputs), np.float32))
         self.bias = Parameter(np.zeros(outputs, np.float32))
-        self.matmul = ops.MatMul(transpose_b=True)
+        self.matmul = linear()
 
     def construct(self, x_NI: Tensor) -> Tensor:
         """Return x Wᵀ, without the bias."""

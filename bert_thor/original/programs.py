@@ -15,6 +15,7 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.data.batches.rows import most_frequent_label
 from bert_thor.errors import ConfigError
 from bert_thor.network.model import BertForPreTraining
+from bert_thor.network.precision import choose_precision
 from bert_thor.original.options import EpochNames, OriginalOptions, parse_options, pretrain_config, steps_of
 from bert_thor.parallel.world import launched_ranks
 from bert_thor.training.evaluation import Evaluator, accuracy_line, evaluation_rows
@@ -108,7 +109,8 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     rows = evaluation_rows(data, "mlperf-v0.7", first.model)
     unigram_token = most_frequent_label(open_rows(data, "train", first.model))
     use_graph_mode(device_target)
-    evaluator = Evaluator(BertForPreTraining(first.model), rows, unigram_token, EVALUATION_BATCH)
+    precision = choose_precision(None, device_target).precision
+    evaluator = Evaluator(BertForPreTraining(first.model, precision=precision), rows, unigram_token, EVALUATION_BATCH)
     lines = []
     for export in exports:
         assign(weights(evaluator.model), export.weights, f"the checkpoint of step {export.step}")

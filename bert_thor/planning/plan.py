@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
-from bert_thor.parallel.precision import BYTES, Precision, exchange_precision
+from bert_thor.parallel.precision import exchange_precision
 from bert_thor.planning import machine, work
 from bert_thor.planning.timing import EXCHANGE, Part, Step, exposed_exchange, parts
+from bert_thor.precision import BYTES, Precision
 from bert_thor.recipes import PretrainConfig, recipe
 
 
@@ -87,7 +88,7 @@ def make_plan(config: PlanConfig) -> Plan:
         "cholesky_inverse (refresh, all devices)": sum(layer.a.inverse_flop + layer.g.inverse_flop for layer in layers),
     }
     parameters = work.parameter_count(chosen.model)
-    exchanged = exchange_precision(config.exchange_precision, config.precision, "Ascend")
+    exchanged = exchange_precision(config.exchange_precision, config.precision == "float16", "Ascend")
     traffic = _traffic(BYTES[exchanged] * parameters, memory["captured factors"], config.devices)
     step = Step(
         chosen.model,

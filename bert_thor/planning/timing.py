@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bert_thor.network.sizes import BertConfig
 from bert_thor.parallel.buckets import BUCKET_BYTES, buckets
-from bert_thor.parallel.precision import BYTES
 from bert_thor.planning import machine, work
+from bert_thor.precision import BYTES
 
 EXCHANGE = "exchange of gradients"
 
@@ -66,10 +66,12 @@ def parts(step: Step, kernels: Mapping[str, machine.KernelCycles]) -> list[Part]
 def exposed_exchange(step: Step) -> float:
     """Seconds of the exchange of gradients that are left after the backward pass, where the collectives overlap it.
 
-    A bucket is sent when its last gradient is there and the one before it has been sent; only the last of the accumulated batches has
-    gradients to send. That the collectives slow the products down is not in it.
+    A bucket is sent when its last gradient is there and the one before it has been sent. That the collectives slow the products down is
+    not in it. Sums over micro-batches are exchanged when the last one is done: nothing is left then that they could overlap.
     """
-    backward = 2 / 3 * step.network_seconds / step.accumulate
+    if step.accumulate > 1:
+        return step.traffic["gradients (AllReduce)"] / step.exchange_rate.value
+    backward = 2 / 3 * step.network_seconds
     gradients = work.gradients_in_backward_order(step.model, step.batch)
     size, share = BYTES[step.exchange_precision], 2 * (step.devices - 1) / step.devices
     sent = 0.0

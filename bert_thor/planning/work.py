@@ -15,7 +15,7 @@ from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.blocks import factor_shapes, factor_sides
 from bert_thor.optimizer.methods import method
 from bert_thor.parallel.buckets import BUCKET_BYTES
-from bert_thor.parallel.precision import BYTES
+from bert_thor.precision import BYTES
 
 FLOAT = BYTES["float32"]
 STATE_KINDS = {

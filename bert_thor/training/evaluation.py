@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 from typing_extensions import Literal
@@ -16,7 +17,9 @@ from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError
 from bert_thor.files import write_json
 from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_log_likelihood
+from bert_thor.network.precision import choose_precision
 from bert_thor.network.sizes import BertConfig
+from bert_thor.precision import Precision
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
 from bert_thor.training.rows import open_rows
@@ -46,6 +49,8 @@ class EvaluateConfig:
     """Sequences per forward pass; changes the speed, not the result."""
     device_target: str = "CPU"
     """CPU or Ascend."""
+    precision: Optional[Precision] = None
+    """Type of activations and products; by default the run's."""
 
 
 class Predictions(nn.Cell):
@@ -61,7 +66,7 @@ class Predictions(nn.Cell):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return token predictions [B·P], nll [B·P], sentence predictions [B]."""
         scores, bias, sentence = self.model(ids, mask, segments, positions, self.seed)
-        tokens = scores + bias
+        tokens = scores.astype(ms.float32) + bias
         return ops.argmax(tokens, -1), negative_log_likelihood(tokens, labels.reshape(-1)), ops.argmax(sentence, -1)
 
 
@@ -138,6 +143,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     """Evaluate, print the original's line for each checkpoint, and write evaluation.json into the run folder."""
     folder = RunFolder(config.run)
     sizes = folder.read_model()
+    precision = choose_precision(config.precision or folder.read_precision(), config.device_target).precision
     available = folder.steps()
     chosen = available if config.step is None else [config.step]
     if not available:
@@ -149,7 +155,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     rows = evaluation_rows(config.data, config.rows, sizes)
     unigram_token = most_frequent_label(open_rows(config.data, "train", sizes))
     use_graph_mode(config.device_target)
-    evaluator = Evaluator(BertForPreTraining(sizes), rows, unigram_token, config.batch_size)
+    evaluator = Evaluator(BertForPreTraining(sizes, precision=precision), rows, unigram_token, config.batch_size)
     reports = []
     for step in chosen:
         path = checkpoint_path(folder.checkpoints, step)

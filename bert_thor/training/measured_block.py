@@ -8,6 +8,7 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.data.batches.rows import Rows, TrainingBatches
 from bert_thor.errors import ConfigError
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import choose_block
 from bert_thor.parallel.world import launched_ranks
 from bert_thor.recipes import PretrainConfig
@@ -25,7 +26,9 @@ def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -
         )
     use_graph_mode(config.device_target)
     batch = next(TrainingBatches(rows, config.batch_size, config.seed, ahead=0))
-    network = BertForPreTraining(config.model, config.seed)
+    network = BertForPreTraining(
+        config.model, config.seed, choose_precision(config.precision, config.device_target).precision
+    )
     inputs, labels = inputs_and_labels(batch, config.seed, step=0)
     choice = choose_block(network, PretrainingLoss(), inputs, labels, config.optimizer, groups_of(config.model))
     print(choice.table, flush=True)

@@ -9,11 +9,12 @@ import math
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
 from bert_thor.files import make_folder, read_json_object, replace_text, write_json
 from bert_thor.network.sizes import BertConfig
+from bert_thor.precision import PRECISIONS, Precision
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import checkpoint_steps
 
@@ -32,6 +33,10 @@ RESUMABLE_CHANGES = (
     "compile_cache",
 )
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
+
+
+BEFORE_THERE_WAS_A_CHOICE = {"precision": "float32"}
+"""What a run was trained with whose config.json does not say it."""
 
 
 class RunFolder:
@@ -90,7 +95,7 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
             )
-        before, now = self.read_config(), resolved(config)
+        before, now = {**BEFORE_THERE_WAS_A_CHOICE, **self.read_config()}, resolved(config)
         for field in sorted(set(before) | set(now)):
             if field not in RESUMABLE_CHANGES and before.get(field) != now.get(field):
                 raise ConfigError(
@@ -117,6 +122,14 @@ class RunFolder:
         sizes = BertConfig(**{name[len("model.") :]: value for name, value in values.items()})
         sizes.check()
         return sizes
+
+    def read_precision(self) -> Optional[Precision]:
+        """The precision that the run was trained in; None where it was not trained here, as an imported one."""
+        stored: Any = self.read_config().get("precision")
+        if stored not in (None, *PRECISIONS):
+            raise ConfigError(f"{self.config} has precision = {stored!r}: {', '.join(PRECISIONS)} or null was expected")
+        precision: Optional[Precision] = stored
+        return precision
 
     def add_evaluation(self, report: dict[str, Any]) -> None:
         """Add the report of an evaluation during training."""

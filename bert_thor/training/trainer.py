@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,9 +20,11 @@ from bert_thor import __version__
 from bert_thor.compat import use_graph_mode, version
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
-from bert_thor.errors import CheckpointError, Interrupted, TrainingError
+from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
+from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import StepResult, Thor
+from bert_thor.optimizer.loss_scale import scale_for
 from bert_thor.parallel.agreement import Agreement
 from bert_thor.parallel.precision import exchange_precision
 from bert_thor.parallel.watch import RankWatch
@@ -42,7 +44,7 @@ from bert_thor.training.stop_signals import StopSignals
 from bert_thor.training.trained import read_trained
 
 MAX_SKIPPED = 10
-"""Steps in a row whose loss or gradient is not finite before the run stops."""
+"""Steps in a row whose loss or gradient is not finite, though the loss scale cannot be lowered, before the run stops."""
 
 
 class Trainer:
@@ -50,14 +52,19 @@ class Trainer:
 
     def __init__(self, config: PretrainConfig) -> None:
         config.check()
+        precision, self.reason = choose_precision(config.precision, config.device_target)
+        config = replace(config, precision=precision)
+        config = with_loss_scale(config, precision)
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
             config = with_measured_block(config, self.folder, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
+        check_micro_batches(config, launched_ranks())
         self.folder.check(config)
-        summed_in = exchange_precision(config.exchange_precision, "float32", config.device_target)
+        scaled = config.optimizer.loss_scale != 1.0
+        summed_in = exchange_precision(config.exchange_precision, scaled, config.device_target)
         use_graph_mode(config.device_target)
         self.world = join_world()
         self.agreement = Agreement(self.world)
@@ -65,16 +72,17 @@ class Trainer:
         self.watch.start(self.agreement.wait)
         if self.world.writes:
             self.folder.open(config)
-        self.model = BertForPreTraining(config.model, config.seed)
+        self.model = BertForPreTraining(config.model, config.seed, precision)
         self.thor = Thor(
             self.model,
-            PretrainingLoss(self.world.ranks),
+            PretrainingLoss(self.world.ranks, config.accumulate),
             config.steps,
             config=config.optimizer,
             groups=groups_of(config.model),
             strict=True,
             world=self.world,
             exchange_precision=summed_in,
+            accumulate=config.accumulate,
             failures=config.run,
         )
         self.progress = Progress()
@@ -84,6 +92,8 @@ class Trainer:
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
+            if self.world.writes:
+                print(f"precision {self.config.precision}: {self.reason}", flush=True)
             with self.watch, self._stop_signals:
                 if not (self.config.resume and self._resume()) and self.config.start is not None:
                     self._start_from(self.config.start)
@@ -112,6 +122,7 @@ class Trainer:
                     metrics.flush()
                     if self.logs_at(progress.step):
                         log.print(self.epoch(), progress.step, result.loss)
+                    self._report_loss_scale(result)
                 self._stop_if_not_finite()
                 if progress.step % config.checksum_interval == 0:
                     self.agreement.check(weights(self.model), progress.step)
@@ -193,12 +204,25 @@ class Trainer:
         progress.samples += self.config.batch_size
         progress.failed_blocks += result.failed_blocks
         progress.skipped += not result.applied
-        progress.skipped_in_a_row = 0 if result.applied else progress.skipped_in_a_row + 1
+        if result.applied:
+            progress.skipped_in_a_row = 0
+        elif self.thor.loss_scale.value == result.loss_scale:  # a lower one may be the remedy
+            progress.skipped_in_a_row += 1
         return result
+
+    def _report_loss_scale(self, result: StepResult) -> None:
+        """Say so where the last step has changed it."""
+        now = self.thor.loss_scale.value
+        if now != result.loss_scale and self.world.writes:
+            reason = f"{self.thor.loss_scale.window} steps in a row were finite" if result.applied else "overflow"
+            print(
+                f"loss scale {result.loss_scale:.0f} -> {now:.0f} after step {self.progress.step}: {reason}", flush=True
+            )
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """What the next step takes: inputs and labels."""
-        return inputs_and_labels(batch, self.config.seed, self.progress.step, self.world.rank)
+        config = self.config
+        return inputs_and_labels(batch, config.seed, self.progress.step, self.world.rank, config.accumulate)
 
     def _metrics(self, result: StepResult) -> dict[str, Any]:
         progress = self.progress
@@ -243,7 +267,7 @@ class Trainer:
         ):
             assign(parameters, stored, path)
         self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
-        self.thor.step_number = self.progress.step
+        self.thor.step_number = self.progress.step - self.thor.loss_scale.overflows
         print(f"resuming from {path} at step {self.progress.step}", flush=True)
         return True
 
@@ -251,9 +275,11 @@ class Trainer:
         if self.progress.skipped_in_a_row >= MAX_SKIPPED:
             self.save()
             self.watch.finish()
+            scale = self.thor.loss_scale
+            remedy = ", or with --loss-scale dynamic" if scale.active and not scale.dynamic else ""
             raise TrainingError(
                 f"loss or gradient was not finite in {MAX_SKIPPED} steps in a row up to step {self.progress.step}; the state is saved in "
-                f"{self.folder.checkpoints}: look at the data, or resume with a smaller learning rate in a new run"
+                f"{self.folder.checkpoints}: look at the data, or resume with a smaller learning rate in a new run{remedy}"
             )
 
     def _stop_if_asked(self) -> None:
@@ -265,6 +291,24 @@ class Trainer:
             self.watch.finish()
             status = 128 + (self._stop_signals.received or signal.SIGTERM)
             raise Interrupted(f"interrupted; step {self.progress.step} is saved, continue with --resume", status)
+
+
+def check_micro_batches(config: PretrainConfig, ranks: int) -> None:
+    """Raise `ConfigError` unless every process can cut its share of a batch into equal micro-batches."""
+    if config.batch_size % (ranks * config.accumulate):
+        share = (
+            f"the {config.batch_size // ranks} rows of a process" if ranks > 1 else f"batch_size {config.batch_size}"
+        )
+        raise ConfigError(
+            f"accumulate is {config.accumulate}, which does not divide {share}: "
+            f"give a batch_size that is a multiple of {ranks * config.accumulate}, or another accumulate"
+        )
+
+
+def with_loss_scale(config: PretrainConfig, precision: str) -> PretrainConfig:
+    """`config` with what `loss_scale` auto means in this precision."""
+    scale = scale_for(config.optimizer.loss_scale, precision)
+    return replace(config, optimizer=replace(config.optimizer, loss_scale=scale))
 
 
 def metrics_of(result: StepResult) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class AotArguments {
     return THOR_OK;
   }
 
+  // The type of the activations in tensor i, for Check: bfloat16 where they are that, else float32.
+  const char* Activations(int i) const {
+    return i < count_ && dtypes_ != nullptr && Is(i, "bfloat16") ? "bfloat16" : "float32";
+  }
+
   bool Is(int i, const char* dtype) const { return dtypes_[i] != nullptr && std::strcmp(dtypes_[i], dtype) == 0; }
   int Rank(int i) const { return ndims_[i]; }
   // Size of axis `axis` of tensor i; negative axes count from the end; 1 where the tensor has no such axis.

@@ -52,7 +52,9 @@ def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> 
     Args:
         kernel: a function that declares a TIK program and calls BuildCCE, usually from ``load``.
         descriptions: one per input and output in the kernel's order: a dict with shape and dtype (format, ori_shape and
-            ori_format default to ND and the same shape), ``(shape, dtype)``, or None.
+            ori_format default to ND and the same shape), ``(shape, dtype)``, or None. ``defined`` in that of an output is an
+            index, as NumPy takes it, of the elements that the kernel promises to store and the caller to read; without it
+            all are. The kernel does not see it.
         attributes: the kernel's attributes by name. ``kernel_name`` defaults to the function's name.
 
     Raises:
@@ -64,12 +66,12 @@ def trace(kernel: Callable[..., Any], *descriptions: Any, **attributes: Any) -> 
     plain = inspect.unwrap(kernel)
     directory = os.path.dirname(os.path.abspath(inspect.getsourcefile(plain) or "."))
     described = [describe(d) for d in descriptions]
-    shapes = _shapes(described)  # before the kernel, which may change its descriptions
+    shapes, defined = _shapes(described), _promises(described)  # before the kernel, which may change its descriptions
     with stand_ins(directory, package_of_kernel(plain)), collecting() as built:
         kernel(*described, **attributes)
     if len(built) != 1:
         raise StructureError(f"{kernel.__name__} called BuildCCE {len(built)} times; a TIK kernel calls it once")
-    return Program(built[0], shapes)
+    return Program(built[0], shapes, defined)
 
 
 def _shapes(described: Sequence[Any]) -> list[tuple[int, ...]]:
@@ -83,6 +85,17 @@ def _shapes(described: Sequence[Any]) -> list[tuple[int, ...]]:
     return shapes
 
 
+def _promises(described: Sequence[Any]) -> list[Any]:
+    """What each tensor's ``defined`` says, in the order of ``_shapes``; taken out of the descriptions."""
+    promises: list[Any] = []
+    for item in described:
+        if isinstance(item, list):
+            promises += _promises(item)
+        elif item is not None:
+            promises.append(item.pop("defined", None))
+    return promises
+
+
 class Program:
     """A traced kernel.
 
@@ -94,11 +107,19 @@ class Program:
         peak_bytes: most bytes in use at once, per on-chip buffer.
     """
 
-    def __init__(self, kernel: KernelProgram, shapes: Sequence[tuple[int, ...]] = ()) -> None:
+    def __init__(
+        self, kernel: KernelProgram, shapes: Sequence[tuple[int, ...]] = (), defined: Sequence[Any] = ()
+    ) -> None:
         self._kernel = kernel
         declared = [*kernel.inputs, *(a for a in kernel.outputs if a not in kernel.inputs)]
         known = len(shapes) == len(declared)
         self._shapes = dict(zip(declared, shapes if known else (a.shape for a in declared)))
+        if not known and any(d is not None for d in defined):
+            raise ArgumentError(
+                f"{kernel.name} has {len(declared)} inputs and outputs for {len(shapes)} descriptions, so it is not known to "
+                "which of them 'defined' belongs; describe exactly those"
+            )
+        self._defined = {a: self._promised(a, d) for a, d in zip(declared, defined) if d is not None}
         self.name = kernel.name
         self.block_num = kernel.block_num
         self.inputs, self.outputs = (
@@ -140,8 +161,17 @@ class Program:
         aliases = self._aliases(inplace or {})
         self._place_arguments(execution, arrays, aliases)
         execution.run()
-        outputs = [self._output(execution.storage(a), self._shape(a), set(ignore)) for a in self._kernel.outputs]
+        outputs = [self._output(execution.storage(a), set(ignore)) for a in self._kernel.outputs]
         return Result(outputs, Timing(self._kernel, execution, machine))
+
+    def _promised(self, allocation: Allocation, index: Any) -> np.ndarray:
+        """True where an output is to be defined."""
+        mask = np.zeros(self._shape(allocation), bool)
+        try:
+            mask[index] = True
+        except IndexError as error:
+            raise ArgumentError(f"'defined' of {allocation.name}: {error}") from error
+        return mask.reshape(-1)
 
     def _shape(self, allocation: Allocation) -> tuple[int, ...]:
         """The caller's shape where it differs in size from the declaration."""
@@ -215,15 +245,16 @@ class Program:
             )
         return array
 
-    @staticmethod
-    def _output(storage: Storage, shape: tuple[int, ...], ignore: set[str]) -> np.ndarray:
-        allocation, size = storage.allocation, int(np.prod(shape))
-        cells = np.dtype(allocation.dtype).itemsize // allocation.granularity
+    def _output(self, storage: Storage, ignore: set[str]) -> np.ndarray:
+        allocation = storage.allocation
+        shape = self._shape(allocation)
+        size, cells = int(np.prod(shape)), np.dtype(allocation.dtype).itemsize // allocation.granularity
         state = storage.state[0, : size * cells].reshape(size, cells)
+        free = ~self._defined.get(allocation, np.ones(size, bool))
         if "uninitialised" not in ignore:
-            _require_written(allocation, (state != UNWRITTEN).all(axis=1))
+            _require_written(allocation, free | (state != UNWRITTEN).all(axis=1))
         if "poison" not in ignore:
-            _require_defined(storage, (state != POISON).all(axis=1))
+            _require_defined(storage, free | (state != POISON).all(axis=1))
         return storage.view(allocation.dtype)[0, :size].reshape(shape).copy()
 
 
@@ -244,7 +275,8 @@ def _require_defined(storage: Storage, defined: np.ndarray) -> None:
         item = np.dtype(allocation.dtype).itemsize // allocation.granularity
         raise PoisonError(
             f"element {first} of {allocation.name} receives an undefined value here ({int((~defined).sum())} such); it comes "
-            "from memory that nothing wrote, or from the padding of a tensor or of a matrix tile",
+            "from memory that nothing wrote, or from the padding of a tensor or of a matrix tile; store only what is defined, "
+            "or say which elements are with 'defined' in the output's description",
             storage.culprits[int(storage.blame[first * item : (first + 1) * item].max())],
         )
 

@@ -43,10 +43,14 @@ int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int6
 
 int thor_dropout(THOR_AOT_PARAMETERS) {
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  if (const int status = a.Check({"float32", "float32", "int32", "int32", "float32"})) return status;
+  const char* const stored = a.Activations(0);
+  if (const int status = a.Check({stored, "float32", "int32", "int32", stored})) return status;
   if (a.Elements(1) != 1 || a.Elements(2) != 4 || a.Elements(3) != 1 || !a.SameShape(0, 4)) return THOR_BAD_SHAPE;
-  return thor_dropout_f32(a.Data<float>(0), *a.Data<float>(1), a.Data<int32_t>(2), *a.Data<int32_t>(3), a.Elements(0),
-                          a.Data<float>(4), 0);
+  const auto call = [&](auto apply, auto* x, auto* y) {
+    return apply(x, *a.Data<float>(1), a.Data<int32_t>(2), *a.Data<int32_t>(3), a.Elements(0), y, 0);
+  };
+  return a.Is(0, "float32") ? call(thor_dropout_f32, a.Data<float>(0), a.Data<float>(4))
+                            : call(thor_dropout_bf16, a.Data<uint16_t>(0), a.Data<uint16_t>(4));
 }
 
 }  // extern "C"

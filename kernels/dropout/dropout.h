@@ -31,7 +31,7 @@ THOR_EXPORT int thor_dropout_bf16(const uint16_t* x, float probability, const in
 THOR_EXPORT int thor_philox_u32(const int32_t* seed, int32_t site, int64_t first_block, int64_t blocks,
                                 uint32_t* words);
 
-/* For MindSpore. In: x[...] float32, probability[1] float32, seed[4] int32, site[1] int32. Out: y[...] float32. */
+/* For MindSpore. In: x[...] float32 or bfloat16, probability[1] float32, seed[4], site[1] int32. Out: y[...] as x. */
 THOR_EXPORT int thor_dropout(int nparam, void** params, int* ndims, int64_t** shapes, const char** dtypes, void* stream,
                              void* extra);
 

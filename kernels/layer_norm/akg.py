@@ -3,8 +3,9 @@
 MindSpore hands each function to AKG as source text, cut out at `def`; AKG runs it alone with its own `tvm` put in. So each
 is complete in itself and its annotations are strings. On Ascend a tile of rows (`dim`) is done at once by one core.
 
-Numbers: all arithmetic is fp32, the variance is the two-pass one. The gradient is two kernels: dx, where rows are
-independent, and dgamma, where columns are; dbeta is a plain sum of columns.
+Numbers: all arithmetic is fp32, the variance is the corrected two-pass one: what x - mean still has in the mean, because fp32
+rounded it, leaves x - mean before it is squared. A row whose squares leave the range of fp32 gives rstd 0 and y = beta. The
+gradient is two kernels: dx, where rows are independent, and dgamma, where columns are; dbeta is a plain sum of columns.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
     """[y, mean, rstd] of x [rows, features] fp16 or fp32; gamma, beta [features], eps [1], mean, rstd [rows] fp32; y as x."""
     rows, features = x.shape
     share = tvm.const(1.0 / features.value, "float32")
-    j, k = tvm.reduce_axis((0, features), name="j"), tvm.reduce_axis((0, features), name="k")
+    i, j, k = (tvm.reduce_axis((0, features), name=name) for name in "ijk")
 
     def rowwise(name: "Any", f: "Any") -> "Any":
         return tvm.compute((rows,), f, name=name)
@@ -30,8 +31,12 @@ def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
 
     wide = elementwise("wide", lambda r, c: x[r, c].astype("float32"))
     total = rowwise("total", lambda r: tvm.sum(wide[r, j], axis=j))
-    mean = rowwise("mean_row", lambda r: total[r] * share)
-    centered = elementwise("centered", lambda r, c: wide[r, c] - mean[r])
+    center = rowwise("center", lambda r: total[r] * share)
+    shifted_x = elementwise("shifted_x", lambda r, c: wide[r, c] - center[r])
+    rest_sum = rowwise("rest_sum", lambda r: tvm.sum(shifted_x[r, i], axis=i))
+    rest = rowwise("rest", lambda r: rest_sum[r] * share)
+    mean = rowwise("mean_row", lambda r: center[r] + rest[r])
+    centered = elementwise("centered", lambda r, c: shifted_x[r, c] - rest[r])
     square = elementwise("square", lambda r, c: centered[r, c] * centered[r, c])
     squares = rowwise("squares", lambda r: tvm.sum(square[r, k], axis=k))
     variance = rowwise("variance", lambda r: squares[r] * share + eps[0])
@@ -48,7 +53,7 @@ def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any")
     """Dx of `layer_norm`: rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dy, x, dx of one type, the others fp32."""
     rows, features = x.shape
     share = tvm.const(1.0 / features.value, "float32")
-    j, k = tvm.reduce_axis((0, features), name="j"), tvm.reduce_axis((0, features), name="k")
+    i, j, k = (tvm.reduce_axis((0, features), name=name) for name in "ijk")
 
     def rowwise(name: "Any", f: "Any") -> "Any":
         return tvm.compute((rows,), f, name=name)
@@ -58,7 +63,10 @@ def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any")
 
     wide_x = elementwise("wide_x", lambda r, c: x[r, c].astype("float32"))
     wide_dy = elementwise("wide_dy", lambda r, c: dy[r, c].astype("float32"))
-    centered = elementwise("centered", lambda r, c: wide_x[r, c] - mean[r])
+    shifted_x = elementwise("shifted_x", lambda r, c: wide_x[r, c] - mean[r])
+    rest_sum = rowwise("rest_sum", lambda r: tvm.sum(shifted_x[r, i], axis=i))
+    rest = rowwise("rest", lambda r: rest_sum[r] * share)
+    centered = elementwise("centered", lambda r, c: shifted_x[r, c] - rest[r])
     xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
     g = elementwise("g", lambda r, c: wide_dy[r, c] * gamma[c])
     product = elementwise("product", lambda r, c: g[r, c] * xhat[r, c])
@@ -76,14 +84,18 @@ def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any")
 def layer_norm_grad_gamma(dy: "Any", x: "Any", mean: "Any", rstd: "Any") -> "Any":
     """Dgamma [features] fp32 of `layer_norm`: the sum of dy xhat over the rows."""
     rows, features = x.shape
-    r = tvm.reduce_axis((0, rows), name="r")
+    share = tvm.const(1.0 / features.value, "float32")
+    r, i = tvm.reduce_axis((0, rows), name="r"), tvm.reduce_axis((0, features), name="i")
 
     def elementwise(name: "Any", f: "Any") -> "Any":
         return tvm.compute((rows, features), f, name=name)
 
     wide_x = elementwise("wide_x", lambda r, c: x[r, c].astype("float32"))
     wide_dy = elementwise("wide_dy", lambda r, c: dy[r, c].astype("float32"))
-    centered = elementwise("centered", lambda r, c: wide_x[r, c] - mean[r])
+    shifted_x = elementwise("shifted_x", lambda r, c: wide_x[r, c] - mean[r])
+    rest_sum = tvm.compute((rows,), lambda r: tvm.sum(shifted_x[r, i], axis=i), name="rest_sum")
+    rest = tvm.compute((rows,), lambda r: rest_sum[r] * share, name="rest")
+    centered = elementwise("centered", lambda r, c: shifted_x[r, c] - rest[r])
     xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
     product = elementwise("product", lambda r, c: wide_dy[r, c] * xhat[r, c])
     return tvm.compute((features,), lambda c: tvm.sum(product[r, c], axis=r), name="dgamma")

@@ -75,25 +75,34 @@ int thor_layer_norm_grad_bf16(const uint16_t* dy, const uint16_t* x, const float
 
 int thor_layer_norm(THOR_AOT_PARAMETERS) {
   const AotArguments a = THOR_AOT_ARGUMENTS;
-  if (const int status = a.Check({kF32, kF32, kF32, kF32, kF32, kF32, kF32})) return status;
+  const char* const stored = a.Activations(0);
+  if (const int status = a.Check({stored, kF32, kF32, kF32, stored, kF32, kF32})) return status;
   const int64_t rows = a.Rows(0), features = a.Dim(0, -1);
   if (a.Elements(1) != features || a.Elements(2) != features || a.Elements(3) != 1 || !a.SameShape(0, 4) ||
       a.Elements(5) != rows || a.Elements(6) != rows)
     return THOR_BAD_SHAPE;
-  return thor_layer_norm_f32(a.Data<float>(0), a.Data<float>(1), a.Data<float>(2), *a.Data<float>(3), rows, features,
-                             a.Data<float>(4), a.Data<float>(5), a.Data<float>(6), 0);
+  const auto call = [&](auto forward, auto* x, auto* y) {
+    return forward(x, a.Data<float>(1), a.Data<float>(2), *a.Data<float>(3), rows, features, y, a.Data<float>(5),
+                   a.Data<float>(6), 0);
+  };
+  return a.Is(0, kF32) ? call(thor_layer_norm_f32, a.Data<float>(0), a.Data<float>(4))
+                       : call(thor_layer_norm_bf16, a.Data<uint16_t>(0), a.Data<uint16_t>(4));
 }
 
 int thor_layer_norm_grad(THOR_AOT_PARAMETERS) {
   const AotArguments a = THOR_AOT_ARGUMENTS;
-  if (const int status = a.Check({kF32, kF32, kF32, kF32, kF32, kF32, kF32, kF32})) return status;
+  const char* const stored = a.Activations(1);
+  if (const int status = a.Check({stored, stored, kF32, kF32, kF32, stored, kF32, kF32})) return status;
   const int64_t rows = a.Rows(1), features = a.Dim(1, -1);
   if (!a.SameShape(0, 1) || a.Elements(2) != features || a.Elements(3) != rows || a.Elements(4) != rows ||
       !a.SameShape(1, 5) || a.Elements(6) != features || a.Elements(7) != features)
     return THOR_BAD_SHAPE;
-  return thor_layer_norm_grad_f32(a.Data<float>(0), a.Data<float>(1), a.Data<float>(2), a.Data<float>(3),
-                                  a.Data<float>(4), rows, features, a.Data<float>(5), a.Data<float>(6),
-                                  a.Data<float>(7), 0);
+  const auto call = [&](auto backward, auto* dy, auto* x, auto* dx) {
+    return backward(dy, x, a.Data<float>(2), a.Data<float>(3), a.Data<float>(4), rows, features, dx, a.Data<float>(6),
+                    a.Data<float>(7), 0);
+  };
+  return a.Is(1, kF32) ? call(thor_layer_norm_grad_f32, a.Data<float>(0), a.Data<float>(1), a.Data<float>(5))
+                       : call(thor_layer_norm_grad_bf16, a.Data<uint16_t>(0), a.Data<uint16_t>(1), a.Data<uint16_t>(5));
 }
 
 }  // extern "C"

@@ -1,5 +1,7 @@
 #include "residual_dropout_layer_norm/residual_dropout_layer_norm.h"
 
+#include <type_traits>
+
 #include "common/aot.h"
 #include "common/dispatch.h"
 #include "common/row_chunks.h"
@@ -101,7 +103,8 @@ int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, const uint16_
 
 int thor_residual_dropout_layer_norm(THOR_AOT_PARAMETERS) {
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  if (const int status = a.Check({kF32, kF32, kF32, kF32, kF32, kF32, kI32, kI32, kF32, kF32, kF32, kF32}))
+  const char* const stored = a.Activations(0);
+  if (const int status = a.Check({stored, kF32, stored, kF32, kF32, kF32, kI32, kI32, stored, stored, kF32, kF32}))
     return status;
   const int64_t rows = a.Rows(0), features = a.Dim(0, -1);
   if (a.Elements(1) != features || !a.SameShape(0, 2) || a.Elements(3) != features || a.Elements(4) != features ||
@@ -109,25 +112,35 @@ int thor_residual_dropout_layer_norm(THOR_AOT_PARAMETERS) {
       a.Elements(10) != rows || a.Elements(11) != rows)
     return THOR_BAD_SHAPE;
   const float* scalars = a.Data<float>(5);
-  return thor_residual_dropout_layer_norm_f32(a.Data<float>(0), a.Data<float>(1), a.Data<float>(2), a.Data<float>(3),
-                                              a.Data<float>(4), scalars[0], scalars[1], a.Data<int32_t>(6),
-                                              *a.Data<int32_t>(7), rows, features, a.Data<float>(8), a.Data<float>(9),
-                                              a.Data<float>(10), a.Data<float>(11), 0);
+  const auto call = [&](auto forward, auto* x) {
+    using T = std::remove_pointer_t<decltype(x)>;
+    return forward(x, a.Data<float>(1), a.Data<T>(2), a.Data<float>(3), a.Data<float>(4), scalars[0], scalars[1],
+                   a.Data<int32_t>(6), *a.Data<int32_t>(7), rows, features, a.Data<T>(8), a.Data<T>(9),
+                   a.Data<float>(10), a.Data<float>(11), 0);
+  };
+  return a.Is(0, kF32) ? call(thor_residual_dropout_layer_norm_f32, a.Data<float>(0))
+                       : call(thor_residual_dropout_layer_norm_bf16, a.Data<uint16_t>(0));
 }
 
 int thor_residual_dropout_layer_norm_grad(THOR_AOT_PARAMETERS) {
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  if (const int status = a.Check({kF32, kF32, kF32, kF32, kF32, kF32, kI32, kI32, kF32, kF32, kF32, kF32, kF32}))
+  const char* const stored = a.Activations(1);
+  if (const int status =
+          a.Check({stored, stored, kF32, kF32, kF32, kF32, kI32, kI32, stored, kF32, stored, kF32, kF32}))
     return status;
   const int64_t rows = a.Rows(1), features = a.Dim(1, -1);
   if (!a.SameShape(0, 1) || a.Elements(2) != features || a.Elements(3) != rows || a.Elements(4) != rows ||
       a.Elements(5) != 2 || a.Elements(6) != 4 || a.Elements(7) != 1 || !a.SameShape(1, 8) ||
       a.Elements(9) != features || !a.SameShape(1, 10) || a.Elements(11) != features || a.Elements(12) != features)
     return THOR_BAD_SHAPE;
-  return thor_residual_dropout_layer_norm_grad_f32(
-      a.Data<float>(0), a.Data<float>(1), a.Data<float>(2), a.Data<float>(3), a.Data<float>(4), a.Data<float>(5)[1],
-      a.Data<int32_t>(6), *a.Data<int32_t>(7), rows, features, a.Data<float>(8), a.Data<float>(9), a.Data<float>(10),
-      a.Data<float>(11), a.Data<float>(12), 0);
+  const auto call = [&](auto backward, auto* sum) {
+    using T = std::remove_pointer_t<decltype(sum)>;
+    return backward(a.Data<T>(0), sum, a.Data<float>(2), a.Data<float>(3), a.Data<float>(4), a.Data<float>(5)[1],
+                    a.Data<int32_t>(6), *a.Data<int32_t>(7), rows, features, a.Data<T>(8), a.Data<float>(9),
+                    a.Data<T>(10), a.Data<float>(11), a.Data<float>(12), 0);
+  };
+  return a.Is(1, kF32) ? call(thor_residual_dropout_layer_norm_grad_f32, a.Data<float>(1))
+                       : call(thor_residual_dropout_layer_norm_grad_bf16, a.Data<uint16_t>(1));
 }
 
 }  // extern "C"

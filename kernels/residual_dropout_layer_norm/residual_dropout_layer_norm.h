@@ -7,7 +7,8 @@
  *   dbias[j] = sum_r dx[r,j]
  *
  * Dropout as in dropout/dropout.h (the gradient recomputes which elements were dropped from the same counters), layer
- * norm as in layer_norm/layer_norm.h: layout, numerics, determinism and the treatment of NaN are theirs.
+ * norm as in layer_norm/layer_norm.h: layout, errors of what is computed from the sum as it is stored, determinism and
+ * what becomes of NaN, infinities and numbers whose squares are none are theirs.
  * Layout: x, residual, y, sum, dy, dx, dresidual [rows, features] row-major and contiguous; bias, gamma, beta
  * and their gradients [features]; mean, rstd [rows]. The suffix names the storage of the matrices (bf16: bfloat16 bit
  * patterns). seed: {key[0], key[1], step, slice}; site: which dropout of the network. probability 0: sum is residual +
@@ -50,12 +51,14 @@ THOR_EXPORT int thor_residual_dropout_layer_norm_grad_bf16(const uint16_t* dy, c
                                                            uint16_t* dresidual, float* dgamma, float* dbeta,
                                                            int threads);
 
-/* For MindSpore. In: x[..., h], bias[h], residual[..., h], gamma[h], beta[h], scalars[2] = (eps, probability) float32,
- * seed[4], site[1] int32. Out: y[..., h], sum[..., h], mean[rows], rstd[rows] float32. */
+/* For MindSpore. In: x[..., h], bias[h], residual[..., h], gamma[h], beta[h], scalars[2] = (eps, probability), seed[4],
+ * site[1]. Out: y[..., h], sum[..., h], mean[rows], rstd[rows]. x, residual, y and sum float32 or all bfloat16, seed
+ * and site int32, the others float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm(int nparam, void** params, int* ndims, int64_t** shapes,
                                                  const char** dtypes, void* stream, void* extra);
-/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2] float32, seed[4], site[1] int32.
- * Out: dx[..., h], dbias[h], dresidual[..., h], dgamma[h], dbeta[h] float32. */
+/* In: dy[..., h], sum[..., h], gamma[h], mean[rows], rstd[rows], scalars[2], seed[4], site[1]. Out: dx[..., h],
+ * dbias[h], dresidual[..., h], dgamma[h], dbeta[h]. dy, sum, dx and dresidual float32 or all bfloat16, seed and site
+ * int32, the others float32. */
 THOR_EXPORT int thor_residual_dropout_layer_norm_grad(int nparam, void** params, int* ndims, int64_t** shapes,
                                                       const char** dtypes, void* stream, void* extra);
 

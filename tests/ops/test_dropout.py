@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
-from framework import assert_same
+from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor
 
 from bert_thor.kernels.dropout.reference import dropout_scale
@@ -25,6 +25,17 @@ def test_value_and_gradient(mode: int, probability: float) -> None:
 
     inputs = [np.random.default_rng(0).standard_normal(shape)]
     assert_same(dropout(probability, SITE), theirs, inputs, shape, 4, rest=[SEED])
+
+
+def test_value_and_gradient_in_bfloat16(mode: int) -> None:
+    shape = (5, 7, 9)
+    scale = Tensor(dropout_scale(shape, 0.1, SEED, SITE).astype(np.float64))
+
+    def theirs(x: Tensor) -> Tensor:
+        return x * scale
+
+    inputs = [np.random.default_rng(0).standard_normal(shape)]
+    assert_same_in_bfloat16(dropout(0.1, SITE), theirs, inputs, (0,), shape, 2, rest=[SEED])
 
 
 def test_a_step_later_the_mask_is_another(mode: int) -> None:

@@ -6,6 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+from bert_thor.kernels.cases import to_bfloat16
 from bert_thor.kernels.fisher_covariance import native, reference
 from bert_thor.kernels.status import KernelError
 from bert_thor.ops import _backend
@@ -20,6 +21,14 @@ def test_the_kernels_bits(mode: int, shape: tuple[int, ...], block: int) -> None
     out = fisher_covariance(block)(ms.Tensor(x))
     assert out.dtype == ms.float32
     assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
+
+
+def test_the_kernels_bits_in_bfloat16(mode: int) -> None:
+    bits = to_bfloat16(np.random.default_rng(0).standard_normal((3, 20, 40)).astype(np.float32))
+    x = ms.Tensor((bits.astype(np.uint32) << 16).view(np.float32)).astype(ms.bfloat16)
+    out = fisher_covariance(16)(x)
+    assert out.dtype == ms.float32
+    assert (out.asnumpy() == native.fisher_covariance(bits, 16)).all()
 
 
 @pytest.mark.parametrize("shape", [(60, 40), (2, 3, 10, 40)])
@@ -40,9 +49,11 @@ def test_the_last_block_is_padded(mode: int, backend: str) -> None:
 
 
 def test_another_element_type_gets_a_sentence(mode: int) -> None:
-    x = ms.Tensor(np.ones((4, 8), np.float16))
+    x = ms.Tensor(np.ones((4, 8)))
     with pytest.raises(KernelError, match="cast it to float32"), kernel_errors():
         fisher_covariance(8)(x).asnumpy()
+    with pytest.raises(TypeError, match=r"fisher_covariance: .* not float16; .* THOR_BACKEND=mindspore"):
+        fisher_covariance(8)(x.astype(ms.float16))
 
 
 def test_a_block_below_one_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
-from framework import assert_same
+from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.status import KernelError
@@ -38,6 +38,13 @@ def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...]) -> 
     assert_same(Ours(), theirs, inputs, shape, 64)
 
 
+@pytest.mark.parametrize("shape", [(7, 33), (2, 5, 64)])
+def test_value_and_gradient_in_bfloat16(mode: int, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal(size) for size in (shape, shape[-1:], shape[-1:])]
+    assert_same_in_bfloat16(Ours(), theirs, inputs, (0,), shape, 2)
+
+
 def test_statistics_are_flat_over_rows(mode: int, backend: str) -> None:
     x = Tensor(np.ones((2, 3, 4), np.float32))
     vector = Tensor(np.ones(4, np.float32))
@@ -50,4 +57,6 @@ def test_bad_arguments_get_a_sentence(mode: int) -> None:
     with pytest.raises(KernelError, match="do not fit together"), kernel_errors():
         layer_norm(1.0)(x, Tensor(np.ones(5, np.float32)), vector)[0].asnumpy()
     with pytest.raises(KernelError, match="cast it to float32"), kernel_errors():
-        layer_norm(1.0)(x.astype(ms.float16), vector, vector)[0].asnumpy()
+        layer_norm(1.0)(x, vector.astype(ms.float16), vector)[0].asnumpy()
+    with pytest.raises(TypeError, match=r"layer_norm: .* not float16; .* THOR_BACKEND=mindspore"):
+        layer_norm(1.0)(x.astype(ms.float16), vector, vector)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from framework import assert_same
+from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.dropout.reference import dropout_scale
@@ -24,19 +26,42 @@ class Ours(nn.Cell):
         return self.operator(x, bias, residual, gamma, beta, seed)[0]
 
 
-@pytest.mark.parametrize(
-    ("backend", "probability"), [("cpu", 0.0), ("cpu", 0.1), ("cpu", 0.6), ("mindspore", 0.0)], indirect=["backend"]
-)
-@pytest.mark.parametrize("shape", [(9, 33), (2, 3, 64)])
-def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...], probability: float) -> None:
-    scale = Tensor(dropout_scale(shape, probability, SEED, SITE).astype(np.float64))
+def in_float64(scale: Tensor) -> Callable[..., Tensor]:
+    """The definition, by the framework's own operators."""
 
     def theirs(x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         total = residual + (x + bias) * scale
         centered = total - total.mean(-1, keep_dims=True)
         return centered / ops.sqrt((centered * centered).mean(-1, keep_dims=True) + EPS) * gamma + beta
 
-    rng = np.random.default_rng(0)
-    vector = shape[-1:]
+    return theirs
+
+
+def problem(shape: tuple[int, ...], probability: float) -> tuple[list[np.ndarray], Tensor]:
+    """x, bias, residual, gamma, beta; what the dropout multiplies with."""
+    rng, vector = np.random.default_rng(0), shape[-1:]
     inputs = [rng.standard_normal(size) for size in (shape, vector, shape, vector, vector)]
-    assert_same(Ours(probability), theirs, inputs, shape, 64, rest=[SEED])
+    return inputs, Tensor(dropout_scale(shape, probability, SEED, SITE).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("backend", "probability"), [("cpu", 0.0), ("cpu", 0.1), ("cpu", 0.6), ("mindspore", 0.0)], indirect=["backend"]
+)
+@pytest.mark.parametrize("shape", [(9, 33), (2, 3, 64)])
+def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...], probability: float) -> None:
+    inputs, scale = problem(shape, probability)
+    assert_same(Ours(probability), in_float64(scale), inputs, shape, 64, rest=[SEED])
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1])
+def test_value_and_gradient_in_bfloat16(mode: int, probability: float) -> None:
+    """The sum is rounded before it is normalised."""
+    inputs, scale = problem((9, 33), probability)
+    assert_same_in_bfloat16(Ours(probability), in_float64(scale), inputs, (0, 2), (9, 33), 8, rest=[SEED])
+
+
+def test_float16_gets_a_sentence(mode: int) -> None:
+    inputs, _ = problem((9, 33), 0.0)
+    tensors = [Tensor(value.astype(np.float16 if value.ndim == 2 else np.float32)) for value in inputs]
+    with pytest.raises(TypeError, match=r"residual_dropout_layer_norm: .* not float16; .* THOR_BACKEND=mindspore"):
+        Ours(0.0)(*tensors, Tensor(SEED))

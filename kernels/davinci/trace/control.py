@@ -30,6 +30,11 @@ class ControlFlow:
         self._in_core_loop = False
         self._nodes = 0
 
+    @property
+    def copies(self) -> int:
+        """How often a tensor declared here exists: the product of the loops' ``thread_num``."""
+        return self._scopes[-1].copies
+
     def _append(self, node: Any) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:

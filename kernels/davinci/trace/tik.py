@@ -20,7 +20,7 @@ from ..errors import (
 from ..instructions import TABLE, Instruction, bind, tensors
 from ..instructions.allocation import GLOBAL, L0A, L0B, L0C, L1, REGISTER, UB, Allocation
 from ..instructions.composite import COMPOSITES, NOT_ON_ASCEND_910
-from ..instructions.expressions import Expression, Variable, binary, call, conjunction, disjunction
+from ..instructions.expressions import FLOAT_TYPES, Expression, Variable, binary, call, conjunction, disjunction
 from ..instructions.program import Assign, Declare, DeclareScalar, KernelProgram
 from ..instructions.proposals import DEFAULT_OFFSET
 from ..instructions.tensors import require_data_type, require_open
@@ -318,16 +318,24 @@ class Tik(ControlFlow):
 
 def _assignment(scalar: tensors.Scalar, value: Any) -> Assign:
     """The node for ``scalar.set_as(value)``, its types checked."""
-    if isinstance(value, tensors.Tensor) and np.dtype(value.dtype).itemsize != np.dtype(scalar.dtype).itemsize:
-        raise DataTypeError(
-            f"scalar {scalar.name} is {scalar.dtype} and {value.name} is {value.dtype}; they must have the same size",
-            caller_location(),
-        )
+    if isinstance(value, tensors.Tensor) and value.dtype != scalar.dtype:
+        value = _loaded_as(scalar, value)
     if not isinstance(value, (tensors.Tensor, Expression, int, float, np.integer, np.floating)):
         raise ArgumentError(f"cannot assign {type(value).__name__} to scalar {scalar.name}", caller_location())
-    if isinstance(value, tensors.Tensor) and value.dtype != scalar.dtype:
-        value = value.reinterpreted(scalar.dtype)
     return Assign(scalar, value, caller_location())
+
+
+def _loaded_as(scalar: tensors.Scalar, element: tensors.Tensor) -> tensors.Tensor:
+    """An element of another type than the register's: its bits where the sizes agree, its number where both are integers."""
+    if np.dtype(element.dtype).itemsize == np.dtype(scalar.dtype).itemsize:
+        return element.reinterpreted(scalar.dtype)
+    if {element.dtype, scalar.dtype} & set(FLOAT_TYPES):
+        raise DataTypeError(
+            f"scalar {scalar.name} is {scalar.dtype} and {element.name} is {element.dtype}; they must have the same size, or "
+            "both be integers",
+            caller_location(),
+        )
+    return element
 
 
 def _listed(given: Any) -> list[Any]:
