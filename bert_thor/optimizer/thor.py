@@ -77,8 +77,8 @@ class Thor(nn.Cell):
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
         labels: how many of the last arguments of a call `thor(*batch)` are labels, as in `ms.Model(thor).train(...)`.
         world: the processes that train together, each with its slice of the batch; `loss` is then this slice's share of the whole loss.
-        exchange_precision: float32, float16 or bfloat16, in which the processes sum gradients; all else that they exchange is float32.
         accumulate: micro-batches of a step: `step` cuts its batch into so many, and the loss is the mean of theirs.
+        exchange_precision: float32, float16 or bfloat16, in which the processes sum gradients; all else that they exchange is float32.
         failures: the folder in which blocks that end a run are saved.
 
     A sample is an index of the first axis of the first input; a row is what a layer multiplies by its weight (a token). Factors are means
@@ -97,8 +97,8 @@ class Thor(nn.Cell):
         strict: bool = False,
         labels: int = 1,
         world: World = ALONE,
-        exchange_precision: str = "float32",
         accumulate: int = 1,
+        exchange_precision: str = "float32",
         failures: Path = Path(),
         **options: Any,
     ) -> None:

@@ -81,8 +81,8 @@ class Trainer:
             groups=groups_of(config.model),
             strict=True,
             world=self.world,
-            exchange_precision=summed_in,
             accumulate=config.accumulate,
+            exchange_precision=summed_in,
             failures=config.run,
         )
         self.progress = Progress()
