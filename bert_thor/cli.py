@@ -71,7 +71,8 @@ def report(arguments: Sequence[str]) -> None:
 
 def plan(arguments: Sequence[str]) -> None:
     """What a run needs on Ascend 910."""
-    from bert_thor.planning.plan import PlanConfig, run_plan
+    from bert_thor.planning.command import run_plan
+    from bert_thor.planning.plan import PlanConfig
 
     run_plan(_parse(PlanConfig, arguments, "plan", None))
 

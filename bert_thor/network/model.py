@@ -16,13 +16,14 @@ from mindspore import Parameter, Tensor, nn, ops
 from bert_thor.compat import name_parameters
 from bert_thor.network.initial_values import initial_value
 from bert_thor.network.layers import Dropout, Fork, LayerNorm, Linear, ResidualNorm, Table
-from bert_thor.network.precision import Precision, activation_type
+from bert_thor.network.precision import activation_type
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
 from bert_thor.ops.embedding import embedding
 from bert_thor.ops.linear import linear
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
+from bert_thor.precision import Precision
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""

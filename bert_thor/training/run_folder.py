@@ -15,9 +15,9 @@ from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
 from bert_thor.files import json_text, make_folder, read_json_object, replace_text, write_json
-from bert_thor.network.precision import PRECISIONS, Precision
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.precision import PRECISIONS, Precision
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps
 from bert_thor.training.run_data import RUN_DATA, VOCABULARY, RunData, write_run_data

@@ -70,7 +70,8 @@ class Trainer:
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
         self.read_start = read_start
-        summed_in = exchange_precision(config.exchange_precision, precision, config.device_target)
+        scaled = config.optimizer.loss_scale != 1.0
+        summed_in = exchange_precision(config.exchange_precision, scaled, config.device_target)
         use_graph_mode(config.device_target)
         self.world = join_world()
         self.agreement = Agreement(self.world)

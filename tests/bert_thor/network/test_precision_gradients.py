@@ -12,9 +12,9 @@ from tiny_training import SIZES, batch, inputs_and_labels
 
 from bert_thor.compat import use_graph_mode
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
-from bert_thor.network.precision import Precision
 from bert_thor.ops._backend import VARIABLE
 from bert_thor.optimizer import Thor, preset
+from bert_thor.precision import Precision
 from bert_thor.training.inputs import groups_of
 
 UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
