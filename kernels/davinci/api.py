@@ -23,7 +23,7 @@ from .time.report import Report, Timing
 from .trace.load import package_of_kernel, stand_ins
 from .trace.tik import collecting
 
-LARGEST_WORKSPACE = 1 << 26
+LARGEST_OUTPUT, LARGEST_WORKSPACE = 1 << 30, 1 << 26
 CHECKS = ("uninitialised", "poison", "bounds", "races")
 
 
@@ -254,10 +254,15 @@ class Program:
 
     def _room(self, allocation: Allocation) -> int:
         """Elements of an output or a workspace. A workspace for any shape is declared as large as can be."""
-        size = int(np.prod(self._shape(allocation)))
+        size, itemsize = int(np.prod(self._shape(allocation))), np.dtype(allocation.dtype).itemsize
         if allocation in self._kernel.outputs:
+            if size * itemsize > LARGEST_OUTPUT:
+                raise ArgumentError(
+                    f"output {allocation.name} has {size * itemsize} B; the interpreter takes {LARGEST_OUTPUT}. A kernel for any "
+                    "shape needs a description for each of its inputs and outputs and for nothing else"
+                )
             return size
-        return min(size, LARGEST_WORKSPACE // np.dtype(allocation.dtype).itemsize)
+        return min(size, LARGEST_WORKSPACE // itemsize)
 
     def _fitting(self, allocation: Allocation, array: Any) -> np.ndarray:
         array, size = np.asarray(array), int(np.prod(self._shape(allocation)))

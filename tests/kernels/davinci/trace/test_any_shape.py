@@ -124,3 +124,31 @@ def test_the_loop_over_cores_covers_them_all() -> None:
             program(lambda t, y, a=arguments: body(t, y, **a), {}, {"y": ((16,), "float32")})
     with pytest.raises(errors.StructureError, match="this is the second"):
         program(lambda t, y: (body(t, y), body(t, y)), {}, {"y": ((16,), "float32")})
+
+
+def test_an_output_without_a_size() -> None:
+    """A description too many: it is not known which of them is the output's."""
+
+    def kernel(y: Any, other: Any, kernel_name: str = "kernel") -> None:
+        t = tik.Tik()
+        out = t.Tensor("float32", (LARGE,), tik.scope_gm, "y")
+        t.BuildCCE(kernel_name, [], [out])
+
+    x = np.zeros(8, np.float32)
+    with pytest.raises(errors.ArgumentError, match=r"output y has 8589934588 B; .* for nothing else"):
+        davinci.trace(kernel, x, x).run()
+
+
+def test_a_workspace_without_a_size_has_a_limit() -> None:
+    def body(t: Any, y: Any, behind: bool = False) -> None:
+        space = t.Tensor("float32", (LARGE,), tik.scope_gm, "space", is_workspace=True)
+        ub = t.Tensor("float32", (8,), tik.scope_ubuf, "ub")
+        t.vector_dup(8, ub, 2.0, 1, 1, 8)
+        for place in ((1 << 24) - 8, *((1 << 24,) if behind else ())):
+            t.data_move(space[place + 8 * behind], ub, 0, 1, 1, 0, 0)
+            t.data_move(ub, space[place + 8 * behind], 0, 1, 1, 0, 0)
+        t.data_move(y, ub, 0, 1, 1, 0, 0)
+
+    assert (program(body, {}, {"y": ((8,), "float32")}).run().outputs[0] == 2).all()
+    with pytest.raises(errors.BoundsError, match="of space, which has 16777216"):
+        program(lambda t, y: body(t, y, behind=True), {}, {"y": ((8,), "float32")}).run()
