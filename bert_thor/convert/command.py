@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple, Optional
 import tyro
 from typing_extensions import Literal
 
-from bert_thor.convert.huggingface import MASKED_LM, import_huggingface, is_huggingface, write_huggingface
+from bert_thor.convert.huggingface import import_huggingface, is_huggingface, write_huggingface
 from bert_thor.convert.mindspore_bert import ENDING, import_mindspore
 from bert_thor.convert.names import Imported
 from bert_thor.convert.run import write_run
@@ -36,6 +36,8 @@ class ConvertConfig:
     """vocab.txt for the new folder; by default the one that belongs to --from, where there is one."""
     architecture: Literal["BertForMaskedLM", "BertForPreTraining"] = "BertForMaskedLM"
     """Class of a Hugging Face folder: what it has no place for (BertForMaskedLM: pooler and next-sentence head) lies in a file beside."""
+    form: Annotated[Literal["huggingface", "mindir"], tyro.conf.arg(name="format")] = "huggingface"
+    """What a run becomes: a Hugging Face folder, or one with model.mindir, a graph of MindSpore's own operators."""
 
 
 class Source(NamedTuple):
@@ -52,7 +54,7 @@ def convert(config: ConvertConfig) -> None:
     Errors: `ConvertError`, `CheckpointError`, `ConfigError` or `DataError`, one sentence each; the output is then absent.
     """
     if is_run(config.source):
-        export_huggingface(config.source, config.output, config.vocabulary, config.architecture)
+        _export(config)
         return
     source = read_source(config.source)
     vocabulary = _checked(config.vocabulary or source.vocabulary, source.cased, source.model)
@@ -77,18 +79,22 @@ def read_source(path: Path) -> Source:
     )
 
 
-def export_huggingface(
-    folder: Path, output: Path, vocabulary: Optional[Path] = None, architecture: str = MASKED_LM
-) -> None:
-    """Write the run or checkpoint `folder` as a folder that `transformers` loads, with its tokenizer."""
-    source = read_source(folder)
-    words = _checked(vocabulary or source.vocabulary, source.cased, source.model)
-    with atomic_folder(output) as partial:
-        write_huggingface(partial, source.model.config, source.model.parameters, architecture)
+def _export(config: ConvertConfig) -> None:
+    """Write the run or checkpoint as a folder that others load, with its tokenizer."""
+    source = read_source(config.source)
+    words = _checked(config.vocabulary or source.vocabulary, source.cased, source.model)
+    with atomic_folder(config.output) as partial:
+        if config.form == "mindir":
+            from bert_thor.convert.mindir import write_mindir
+
+            write_mindir(partial, source.model.config, source.model.parameters)
+        else:
+            write_huggingface(partial, source.model.config, source.model.parameters, config.architecture)
         if words.path is not None and words.pieces is not None:
             shutil.copyfile(words.path, partial / VOCABULARY)
             write_tokenizer(partial, words.pieces, source.model.config.max_position)
-    _report(output, f"a Hugging Face {architecture}", source.model, words)
+    kind = "MindIR" if config.form == "mindir" else f"a Hugging Face {config.architecture}"
+    _report(config.output, kind, source.model, words)
 
 
 class _Words(NamedTuple):

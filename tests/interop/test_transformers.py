@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
@@ -112,3 +114,38 @@ def test_what_transformers_saves(tmp_path: Path, name: str, fresh: tuple[str, ..
     assert found.fresh == fresh
     for parameter in ("bert.embedding.token_table", "bert.layers.2.attention.qkv.weight"):
         assert np.abs(found.parameters[parameter] - whole[parameter]).max() <= 2**-8 * np.abs(whole[parameter]).max()
+
+
+def test_continued_pretraining_on_a_public_encoder(tmp_path: Path) -> None:
+    """Python's own reference as the corpus, heads that are fresh: accuracy on held-out documents rises from one evaluation to the next."""
+    encoder = Path(in_transformers("encoder").stdout.strip())
+    texts, data, run = tmp_path / "texts", tmp_path / "data", tmp_path / "run"
+    texts.mkdir()
+    for name, text in topics.items():
+        (texts / f"{name}.txt").write_text(text, encoding="utf-8")
+    words = ["--vocab-file", str(encoder / "vocab.txt"), "--max-seq-length", "32", "--held-out-fraction", "0.15"]
+    assert main(["prepare", "--source", str(texts), "--prose", "--output", str(data), "--seed", "1", *words]) == 0
+    steps = ["--steps", "120", "--batch-size", "8", "--evaluation-interval", "240", "--evaluation-rows", "256"]
+    assert (
+        main(
+            [
+                "pretrain",
+                "--recipe",
+                "continue",
+                "--start",
+                str(encoder),
+                "--data",
+                str(data),
+                "--run",
+                str(run),
+                *steps,
+            ]
+        )
+        == 0
+    )
+    evaluations = [json.loads(line) for line in (run / "training_evaluations.jsonl").read_text().splitlines()]
+    assert [report["samples"] for report in evaluations] == [240, 480, 720, 960]
+    assert {(report["rows"], report["row_count"]) for report in evaluations} == {("held-out", 256)}
+    accuracies = [report["masked_lm_accuracy"] for report in evaluations]
+    assert all(before < after for before, after in zip(accuracies, accuracies[1:])), accuracies
+    assert accuracies[-1] > 1.5 * evaluations[-1]["unigram_accuracy"], evaluations[-1]

@@ -13,6 +13,7 @@ from foreign_checkpoint import CONFIG, PIECES, TOKEN_TABLE, assert_refused, chan
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from bert_thor.compat import use_graph_mode
 from bert_thor.convert.command import ConvertConfig, convert
 from bert_thor.convert.huggingface import import_huggingface
 from bert_thor.convert.mindspore_bert import from_parameters
@@ -21,7 +22,9 @@ from bert_thor.data.text.vocabulary import Vocabulary, read_vocabulary
 from bert_thor.errors import CheckpointError, ConvertError
 from bert_thor.network.architecture import parameter_shapes
 from bert_thor.network.initial_values import initial_value
+from bert_thor.network.model import BertForPreTraining, dropout_seed
 from bert_thor.network.sizes import BertConfig
+from bert_thor.training.parameters import assign, weights
 from bert_thor.training.run_data import read_run_data
 
 MASKED_LM, POOLER, SENTENCE = HEADS
@@ -246,3 +249,28 @@ def test_exported_tokenizer_gives_our_numbers(source: Path, tmp_path: Path, case
     tokenizer = Tokenizer.from_file(str(tmp_path / "output" / "tokenizer.json"))
     ours = Vocabulary(read_vocabulary(source / "vocab.txt").pieces, cased).encode(TEXT)
     assert tokenizer.encode(TEXT).ids == [2, *ours, 3] and len(set(ours)) > 10
+
+
+def test_mindir_computes_what_the_network_computes(source: Path, tmp_path: Path) -> None:
+    """MindSpore's own operators against our kernels, on a sequence with padding."""
+    convert(ConvertConfig(source, tmp_path / "run"))
+    convert(ConvertConfig(tmp_path / "run", tmp_path / "output", form="mindir"))
+    assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
+        *("model.mindir", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    ]
+    use_graph_mode("CPU")
+    model = BertForPreTraining(CONFIG)
+    assign(weights(model), import_huggingface(source).parameters, source)
+    model.set_train(False)
+    generator = np.random.default_rng(3)
+    mask = (np.arange(24) < 17).astype(np.int32)[None]
+    ids, segments = (generator.integers(0, top, (1, 24)).astype(np.int32) * mask for top in (97, 2))
+    places = np.arange(24, dtype=np.int32)[None]
+    scores, bias, sentence = model(*map(ms.Tensor, (ids, mask, segments, places)), dropout_seed(0, 0))
+    graph = ms.nn.GraphCell(ms.load(str(tmp_path / "output" / "model.mindir")))
+    found = graph(*map(ms.Tensor, (ids, mask, segments)))
+    expected = scores.asnumpy() + bias.asnumpy()
+    # Both sum in float32, in another order: three layers of products of up to 80 terms.
+    for one, other in ((found[0].asnumpy(), expected), (found[1].asnumpy(), sentence.asnumpy())):
+        assert one.shape == other.shape
+        assert np.abs(one - other).max() <= 3 * 80 * 2.0**-24 * max(1.0, np.abs(other).max())
