@@ -60,6 +60,11 @@ def has_all_gather() -> bool:
     return version() >= (2, 10) or ms.get_context("device_target") != "CPU"
 
 
+def sums_on_a_cpu() -> tuple[str, ...]:
+    """The types that the processes of a CPU can sum: 2.10 knows two, 2.0 one."""
+    return ("float32", "float16") if version() >= (2, 10) else ("float32",)
+
+
 def name_parameters(cell: nn.Cell) -> None:
     """Name every parameter of `cell` by its path; 2.0 refuses `update_parameters_name` without a prefix."""
     for name, parameter in cell.parameters_and_names():

@@ -78,6 +78,7 @@ class Thor(nn.Cell):
         labels: how many of the last arguments of a call `thor(*batch)` are labels, as in `ms.Model(thor).train(...)`.
         world: the processes that train together, each with its slice of the batch; `loss` is then this slice's share of the whole loss.
         accumulate: micro-batches of a step: `step` cuts its batch into so many, and the loss is the mean of theirs.
+        exchange_precision: float32, float16 or bfloat16, in which the processes sum gradients; all else that they exchange is float32.
         failures: the folder in which blocks that end a run are saved.
 
     A sample is an index of the first axis of the first input; a row is what a layer multiplies by its weight (a token). Factors are means
@@ -97,6 +98,7 @@ class Thor(nn.Cell):
         labels: int = 1,
         world: World = ALONE,
         accumulate: int = 1,
+        exchange_precision: str = "float32",
         failures: Path = Path(),
         **options: Any,
     ) -> None:
@@ -120,7 +122,7 @@ class Thor(nn.Cell):
         self._graphs: dict[tuple[int, bool], Any] = {}
         self._retired: list[Any] = []
         weights = [entry.parameter.shape for entry in self.table]
-        self.exchange = Exchange(world, weights, [probe.shape for probe in self.probes()])
+        self.exchange = Exchange(world, weights, [probe.shape for probe in self.probes()], exchange_precision)
         self.accumulation: Optional[Accumulation] = None
         if accumulate > 1:
             self.accumulation = Accumulation(accumulate, self.exchange, self.loss_scale.active)
