@@ -146,7 +146,24 @@ struct Block {
   int64_t row, rows, column, columns;
 };
 
-constexpr int kAhead = 16;  // rows of a panel: 16 tile rows of work hide the way from L2, and L3
+constexpr int kAhead = 16;  // rows of a panel: as many rows' work hides the way from L2
+
+// sum = sum over `rows` rows of two panels, in stretches that are added up: the rounding error of a float32 sum grows
+// with the length of its chain, and BLAS libraries have chains of about this length.
+template <class Unit, int kVectors>
+THOR_INLINE void MultiplyPanels(int64_t rows, const LeftFactor& left, const float* right,
+                                Floats (&sum)[kTileRows][kVectors]) {
+  constexpr int64_t kStretch = thor::LinearProduct<float, float, float>::kStretch;
+  float before[kTileRows * kVectors * kLanes];
+  for (int64_t k = 0; k < rows; k += kStretch) {
+    if (k > 0) StorePartial(sum, before);
+    Clear(sum);
+    AddProduct<kVectors, typename Unit::Product, kAhead>(Smaller(kStretch, rows - k),
+                                                         {left.data + k * left.depth, left.row, left.depth},
+                                                         right + k * kLanes, kLanes * rows, sum);
+    if (k > 0) AddPartial(before, sum);
+  }
+}
 
 // What one chunk adds to a block. The partial sums lie tile after tile, in the order in which they are visited.
 template <class Unit, class Product>
@@ -156,9 +173,7 @@ void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, con
       Floats sum[kTileRows][vectors()];
       const int64_t row = block.row + i;
       const LeftFactor left = PanelColumns(chunk.packed + row / kLanes * kLanes * chunk.rows, row % kLanes);
-      Clear(sum);
-      AddProduct<vectors(), typename Unit::Product, kAhead>(chunk.rows, left, right + j * chunk.rows,
-                                                            kLanes * chunk.rows, sum);
+      MultiplyPanels<Unit>(chunk.rows, left, right + j * chunk.rows, sum);
       if (!chunk.first) AddPartial(partial, sum);
       if (chunk.last)
         StoreTile(sum, block.rows - i, block.columns - j, p.columns, p.out + row * p.columns + block.column + j);

@@ -30,7 +30,8 @@ struct LinearProduct {
   int64_t height = kLanes, width = kLanes;  // multiples of kLanes
   float* packed = nullptr;                  // the left factor in panels, chunk after chunk
 
-  static constexpr int64_t kPanelRows = 384;  // at most, of a chunk: kWidth columns of it take 3/8 of a 1 MiB L2
+  static constexpr int64_t kPanelRows = 768;  // at most, of a chunk: kWidth columns of it take 3/4 of a 1 MiB L2
+  static constexpr int64_t kStretch = 384;    // rows of a panel that are summed in one chain
   static constexpr int64_t kWidth = 256;      // at most, of a task
   static constexpr int64_t kBlockRows = 512;  // of a block: its partial sums take half of it
   static constexpr int64_t kPackPanels = 4;   // of the left factor, packed by one task
