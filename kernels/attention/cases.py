@@ -51,10 +51,13 @@ def problems(batch: int, heads: int, length: int, size: int, dtype: str, probabi
 def _roundings(
     dout: Array, qkv: Array, bias: Array, mask: Array, heads: int, probability: float
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What rounding the weights and the gradient of the scores to bfloat16 can change in the results of both functions."""
+    """What rounding the weights and the gradient of the scores to bfloat16 can change in the results of both functions.
+
+    They are multiplied by what is stored: the biases come in afterwards.
+    """
     problem = (dout, qkv, bias, mask, heads, probability, SEED, SITE)
     weights, dscores = reference.weights_and_score_gradient(*problem)
-    q, k, v, dy = (np.abs(part) for part in reference.split_heads(qkv, bias, mask, heads, dout))
+    q, k, v, dy = (np.abs(part) for part in reference.split_heads(qkv, 0 * bias, mask, heads, dout))
     out = float((weights @ v).max(initial=0))
     dqkv = reference.gradient_products(weights, np.abs(dscores), q, k, dy)
     return (BFLOAT16_UNIT * out, 0.0), (
