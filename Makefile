@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend test-atlas
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,13 @@ test-atlas: .venv-atlas/.installed  ## Triton kernels for Atlas A2/A3 compiled, 
 	TRITON_INTERPRET=1 $(ATLAS) -W ignore::RuntimeWarning tests/kernels/atlas/prove.py --interpret
 	$(ATLAS) tests/kernels/atlas/prove.py
 
+.venv-interop/.installed: tests/interop/install.py tests/interop/requirements.txt $(VENV)/.packages
+	$(BIN)/python tests/interop/install.py .venv-interop
+	@touch $@
+
+test-interop: venv .venv-interop/.installed  ## Hugging Face's transformers on what we export and save, ours on what it saves (installs it once, 1 GB)
+	$(BIN)/python -m pytest tests/interop -m interop
+
 test-ascend:  ## every kernel on an Ascend 910 against its reference, timed; without a device it says what is missing
 	@"$(PYTHON)" tests/ascend/prerequisites.py
 	@"$(PYTHON39)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' || { echo "error: $(PYTHON39) is not Python 3.9: pass PYTHON39=/path/to/python3.9" >&2; exit 1; }
@@ -129,6 +136,11 @@ build/peers/.installed: bench/peers.txt $(VENV)/.packages
 bench: venv build/peers/.installed  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	$(BIN)/python -m bench.kernels
+
+bench-steps: venv build/peers/.installed  ## whole steps of training beside PyTorch's, in float32 and bfloat16; hours; bench/results/steps.json
+	$(BIN)/python -m bench.steps encoder
+	$(BIN)/python -m bench.steps thor
+	$(BIN)/python -m bench.steps memory
 
 bench-ascend: venv  ## the TIK kernels over BERT-Large's shapes in the simulator; bench/results/ascend.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation

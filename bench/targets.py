@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 ONE_THREAD, TWO_THREADS = "best peer / ours, 1 thread", "best peer / ours, 2 threads"
+OURS_ONE_THREAD, OURS_TWO_THREADS = "ours / best peer, 1 thread", "ours / best peer, 2 threads"
 SHARE_OF_ONE_THREAD = "% of the limit, 1 thread"
 SHARE, MINDSPORE, MILLISECONDS = "% of the limit", "cycles of MindSpore's own / ours", "ms"
+MEMORY = "bf16 / fp32"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,21 @@ KERNELS = [
     Target("layer_norm backward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
     *_against_peers("residual_dropout_layer_norm forward fp32 6144x1024", 8, 8),
     *_against_peers("residual_dropout_layer_norm backward fp32 6144x1024", 4, 4),
-    *_against_peers("encoder_step forward and backward, 4 layers of 256", 1, 1),
+]
+
+STEPS = [
+    Target(f"encoder_step forward and backward {label}", quantity, needed, at_most=True)
+    for label, needed in (
+        ("fp32, 4 layers of 256", 1),
+        ("fp32, 3 layers of 768", 0.75),
+        ("bf16, 4 layers of 256", 0.75),
+        ("bf16, 3 layers of 768", 0.75),
+        ("bf16, 2 layers of 1024", 0.75),
+    )
+    for quantity in (OURS_ONE_THREAD, OURS_TWO_THREADS)
+] + [
+    Target("thor_step THOR beside AdamW bf16, 12 layers of 768", OURS_TWO_THREADS, 0.85, at_most=True),
+    Target("activations' memory 12 layers of 768", MEMORY, 0.55, at_most=True),
 ]
 
 ASCEND = [

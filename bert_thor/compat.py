@@ -39,6 +39,11 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in ms.__version__.split(".")[:3] if part.isdigit())
 
 
+def is_first_ascend_910(device_target: str) -> bool:
+    """Whether the device is a first Ascend 910: up to 2.0 MindSpore runs on no other Ascend, later lines on Atlas A2 and A3."""
+    return device_target == "Ascend" and version()[:2] <= (2, 0)
+
+
 def answer_last() -> None:
     """Let this process, the scheduler of MindSpore 2.0's cluster, run only on a core that nobody else wants.
 
@@ -53,6 +58,11 @@ def answer_last() -> None:
 def has_all_gather() -> bool:
     """Whether ranks can gather on the chosen device: not on the CPU of 2.0, which sums and broadcasts only."""
     return version() >= (2, 10) or ms.get_context("device_target") != "CPU"
+
+
+def sums_on_a_cpu() -> tuple[str, ...]:
+    """The types that the processes of a CPU can sum: 2.10 knows two, 2.0 one."""
+    return ("float32", "float16") if version() >= (2, 10) else ("float32",)
 
 
 def name_parameters(cell: nn.Cell) -> None:

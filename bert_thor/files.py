@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,34 @@ def make_folder(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace the file by JSON; readers see the old or the new content and nothing between."""
-    replace_text(path, json.dumps(value, indent=2) + "\n")
+    replace_text(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON, which has no NaN and no infinity: null stands for them."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(content) for name, content in value.items()}
+    return [_finite(content) for content in value] if isinstance(value, (list, tuple)) else value
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace the file by `text` through a temporary file, a sync and a rename; a power cut leaves the old or the new."""
+    """Replace the file by `text`, as `replace_bytes`."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Replace the file by `content` through a temporary file, a sync and a rename; a power cut leaves the old or the new."""
     temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)  # what a killed process of the same number left
     try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "xb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -8,9 +8,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.kernels.attention.reference import MASKED
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import SAME, cpu, dtypes
+from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes
 from bert_thor.ops.dropout import DropoutMindSpore
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -19,16 +20,16 @@ Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 def attention(heads: int, probability: float, site: int) -> Attention:
     """The operator (qkv, bias, mask, seed) -> dropout(softmax(q k^T / sqrt(head size) + mask)) v for `heads` heads.
 
-    q, k and v are the thirds of qkv + bias. qkv [batch * length, 3 * hidden] float32 or (cpu) bfloat16, and the result
-    [batch * length, hidden] like it; bias [3 * hidden] and mask [batch, length] float32. The mask is added to the scores; a key
-    whose mask is -10000 or less has weight 0, and a sequence of such keys alone gives 0 and gradients 0. seed [4] int32 =
-    (key low, key high, step, slice), probability and `site` as for `dropout`. Gradients flow to qkv and bias, each stored like
-    what it belongs to. Graph mode and PyNative.
+    q, k and v are the thirds of qkv + bias. qkv [batch * length, 3 * hidden] float32, bfloat16 (cpu) or float16 (mindspore),
+    and the result [batch * length, hidden] like it; bias [3 * hidden] and mask [batch, length] float32. The mask is added to
+    the scores; a key whose mask is -10000 or less has weight 0, and a sequence of such keys alone gives 0 and gradients 0.
+    seed [4] int32 = (key low, key high, step, slice), probability and `site` as for `dropout`. Gradients flow to qkv and bias,
+    each stored like what it belongs to. Graph mode and PyNative.
 
     With MindSpore's own operators the scores are stored, and the masks come from the device's generator.
     """
     backends: dict[str, Callable[[int, float, int], Attention]] = {"mindspore": AttentionMindSpore, "cpu": AttentionCpu}
-    return backends[choose("attention", backends)](heads, probability, site)
+    return backends[choose("attention", backends)](heads, probability, check_site("attention", site))
 
 
 _gradient = cpu(
@@ -44,7 +45,7 @@ def _backward(qkv: Any, bias: Any, mask: Any, probability: Any, seed: Any, site:
     return dqkv, dbias, zeros(mask), zeros(probability), zeros(seed), zeros(site)
 
 
-class AttentionCpu(nn.Cell):
+class AttentionCpu(CpuCell):
     """The kernel for CPUs: the scores never reach memory."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:
@@ -70,7 +71,7 @@ def _scale(size: int) -> float:
 
 
 class AttentionMindSpore(nn.Cell):
-    """MindSpore's own operators."""
+    """MindSpore's own operators; of float16 the products are float16, softmax, dropout and the bias's sum are float32."""
 
     def __init__(self, heads: int, probability: float, site: int) -> None:
         super().__init__()
@@ -83,9 +84,11 @@ class AttentionMindSpore(nn.Cell):
         """Return the mixed values."""
         batch, length = mask.shape
         size = qkv.shape[1] // (3 * self.heads)
-        split = (qkv + bias).reshape(batch, length, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
+        biased = (qkv.astype(ms.float32) + bias).astype(qkv.dtype)
+        split = biased.reshape(batch, length, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
         added = ops.maximum(mask, MASKED).reshape(batch, 1, 1, length)
-        weights = self.dropout(self.softmax(self.scores(split[0], split[1]) * _scale(size) + added), seed)
-        counts = (self.largest(mask, 1) > MASKED).astype(mask.dtype).reshape(batch, 1, 1, 1)  # whether any key does
+        scores = self.scores(split[0], split[1]).astype(ms.float32) * _scale(size) + added
+        weights = self.dropout(self.softmax(scores), seed).astype(qkv.dtype)
+        counts = (self.largest(mask, 1) > MASKED).astype(qkv.dtype).reshape(batch, 1, 1, 1)  # whether any key does
         mixed = self.mix(weights, split[2]) * counts
         return mixed.transpose(0, 2, 1, 3).reshape(batch * length, -1)

@@ -17,8 +17,8 @@ ROOT_HALF = 0.5**0.5
 def bias_gelu() -> BiasGelu:
     """The operator (x, bias) -> u Phi(u) with u = x + bias, Phi the standard normal distribution function (the exact GELU).
 
-    x [..., features] float32 or (cpu) bfloat16, and the result like x; bias [features] float32. Gradients flow to both,
-    each stored like what it belongs to. Graph mode and PyNative.
+    x [..., features] float32, bfloat16 (cpu) or float16 (mindspore), and the result like x; bias [features]
+    float32. Gradients flow to both, each stored like what it belongs to. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[], BiasGelu]] = {"mindspore": BiasGeluMindSpore, "cpu": bias_gelu_cpu}
     return backends[choose("bias_gelu", backends)]()
@@ -38,7 +38,7 @@ def bias_gelu_cpu() -> BiasGelu:
 
 
 class BiasGeluMindSpore(nn.Cell):
-    """MindSpore's own operators."""
+    """MindSpore's own operators; float32 inside, so that the bias's gradient is summed in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,5 +46,5 @@ class BiasGeluMindSpore(nn.Cell):
 
     def construct(self, x: Tensor, bias: Tensor) -> Tensor:
         """Return the activations."""
-        u = x + bias
-        return 0.5 * u * (1.0 + self.erf(u * ROOT_HALF))
+        u = x.astype(ms.float32) + bias
+        return (0.5 * u * (1.0 + self.erf(u * ROOT_HALF))).astype(x.dtype)

@@ -18,8 +18,8 @@ def embedding(dtype: Any = ms.float32) -> Embedding:
     """The operator (table, ids) -> y with y[r] = table[ids[r]]; table [vocabulary, features], ids [rows] int32 in
     [0, vocabulary).
 
-    A float32 table gives rows of `dtype`, float32 or (cpu) bfloat16; a bfloat16 one, such as activations of which some rows
-    are wanted, gives rows of its own. Its gradient is `embedding_grad`. Graph mode and PyNative.
+    A float32 table gives rows of `dtype`, float32, bfloat16 (cpu) or float16 (mindspore); one of 16 bits, such as activations
+    of which some rows are wanted, gives rows of its own. Its gradient is `embedding_grad`. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[Any], Embedding]] = {"mindspore": EmbeddingMindSpore, "cpu": embedding_cpu}
     return backends[choose("embedding", backends)](dtype)
@@ -63,7 +63,7 @@ def embedding_grad_cpu() -> EmbeddingGrad:
 
 
 class EmbeddingGradMindSpore(nn.Cell):
-    """MindSpore's own operator."""
+    """MindSpore's own operator; the sums are float32 and rounded once, to the table's type."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,19 +71,23 @@ class EmbeddingGradMindSpore(nn.Cell):
 
     def construct(self, dy: Tensor, ids: Tensor, table: Tensor) -> Tensor:
         """Return the table's gradient."""
-        return self.sum_by_id(dy, ids, table.shape[0])
+        return self.sum_by_id(dy.astype(ms.float32), ids, table.shape[0]).astype(table.dtype)
 
 
 class EmbeddingMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient."""
+    """MindSpore's own operator."""
 
     def __init__(self, dtype: Any) -> None:
         super().__init__()
-        self.dtype, self.gather = dtype, ops.Gather()
+        self.dtype, self.gather, self.gradient = dtype, ops.Gather(), EmbeddingGradMindSpore()
 
     def construct(self, table: Tensor, ids: Tensor) -> Tensor:
         """Return the rows."""
         rows = self.gather(table, ids, 0)
-        if table.dtype == ms.float32 and self.dtype != ms.float32:
-            rows = ops.cast(rows, self.dtype)
+        if table.dtype == ms.float32:
+            rows = rows.astype(self.dtype)
         return rows
+
+    def bprop(self, table: Tensor, ids: Tensor, out: Tensor, dout: Tensor) -> Any:
+        """Return the gradients of the table and of the ids."""
+        return self.gradient(dout, ids, table), ops.zeros_like(ids)

@@ -22,7 +22,7 @@ TINY = 1e-30
 def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
 
-    x [..., d] float32 or (cpu) bfloat16, N being the product of its leading axes; the result is
+    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; the result is
     [ceil(d / block), block, block] float32, exactly symmetric, its rows and columns past d zero. It has no gradient. Graph
     mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled
     so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
@@ -56,6 +56,7 @@ class Narrow(nn.Cell):
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (scaled x, 1 / scale^2)."""
+        x = x.astype(ms.float32)
         exponent = ops.floor(ops.log2(ops.abs(x).max() + TINY))
         root = ops.pow(2.0, exponent)
         return ops.cast(x / root, ms.float16), root * root
@@ -116,7 +117,7 @@ class FisherCovarianceAkg(nn.Cell):
 
 
 class FisherCovarianceMindSpore(nn.Cell):
-    """MindSpore's own product of the blocks' columns."""
+    """MindSpore's own product of the blocks' columns, in float32."""
 
     def __init__(self, block: int) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ class FisherCovarianceMindSpore(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
         block, features = self.block, x.shape[-1]
-        x = x.reshape((-1, features))
+        x = x.astype(ms.float32).reshape((-1, features))
         rows, blocks = x.shape[0], -(-features // block)
         if blocks * block > features:
             x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import SAME, cpu, dtypes
+from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes, element_type
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -22,8 +22,9 @@ def layer_norm(eps: float) -> LayerNorm:
     """The operator (x, gamma, beta) -> (y, mean, rstd).
 
     y = (x - mean) * rstd * gamma + beta over the last axis, rstd = 1 / sqrt(variance + eps). x [..., features], stored like
-    y in float32 or (cpu) bfloat16; gamma, beta [features], mean, rstd [rows], flat over the rows of x, float32. Gradients
-    flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative. Ascend 910: tbe, akg.
+    y in float32, bfloat16 (cpu) or float16 (tbe, mindspore); gamma, beta [features], mean, rstd [rows], flat over the rows
+    of x, float32. Gradients flow to x, gamma and beta, through y alone, that of x stored like x. Graph mode and PyNative.
+    Ascend 910: tbe, akg (float32).
     """
     backends: dict[str, Callable[[float], LayerNorm]] = {
         "tbe": layer_norm_tbe,
@@ -55,7 +56,7 @@ _layer_norm = cpu(
 )
 
 
-class LayerNormCpu(nn.Cell):
+class LayerNormCpu(CpuCell):
     """The kernel for CPUs, which takes eps as a tensor."""
 
     def __init__(self, eps: float) -> None:
@@ -70,8 +71,8 @@ class LayerNormCpu(nn.Cell):
 # MindSpore's own --------------------------------------------------------------------------------------------------------
 
 
-class LayerNormMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient."""
+class Float32LayerNorm(nn.Cell):
+    """MindSpore's own operator, which knows its gradient, of float32."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -82,6 +83,19 @@ class LayerNormMindSpore(nn.Cell):
         y, mean, variance = self.operator(x, gamma, beta)
         rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
         return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+
+
+class LayerNormMindSpore(nn.Cell):
+    """MindSpore's own operator; float32 inside."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.layer_norm = Float32LayerNorm(eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        y, mean, rstd = self.layer_norm(x.astype(ms.float32), gamma, beta)
+        return y.astype(x.dtype), mean, rstd
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
@@ -110,10 +124,14 @@ def _forward_shapes(x: Any, *_: Any) -> Any:
     return x, [x[0]], [x[0]]
 
 
+def _dtypes(x: Any, *_: Any) -> Any:
+    return element_type(x), ms.float32, ms.float32
+
+
 def layer_norm_tbe(eps: float) -> LayerNorm:
     """The TIK kernels."""
-    forward = tbe("layer_norm", _forward_shapes, (ms.float32,) * 3, eps=eps)
-    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), (ms.float32,) * 3)
+    forward = tbe("layer_norm", _forward_shapes, _dtypes, eps=eps)
+    gradient = tbe("layer_norm_grad", lambda dy, x, gamma, *_: (x, gamma, gamma), _dtypes)
     return OverRows(forward, gradient)
 
 

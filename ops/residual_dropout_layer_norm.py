@@ -9,11 +9,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import SAME, cpu, dtypes
+from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes, element_type
 from bert_thor.ops._registration import tbe
 from bert_thor.ops.dropout import DropoutMindSpore
-from bert_thor.ops.layer_norm import LayerNormMindSpore
+from bert_thor.ops.layer_norm import Float32LayerNorm
 
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
@@ -41,7 +42,7 @@ _gradient = cpu(f"{_NAME}_grad", _gradient_shapes, dtypes(_NAME, 1, SAME, ms.flo
 _forward = cpu(_NAME, _forward_shapes, dtypes(_NAME, 0, SAME, SAME, ms.float32, ms.float32), bprop=_backward)
 
 
-class ResidualDropoutLayerNormCpu(nn.Cell):
+class ResidualDropoutLayerNormCpu(CpuCell):
     """The kernel for CPUs, which recomputes the mask in the gradient."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
@@ -58,20 +59,28 @@ class ResidualDropoutLayerNormCpu(nn.Cell):
 
 
 class ResidualDropoutLayerNormMindSpore(nn.Cell):
-    """MindSpore's own operators."""
+    """MindSpore's own operators; float32 inside."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
         super().__init__()
-        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), LayerNormMindSpore(eps)
+        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), Float32LayerNorm(eps)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
-        total = residual + self.dropout(x + bias, seed)
+        total = residual.astype(ms.float32) + self.dropout(x.astype(ms.float32) + bias, seed)
         y, mean, rstd = self.layer_norm(total, gamma, beta)
-        return y, ops.stop_gradient(total), mean, rstd
+        return y.astype(x.dtype), ops.stop_gradient(total).astype(x.dtype), mean, rstd
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------
+
+
+def _forward_dtypes(x: Any, *_: Any) -> Any:
+    return element_type(x), element_type(x), ms.float32, ms.float32
+
+
+def _gradient_dtypes(dy: Any, *_: Any) -> Any:
+    return element_type(dy), ms.float32, element_type(dy), ms.float32, ms.float32
 
 
 class WithMask(nn.Cell):
@@ -79,9 +88,8 @@ class WithMask(nn.Cell):
 
     def __init__(self, eps: float, probability: float) -> None:
         super().__init__()
-        kinds = (ms.float32,) * 5
-        self.forward = tbe(_NAME, _forward_shapes, kinds[:4], eps=eps, probability=probability)
-        self.gradient = tbe(f"{_NAME}_grad", _gradient_shapes, kinds, probability=probability)
+        self.forward = tbe(_NAME, _forward_shapes, _forward_dtypes, eps=eps, probability=probability)
+        self.gradient = tbe(f"{_NAME}_grad", _gradient_shapes, _gradient_dtypes, probability=probability)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, mask: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
@@ -101,9 +109,11 @@ class WithoutMask(nn.Cell):
 
     def __init__(self, eps: float) -> None:
         super().__init__()
-        self.forward = tbe("residual_layer_norm", _forward_shapes, (ms.float32,) * 4, eps=eps)
+        self.forward = tbe("residual_layer_norm", _forward_shapes, _forward_dtypes, eps=eps)
         self.gradient = tbe(
-            "residual_layer_norm_grad", lambda dy, total, gamma, *_: (total, gamma, gamma, gamma), (ms.float32,) * 4
+            "residual_layer_norm_grad",
+            lambda dy, total, gamma, *_: (total, gamma, gamma, gamma),
+            lambda dy, *_: (element_type(dy), ms.float32, ms.float32, ms.float32),
         )
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> Any:
@@ -137,15 +147,15 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
     """The operator (x, bias, residual, gamma, beta, seed) -> (y, sum, mean, rstd).
 
     sum = residual + dropout(x + bias) and y = layer_norm(sum) over the last axis. x and residual [..., features], stored
-    like y and sum in float32 or (cpu) bfloat16; bias, gamma and beta [features], mean and rstd [rows] float32; seed [4]
-    int32 = (key low, key high, step, slice), `site`: which dropout of the network, both as for `dropout`. Probability 0 gives
-    sum = residual + (x + bias), as if there were no dropout. Gradients flow to x, bias, residual, gamma and beta, through y
-    alone, each stored like what it belongs to. Graph mode and PyNative. Ascend 910: tbe. Its masks and those of MindSpore's
-    own operators come from the device's generator and not from `seed`.
+    like y and sum in float32, bfloat16 (cpu) or float16 (tbe, mindspore); bias, gamma and beta [features], mean and rstd
+    [rows] float32; seed [4] int32 = (key low, key high, step, slice), `site`: which dropout of the network, both as for
+    `dropout`. Probability 0 gives sum = residual + (x + bias), as if there were no dropout. Gradients flow to x, bias,
+    residual, gamma and beta, through y alone, each stored like what it belongs to. Graph mode and PyNative. Ascend 910: tbe.
+    Its masks and those of MindSpore's own operators come from the device's generator and not from `seed`.
     """
     backends: dict[str, Callable[..., ResidualDropoutLayerNorm]] = {
         "tbe": ResidualDropoutLayerNormTbe,
         "mindspore": ResidualDropoutLayerNormMindSpore,
         "cpu": ResidualDropoutLayerNormCpu,
     }
-    return backends[choose(_NAME, backends)](eps, probability, site)
+    return backends[choose(_NAME, backends)](eps, probability, check_site(_NAME, site))

@@ -19,7 +19,7 @@ def softmax_cross_entropy() -> SoftmaxCrossEntropy:
     """The operator (logits, bias, labels, weights) -> (loss [1], correct [1], log_sum_exp [rows]) of z = logits + bias.
 
     loss = sum w nll / (sum w + 1e-5) with nll = log sum exp z - z[label]; correct = sum of the weights of the rows whose
-    label is the first largest element of z. logits [rows, classes] float32 or (cpu) bfloat16; bias [classes],
+    label is the first largest element of z. logits [rows, classes] float32, bfloat16 (cpu) or float16 (mindspore); bias [classes],
     weights [rows] and the results float32; labels [rows] int32 in [0, classes). Gradients flow to logits and bias, through the
     loss alone, each stored like what it belongs to. Graph mode and PyNative.
     """
@@ -54,7 +54,7 @@ def softmax_cross_entropy_cpu() -> SoftmaxCrossEntropy:
 
 
 class SoftmaxCrossEntropyMindSpore(nn.Cell):
-    """MindSpore's own operators."""
+    """MindSpore's own operators; float32 inside."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SoftmaxCrossEntropyMindSpore(nn.Cell):
 
     def construct(self, logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor) -> Any:
         """Return loss, correct, log_sum_exp."""
-        z = logits + bias
+        z = logits.astype(ms.float32) + bias
         top = z.max(1, keepdims=True)
         log_sum_exp = ops.log(ops.exp(z - top).sum(1)) + top.reshape(-1)
         nll = log_sum_exp - (z * self.one_hot_of(labels, logits)).sum(1)
@@ -78,6 +78,6 @@ class SoftmaxCrossEntropyMindSpore(nn.Cell):
     def bprop(self, logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor, out: Any, dout: Any) -> Any:
         """Return one gradient per input."""
         scale = dout[0] / (weights.sum() + WEIGHT_FLOOR) * weights
-        softmax = ops.exp(logits + bias - out[2].reshape(-1, 1))
+        softmax = ops.exp(logits.astype(ms.float32) + bias - out[2].reshape(-1, 1))
         dlogits = (softmax - self.one_hot_of(labels, logits)) * scale.reshape(-1, 1)
-        return dlogits, dlogits.sum(0), ops.zeros_like(labels), ops.zeros_like(weights)
+        return dlogits.astype(logits.dtype), dlogits.sum(0), ops.zeros_like(labels), ops.zeros_like(weights)

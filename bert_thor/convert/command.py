@@ -5,19 +5,22 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, NamedTuple, Optional
 
-import numpy as np
 import tyro
+from typing_extensions import Literal
 
-from bert_thor.convert.huggingface import import_huggingface, is_huggingface, write_huggingface
+from bert_thor.convert.huggingface import MASKED_LM, import_huggingface, is_huggingface, write_huggingface
+from bert_thor.convert.mindspore_bert import ENDING, import_mindspore
+from bert_thor.convert.names import Imported
 from bert_thor.convert.run import write_run
 from bert_thor.convert.tensorflow_checkpoint import import_tensorflow
+from bert_thor.convert.tokenizer import read_cased, write_tokenizer
 from bert_thor.data.atomic_folder import atomic_folder
-from bert_thor.data.text.vocabulary import read_vocabulary
+from bert_thor.data.text.vocabulary import Vocabulary, fits_table, read_vocabulary
 from bert_thor.errors import ConvertError
-from bert_thor.network.sizes import BertConfig
-from bert_thor.training.trained import VOCABULARY, is_run, read_trained
+from bert_thor.training.run_data import VOCABULARY, vocabulary_of
+from bert_thor.training.trained import is_run, read_trained
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,22 @@ class ConvertConfig:
     """Between a run of ours and the checkpoints of others; what --from holds decides the direction."""
 
     source: Annotated[Path, tyro.conf.arg(name="from")]
-    """A run or one of its checkpoints (becomes a Hugging Face folder); or a Hugging Face folder, or the prefix of a
-    TensorFlow checkpoint with bert_config.json beside it (either becomes a run)."""
+    """A run or one of its checkpoints (becomes a Hugging Face folder); or a Hugging Face folder, a .ckpt file of MindSpore's
+    BERT, or the prefix of a TensorFlow checkpoint with bert_config.json beside it (each becomes a run)."""
     output: Annotated[Path, tyro.conf.arg(name="to")]
     """The new folder."""
     vocabulary: Optional[Path] = None
     """vocab.txt for the new folder; by default the one that belongs to --from, where there is one."""
+    architecture: Literal["BertForMaskedLM", "BertForPreTraining"] = "BertForMaskedLM"
+    """Class of a Hugging Face folder: what it has no place for (BertForMaskedLM: pooler and next-sentence head) lies in a file beside."""
+
+
+class Source(NamedTuple):
+    """A checkpoint, and the word pieces that go with it."""
+
+    model: Imported
+    vocabulary: Optional[Path]
+    cased: Optional[bool]
 
 
 def convert(config: ConvertConfig) -> None:
@@ -38,57 +51,76 @@ def convert(config: ConvertConfig) -> None:
 
     Errors: `ConvertError`, `CheckpointError`, `ConfigError` or `DataError`, one sentence each; the output is then absent.
     """
-    source = config.source
-    if is_run(source):
-        export_huggingface(source, config.output, config.vocabulary)
-    elif is_huggingface(source):
-        _import(*import_huggingface(source), config.vocabulary or _beside(source), config.output)
-    elif source.is_dir() or Path(f"{source}.index").is_file():
-        _import(*import_tensorflow(source), config.vocabulary or _beside(source), config.output)
-    else:
-        raise ConvertError(
-            f"{source} is neither a run, a Hugging Face folder nor the prefix of a TensorFlow checkpoint: give one as --from"
-        )
+    if is_run(config.source):
+        export_huggingface(config.source, config.output, config.vocabulary, config.architecture)
+        return
+    source = read_source(config.source)
+    vocabulary = _checked(config.vocabulary or source.vocabulary, source.cased, source.model)
+    with atomic_folder(config.output) as partial:
+        write_run(partial, source.model.config, source.model.parameters, vocabulary.path, source.cased)
+    _report(config.output, "a run with a checkpoint of step 0", source.model, vocabulary)
 
 
-def export_huggingface(folder: Path, output: Path, vocabulary: Optional[Path] = None) -> None:
-    """Write the run or checkpoint `folder` as a folder that `transformers` loads as BertForPreTraining."""
-    trained = read_trained(folder)
-    vocabulary = _checked(vocabulary or trained.vocabulary, trained.config)
+def read_source(path: Path) -> Source:
+    """The network at `path`, whoever wrote it. Errors: as `convert`."""
+    if is_run(path):
+        trained = read_trained(path)
+        return Source(Imported(trained.config, trained.parameters, ()), trained.vocabulary, trained.cased)
+    if is_huggingface(path):
+        return Source(import_huggingface(path), vocabulary_of(path), read_cased(path))
+    if path.suffix == ENDING:
+        return Source(import_mindspore(path), vocabulary_of(path), None)
+    if path.is_dir() or Path(f"{path}.index").is_file():
+        return Source(import_tensorflow(path), vocabulary_of(path), None)
+    raise ConvertError(
+        f"{path} is neither a run, a Hugging Face folder, a .ckpt file nor the prefix of a TensorFlow checkpoint: give one of these"
+    )
+
+
+def export_huggingface(
+    folder: Path, output: Path, vocabulary: Optional[Path] = None, architecture: str = MASKED_LM
+) -> None:
+    """Write the run or checkpoint `folder` as a folder that `transformers` loads, with its tokenizer."""
+    source = read_source(folder)
+    words = _checked(vocabulary or source.vocabulary, source.cased, source.model)
     with atomic_folder(output) as partial:
-        write_huggingface(partial, trained.config, trained.parameters)
-        _copy(vocabulary, partial)
-    _report(output, "a Hugging Face BertForPreTraining", trained.parameters, vocabulary)
+        write_huggingface(partial, source.model.config, source.model.parameters, architecture)
+        if words.path is not None and words.pieces is not None:
+            shutil.copyfile(words.path, partial / VOCABULARY)
+            write_tokenizer(partial, words.pieces, source.model.config.max_position)
+    _report(output, f"a Hugging Face {architecture}", source.model, words)
 
 
-def _import(config: BertConfig, parameters: dict[str, np.ndarray], vocabulary: Optional[Path], output: Path) -> None:
-    vocabulary = _checked(vocabulary, config)
-    with atomic_folder(output) as partial:
-        write_run(partial, config, parameters)
-        _copy(vocabulary, partial)
-    _report(output, "a run with a checkpoint of step 0", parameters, vocabulary)
+class _Words(NamedTuple):
+    """A vocabulary and where it lies; None, None: there is none."""
+
+    path: Optional[Path]
+    pieces: Optional[Vocabulary]
 
 
-def _beside(source: Path) -> Optional[Path]:
-    path = (source if source.is_dir() else source.parent) / VOCABULARY
-    return path if path.is_file() else None
-
-
-def _checked(vocabulary: Optional[Path], config: BertConfig) -> Optional[Path]:
-    if vocabulary is not None and len(read_vocabulary(vocabulary)) != config.vocab_size:
+def _checked(path: Optional[Path], cased: Optional[bool], model: Imported) -> _Words:
+    if path is None:
+        return _Words(None, None)
+    vocabulary, rows = read_vocabulary(path), model.config.vocab_size
+    if not fits_table(len(vocabulary), rows):
         raise ConvertError(
-            f"{vocabulary} has {len(read_vocabulary(vocabulary))} word pieces, the network has {config.vocab_size}: "
+            f"{path} has {len(vocabulary)} word pieces, the network has {rows}: "
             "give the vocabulary that it was trained with as --vocabulary"
         )
-    return vocabulary
+    return _Words(path, Vocabulary(vocabulary.pieces, vocabulary.has_capitals if cased is None else cased))
 
 
-def _copy(vocabulary: Optional[Path], folder: Path) -> None:
-    if vocabulary is not None:
-        shutil.copyfile(vocabulary, folder / VOCABULARY)
-
-
-def _report(output: Path, kind: str, parameters: dict[str, np.ndarray], vocabulary: Optional[Path]) -> None:
-    count = sum(value.size for value in parameters.values())
-    words = f"vocabulary {vocabulary}" if vocabulary else "no vocabulary found: add vocab.txt by hand"
+def _report(output: Path, kind: str, model: Imported, vocabulary: _Words) -> None:
+    count = sum(value.size for value in model.parameters.values())
+    words = f"vocabulary {vocabulary.path}" if vocabulary.path else "no vocabulary found: add vocab.txt by hand"
     print(f"{output}: {kind}, {count:,} parameters, {words}", flush=True)
+    rows = model.config.vocab_size
+    if vocabulary.pieces is not None and rows > len(vocabulary.pieces):
+        print(
+            f"the token table has {rows} rows, {rows - len(vocabulary.pieces)} more than there are word pieces",
+            flush=True,
+        )
+    if model.fresh:
+        print(
+            f"the checkpoint has no {', no '.join(model.fresh)}: what is missing starts as in a new network", flush=True
+        )

@@ -48,10 +48,10 @@ def read_model_config(path: Path) -> BertConfig:
     return config
 
 
-def to_huggingface(config: BertConfig) -> dict[str, Any]:
-    """The contents of config.json."""
+def to_huggingface(config: BertConfig, architecture: str) -> dict[str, Any]:
+    """The contents of config.json of a model of the class `architecture`."""
     sizes = {theirs: getattr(config, ours) for ours, theirs in _NAMES.items()}
-    return {"architectures": ["BertForPreTraining"], **_FIXED, **sizes, "pad_token_id": 0, "tie_word_embeddings": True}
+    return {"architectures": [architecture], **_FIXED, **sizes, "pad_token_id": 0, "tie_word_embeddings": True}
 
 
 def _number(path: Path, name: str, value: Any, kind: type) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Callable
 import numpy as np
 
 from bert_thor.convert.model_config import read_model_config
-from bert_thor.convert.names import TENSORFLOW, gather, name_map
+from bert_thor.convert.names import TENSORFLOW, Imported, gather, name_map
 from bert_thor.errors import ConvertError
 from bert_thor.network.sizes import BertConfig
 
@@ -24,8 +24,8 @@ _NETWORK = ("bert/", "cls/")
 """Scopes of the network; whatever lies outside is the optimizer's or the loop's."""
 
 
-def import_tensorflow(path: Path) -> tuple[BertConfig, dict[str, np.ndarray]]:
-    """Sizes and parameters (float32, under our names) of a checkpoint, with bert_config.json beside it.
+def import_tensorflow(path: Path) -> Imported:
+    """Sizes and parameters of a checkpoint, with bert_config.json beside it.
 
     `path` is the checkpoint's prefix (such as folder/model.ckpt-28252) or a folder that holds one checkpoint.
     Errors: `ConvertError` as for `import_huggingface`, and when TensorFlow is not installed.
@@ -35,23 +35,22 @@ def import_tensorflow(path: Path) -> tuple[BertConfig, dict[str, np.ndarray]]:
     tensorflow = _tensorflow(prefix)
     with _one_sentence(prefix, tensorflow):
         reader = tensorflow.train.load_checkpoint(str(prefix))
-        return config, from_variables(config, reader.get_variable_to_shape_map(), reader.get_tensor)
+        return from_variables(config, reader.get_variable_to_shape_map(), reader.get_tensor)
 
 
 def from_variables(
     config: BertConfig, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]
-) -> dict[str, np.ndarray]:
+) -> Imported:
     """Our parameters from the variables of a checkpoint; slots of the optimizer (`<variable>/<slot>`) are left out.
 
     `shapes` gives every variable of the checkpoint, `read` returns one. Errors: `ConvertError` naming the variable.
     """
-    entries = name_map(config, TENSORFLOW)
-    known = {name for entry in entries for name in entry.theirs}
+    known = {name for entry in name_map(config, TENSORFLOW) for name in entry.theirs}
     of_network = {name for name in shapes if name.startswith(_NETWORK) and name.rpartition("/")[0] not in known}
     foreign = sorted(of_network - known)
     if foreign:
         raise ConvertError(f"variable {foreign[0]} is not part of a BERT of this size ({len(foreign)} such)")
-    return gather(entries, {name: tuple(shape) for name, shape in shapes.items()}, read)
+    return gather(config, TENSORFLOW, {name: tuple(shape) for name, shape in shapes.items()}, read)
 
 
 def checkpoint_prefix(path: Path) -> Path:

@@ -27,10 +27,11 @@ from bert_thor.network.architecture import ParameterSpec
 from bert_thor.network.layers import Table
 from bert_thor.ops.embedding import embedding_grad
 from bert_thor.ops.fisher_covariance import fisher_covariance
+from bert_thor.ops.linear import LinearProduct
 
 
 class Product(nn.Cell):
-    """y = x Wᵀ by the layer's own operator; the backward pass returns (dx, dW, A, G, uses).
+    """y = x Wᵀ by the layer's own operator, dx and dW by its gradient; the backward pass returns (dx, dW, A, G, uses).
 
     With `sums` A and G are Σ xxᵀ and Σ ddᵀ over the rows instead of their means: those of several uses can then be added up.
     """
@@ -39,8 +40,7 @@ class Product(nn.Cell):
         super().__init__(auto_prefix=False)
         self.forward, self.sums = operator, sums
         self.covariance_a, self.covariance_g = fisher_covariance(edges["A"]), fisher_covariance(edges["G"])
-        self.input_gradient = ops.MatMul()
-        self.weight_gradient = ops.MatMul(transpose_a=True)
+        self.gradient = operator.gradient if isinstance(operator, LinearProduct) else MatMulGradient()
         self.use, self.row = (Tensor(np.array(pair, np.float32)) for pair in ((1, 0), (0, 1)))
 
     def construct(self, x_NI: Tensor, weight_OI: Tensor, probe_a: Tensor, probe_g: Tensor, uses: Tensor) -> Tensor:
@@ -55,8 +55,20 @@ class Product(nn.Cell):
         a, g = self.covariance_a(x_NI), self.covariance_g(dout)
         if self.sums:
             a, g = a * rows, g * rows
-        dx, dw = self.input_gradient(dout, weight_OI), self.weight_gradient(dout, x_NI)
+        dx, dw = self.gradient(dout, x_NI, weight_OI)
         return dx, dw, a, g, self.use + rows * self.row
+
+
+class MatMulGradient(nn.Cell):
+    """(dy, x, weight) -> (dx, dW) of a framework's x Wᵀ, as the framework computes them."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.input_gradient, self.weight_gradient = ops.MatMul(), ops.MatMul(transpose_a=True)
+
+    def construct(self, dy_NO: Tensor, x_NI: Tensor, weight_OI: Tensor) -> Any:
+        """Return dx, dW."""
+        return self.input_gradient(dy_NO, weight_OI), self.weight_gradient(dy_NO, x_NI)
 
 
 class CapturedProduct(nn.Cell):
@@ -241,9 +253,9 @@ def _operator(cell: nn.Cell, own: Mapping[str, Parameter]) -> Optional[str]:
 
 
 def _is_usable(name: str, operator: Any) -> bool:
-    """Whether an attribute is an operator of that kind: x Wᵀ, in the case of `matmul`."""
+    """Whether an attribute is an operator of that kind: x Wᵀ, in the case of `matmul`, ours or the framework's."""
     if not isinstance(operator, ops.Primitive):
-        return False
+        return name == "matmul" and isinstance(operator, LinearProduct)
     return name != "matmul" or (getattr(operator, "transpose_b", False) and not operator.transpose_a)
 
 

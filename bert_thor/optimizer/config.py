@@ -9,6 +9,7 @@ import tyro
 from typing_extensions import Literal
 
 from bert_thor.errors import ConfigError
+from bert_thor.optimizer.loss_scale import check_loss_scale
 
 MAX_BLOCK = 1024
 """Largest block edge that the inversion kernel takes."""
@@ -71,6 +72,11 @@ class OptimizerConfig:
     """thor: edge of the factors' diagonal blocks; 0 keeps whole matrices, auto measures information and time on this machine."""
     update_rms: float = 0.2
     """thor: root mean square that each tensor's direction is scaled to; 0 leaves it as it is."""
+    loss_scale: Annotated[Union[float, str], tyro.conf.arg(metavar="dynamic|auto|FLOAT")] = "auto"
+    """What the loss is multiplied by while gradients are computed: dynamic (2^16 at first, halved when a step overflows, which changes
+    nothing else, doubled after loss_scale_window clean steps), a number, or auto: dynamic in float16, else 1."""
+    loss_scale_window: int = 1000
+    """Steps without overflow after which a dynamic loss_scale is doubled."""
 
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range. `methods.method` knows the names."""
@@ -80,6 +86,7 @@ class OptimizerConfig:
             raise ConfigError(
                 f"block is {self.block}: block edges go from 1 to {MAX_BLOCK} (0: whole matrices, auto: measured)"
             )
+        check_loss_scale(self.loss_scale, self.loss_scale_window)
         self._check_numbers()
         self.refresh_intervals()
 

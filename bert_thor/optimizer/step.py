@@ -37,7 +37,53 @@ class Forward(nn.Cell):
         return losses
 
 
-class Gradients(nn.Cell):
+class ScaledForward(nn.Cell):
+    """The losses of a batch with S times the loss, in float32, before them: its gradient is the one that is taken."""
+
+    def __init__(self, forward: Forward) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward = forward
+
+    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
+        """Return (S·loss, loss, its parts)."""
+        losses = self.forward(*batch)
+        results = (losses[0].astype(ms.float32) * loss_scale,)  # type: Any
+        for loss in losses:
+            results = results + (loss,)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+        return results
+
+
+class Backward(nn.Cell):
+    """The backward pass over weights, probes and uses; `forward` returns what is differentiated, then what is reported beside it."""
+
+    def __init__(
+        self, forward: nn.Cell, weights: Sequence[Parameter], probes: Sequence[Parameter], uses: Sequence[Parameter]
+    ) -> None:
+        super().__init__(auto_prefix=False)
+        self.forward = forward
+        self.probes = ParameterTuple(
+            [*probes, *uses]
+        )  # a graph from the compile cache finds its parameters in the cell
+        self.weight_count, self.exchanged = len(weights), len(weights) + len(probes)
+        self.backward = ms.value_and_grad(forward, None, ParameterTuple([*weights, *probes, *uses]), has_aux=True)
+
+
+class GlobalNorm(nn.Cell):
+    """The L2 norm of all tensors together."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.norm = l2_norm()
+
+    def construct(self, tensors: Any) -> Tensor:
+        """Return the norm, a scalar."""
+        norms = ()  # type: Any
+        for tensor in tensors:
+            norms = norms + (self.norm(tensor),)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
+        return self.norm(ops.concat(norms)).reshape(())
+
+
+class Gradients(Backward):
     """Losses, the global gradient norm, gradients of the weights, the factors that the probes stand for, and how often each is used."""
 
     def __init__(
@@ -48,14 +94,9 @@ class Gradients(nn.Cell):
         uses: Sequence[Parameter],
         exchange: Exchange,
     ) -> None:
-        super().__init__(auto_prefix=False)
-        self.forward, self.exchange = forward, exchange
-        self.probes = ParameterTuple(
-            [*probes, *uses]
-        )  # a graph from the compile cache finds its parameters in the cell
-        self.weight_count, self.exchanged = len(weights), len(weights) + len(probes)
-        self.norm = l2_norm()
-        self.backward = ms.value_and_grad(forward, None, ParameterTuple([*weights, *probes, *uses]), has_aux=True)
+        super().__init__(forward, weights, probes, uses)
+        self.exchange = exchange
+        self.norm = GlobalNorm()
 
     def construct(self, *batch: Tensor) -> Any:
         """Return (losses, norm, gradients, factors, uses)."""
@@ -63,11 +104,68 @@ class Gradients(nn.Cell):
         uses = gradients[self.exchanged :]
         losses, gradients = self.exchange(losses, gradients[: self.exchanged])
         weights = gradients[: self.weight_count]
-        norms = ()  # type: Any
-        for gradient in weights:
-            norms = norms + (self.norm(gradient),)  # noqa: RUF005 - graph mode of MindSpore 2.0 has no starred tuples
-        norm = self.norm(ops.concat(norms)).reshape(())
-        return losses, norm, weights, gradients[self.weight_count :], uses
+        return losses, self.norm(weights), weights, gradients[self.weight_count :], uses
+
+
+class Unscaled(nn.Cell):
+    """Takes S out of exchanged gradients and factors, in float32: g/S, and G/S/S, since S² alone could leave float32.
+
+    `powers` says for each factor which power of S it has. Where S is a scale that may overflow (`checked`), the norm is not finite
+    if a factor is not.
+    """
+
+    def __init__(self, weight_count: int, powers: Sequence[int], checked: bool = True) -> None:
+        super().__init__(auto_prefix=False)
+        self.weight_count, self.powers = weight_count, list(powers)
+        self.checked = checked and len(self.powers) > 0
+        self.norm = GlobalNorm()
+
+    def construct(self, loss_scale: Tensor, gradients: Any) -> Any:
+        """Return (norm, gradients of the weights, factors)."""
+        weights = ()  # type: Any
+        for gradient in gradients[: self.weight_count]:
+            weights = weights + (gradient / loss_scale,)  # noqa: RUF005 - as above
+        factors = ()  # type: Any
+        for factor, power in zip(gradients[self.weight_count :], self.powers):
+            for _ in range(power):
+                factor = factor / loss_scale
+            factors = factors + (factor,)  # noqa: RUF005 - as above
+        return self.checked_norm(weights, factors), weights, factors
+
+    def checked_norm(self, weights: Any, factors: Any) -> Tensor:
+        """The norm of the gradients, or a number that is not finite where a factor is not."""
+        norm = self.norm(weights)
+        if self.checked:
+            total = factors[0].sum()
+            for factor in factors[1:]:
+                total = total + factor.sum()
+            norm = ops.select(ops.isfinite(total), norm, total)
+        return norm
+
+
+class ScaledGradients(Backward):
+    """What `Gradients` returns, computed from S times the loss; S is taken out after the exchange."""
+
+    def __init__(
+        self,
+        forward: Forward,
+        weights: Sequence[Parameter],
+        probes: Sequence[Parameter],
+        uses: Sequence[Parameter],
+        exchange: Exchange,
+        powers: Sequence[int],
+    ) -> None:
+        super().__init__(ScaledForward(forward), weights, probes, uses)
+        self.exchange = exchange
+        self.unscaled = Unscaled(self.weight_count, powers)
+
+    def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:
+        """Return (losses, norm, gradients, factors, uses), all of them free of S."""
+        losses, gradients = self.backward(loss_scale, *batch)
+        uses = gradients[self.exchanged :]
+        losses, gradients = self.exchange(losses[1:], gradients[: self.exchanged])
+        norm, weights, factors = self.unscaled(loss_scale, gradients)
+        return losses, norm, weights, factors, uses
 
 
 class Update(nn.Cell):

@@ -13,13 +13,15 @@ from mindspore import Parameter, Tensor, nn
 
 from bert_thor.errors import ConfigError
 from bert_thor.ops._custom import kernel_errors
+from bert_thor.optimizer.accumulation import Accumulation
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.curvature import Curvatures, Moment, RefreshReport
+from bert_thor.optimizer.loss_scale import LossScale
 from bert_thor.optimizer.methods import method, preset
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
 from bert_thor.optimizer.schedule import Rate, damping, rates
-from bert_thor.optimizer.step import NUMBERS, Forward, Gradients, Update
+from bert_thor.optimizer.step import NUMBERS, Backward, Forward, Gradients, ScaledGradients, Update
 from bert_thor.parallel.collectives import Exchange
 from bert_thor.parallel.world import World
 
@@ -41,7 +43,11 @@ class StepResult:
     damping: float
     refreshed: bool
     applied: bool
-    """False where loss or gradient was not finite: then nothing has changed."""
+    """False where loss or gradient (with loss scaling: or a factor) was not finite: then no parameter has changed."""
+    loss_scale: float
+    """S of this step; the next one's is `Thor.loss_scale.value`."""
+    overflows: int
+    """Steps, up to and with this one, that were dropped under loss scaling."""
     failed_blocks: int
     step_seconds: float
     refresh_seconds: float
@@ -64,12 +70,15 @@ class Thor(nn.Cell):
         config: all options at once; else `name` and the fields of `OptimizerConfig` by keyword, on top of the method's defaults.
             `learning_rate` and `first_order_learning_rate` may also be lists with a rate for every step, functions of the step (from 0)
             or MindSpore's schedules: then there is no warm-up and no decay on top. Where only the first is given, the second keeps the
-            ratio that the defaults have.
+            ratio that the defaults have. `loss_scale="dynamic"` is for networks that compute in float16 (`auto` is 1 here: the precision is
+            the network's); its scale is part of `state_dict`.
         groups: by a pattern of names, how many equal tensors lie side by side along a parameter's first axis (3 for a fused query, key
             and value): their directions are scaled one by one, and no block of G reaches across two of them.
         strict: raise `ConfigError` for a parameter for which the method has no rule of its own and which `first_order` does not list.
         labels: how many of the last arguments of a call `thor(*batch)` are labels, as in `ms.Model(thor).train(...)`.
         world: the processes that train together, each with its slice of the batch; `loss` is then this slice's share of the whole loss.
+        accumulate: micro-batches of a step: `step` cuts its batch into so many, and the loss is the mean of theirs.
+        exchange_precision: float32, float16 or bfloat16, in which the processes sum gradients; all else that they exchange is float32.
         failures: the folder in which blocks that end a run are saved.
 
     A sample is an index of the first axis of the first input; a row is what a layer multiplies by its weight (a token). Factors are means
@@ -88,16 +97,21 @@ class Thor(nn.Cell):
         strict: bool = False,
         labels: int = 1,
         world: World = ALONE,
+        accumulate: int = 1,
+        exchange_precision: str = "float32",
         failures: Path = Path(),
         **options: Any,
     ) -> None:
         super().__init__(auto_prefix=False)
         if steps < 1:
             raise ConfigError(f"steps is {steps}: it must be 1 or more")
+        if accumulate < 1:
+            raise ConfigError(f"accumulate is {accumulate}: it must be 1 micro-batch or more")
         self.config, learning_rate, first_order = _configuration(config, options)
         self.rate, self.first_rate = rates(learning_rate, first_order, steps, self.config)
         self.network, self.loss, self.steps, self.labels = network, loss, steps, labels
         self.world, self.step_number = world, 0
+        self.loss_scale = LossScale(self.config.loss_scale, self.config.loss_scale_window)
         self.table = register(network, self.config, groups or {}, strict)
         self.rules: Sequence[Rule] = [entry.rule(entry, self.config) for entry in self.table]
         curved = [rule.curvature for rule in self.rules if rule.has_curvature]
@@ -105,10 +119,14 @@ class Thor(nn.Cell):
         self.curvatures: Optional[Curvatures] = kind(curved, self.config, world, failures) if kind and curved else None
         self.curved = [rule.has_curvature for rule in self.rules]
         self.update = Update(self.rules)
-        self._graphs: dict[tuple[int, bool], Gradients] = {}
-        self._retired: list[Gradients] = []
+        self._graphs: dict[tuple[int, bool], Any] = {}
+        self._retired: list[Any] = []
         weights = [entry.parameter.shape for entry in self.table]
-        self.exchange = Exchange(world, weights, [probe.shape for probe in self.probes()])
+        self.exchange = Exchange(world, weights, [probe.shape for probe in self.probes()], exchange_precision)
+        self.accumulation: Optional[Accumulation] = None
+        if accumulate > 1:
+            self.accumulation = Accumulation(accumulate, self.exchange, self.loss_scale.active)
+            self.buffered_update = self.accumulation.update(self.update, [entry.parameter for entry in self.table])
         network.set_train()
 
     def probes(self) -> list[Parameter]:
@@ -116,16 +134,17 @@ class Thor(nn.Cell):
         return self.curvatures.probes() if self.curvatures else []
 
     def state(self) -> list[Parameter]:
-        """Every parameter of the optimizer's own: moments, factors, inverses."""
+        """Every parameter of the optimizer's own: moments, factors, inverses, the scale of the loss."""
         weights = {id(entry.parameter) for entry in self.table}
-        return [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
+        of_rules = [parameter for parameter in self.update.get_parameters() if id(parameter) not in weights]
+        return of_rules + self.loss_scale.state()
 
     def describe(self, device: str = "CPU") -> str:
         """The table of parameters and rules as text."""
         return describe(self.table, self.config, device)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the optimizer's state by name, and the number of steps done; the network's own parameters are not in it."""
+        """Copies of the optimizer's state by name, and its place in the schedule; the network's own parameters are not in it."""
         values = {parameter.name: parameter.asnumpy().copy() for parameter in self.state()}
         return {**values, "step": np.array(self.step_number)}
 
@@ -162,21 +181,36 @@ class Thor(nn.Cell):
         """Compile the graphs of all steps now, in one order whatever step comes first, instead of when each is first needed."""
         batch, count = _columns(inputs, labels)
         with kernel_errors():
-            self.gradients(count, False).compile(*batch)
+            self._compile_gradients(batch, count, False)
             if self.curvatures is not None:
                 if self.probes():
-                    self.gradients(count, True).compile(*batch)
+                    self._compile_gradients(batch, count, True)
                 self.curvatures.compile()
-            gradients = [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
-            self.update.compile(*(_scalar(0.0) for _ in NUMBERS), *gradients)
+            numbers = [_scalar(0.0) for _ in NUMBERS]
+            if self.accumulation is None:
+                numbers += [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
+                self.update.compile(*numbers)
+            else:
+                self.buffered_update.compile(*numbers)
+
+    def _compile_gradients(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> None:
+        graph = self.gradients(inputs, capturing)
+        if self.accumulation is None:
+            graph.compile(*self.loss_scale.inputs(), *batch)
+        else:  # how many losses there are to sum shows when it runs
+            self.accumulation.run(graph, batch, self.loss_scale.value)
 
     def captures(self, step: int) -> bool:
         """Whether step `step` (from 0) captures factors and refreshes the inverses."""
         return self.curvatures is not None and self.curvatures.captures(step)
 
     def step(self, inputs: Batch, labels: Batch) -> StepResult:
-        """Run the next step on one batch. A loss or gradient that is not finite leaves everything as it was."""
-        started, step = perf_counter(), self.step_number
+        """Run the next step on one batch. A loss or gradient that is not finite leaves all parameters as they were.
+
+        With loss scaling such a step leaves the place in the schedule too; without it the schedule goes on. With `accumulate` each column
+        is cut into as many equal parts along its first axis, of which the i-th ones are the i-th micro-batch.
+        """
+        started, step, loss_scale = perf_counter(), self.step_number, self.loss_scale.value
         batch, count = _columns(inputs, labels)
         if not self.network.training:
             self.network.set_train()
@@ -186,12 +220,13 @@ class Thor(nn.Cell):
             norm = float(norm_tensor.asnumpy())
             finite = bool(np.isfinite(loss) and np.isfinite(norm))
             strength = damping(step, self.steps, self.config)
-            samples = int(batch[0].shape[0]), int(batch[0].shape[0]) * self.world.ranks
+            samples = self._samples(batch)
             report, seconds = None, 0.0
             if finite:
                 report, seconds = self._refresh(Moment(gradients, factors, step, samples, strength))
                 seconds += self.apply(gradients, norm, strength, samples[1])
-        self.step_number += 1
+        self.step_number += finite or not self.loss_scale.active
+        self.loss_scale.update(finite)
         return StepResult(
             loss=loss,
             parts=tuple(parts),
@@ -200,6 +235,8 @@ class Thor(nn.Cell):
             damping=strength if self.curvatures and self.curvatures.damped else 0.0,
             refreshed=report is not None,
             applied=finite,
+            loss_scale=loss_scale,
+            overflows=self.loss_scale.overflows,
             failed_blocks=report.failed if report else 0,
             step_seconds=perf_counter() - started,
             refresh_seconds=seconds,
@@ -207,33 +244,60 @@ class Thor(nn.Cell):
         )
 
     def capture(self, inputs: Batch, labels: Batch) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The factors of one batch in the order of `probes`, and (uses, rows) of each layer; nothing is changed."""
+        """The factors of one batch in the order of `probes`, and (uses, rows) of each layer in one (micro-)batch; no parameter is changed.
+
+        A dynamic loss scale is lowered until they are finite.
+        """
         batch, count = _columns(inputs, labels)
         with kernel_errors():
-            _, _, _, factors, uses = self.gradients(count, True)(*batch)
+            _, norm, _, factors, uses = self._run(batch, count, True)
+            while not np.isfinite(norm.asnumpy()) and self.loss_scale.lower():
+                _, norm, _, factors, uses = self._run(batch, count, True)
         return [factor.asnumpy() for factor in factors], [counts.asnumpy() for counts in uses]
 
-    def gradients(self, inputs: int, capturing: bool) -> Gradients:
-        """The graph of a step with that many inputs."""
+    def gradients(self, inputs: int, capturing: bool) -> Any:
+        """The graph of a step, or with `accumulate` of a micro-batch, with that many inputs."""
         if self.curvatures is not None:
             self.curvatures.check()
         key = inputs, capturing
         if key not in self._graphs:
-            weights = [entry.parameter for entry in self.table]
-            uses = self.curvatures.uses() if self.curvatures and capturing else []
-            forward = Forward(self.network, self.loss, inputs)
-            self._graphs[key] = Gradients(forward, weights, self.probes() if capturing else [], uses, self.exchange)
+            self._graphs[key] = self._new_graph(inputs, capturing)
         return self._graphs[key]
+
+    def _new_graph(self, inputs: int, capturing: bool) -> Backward:
+        curvatures = self.curvatures if capturing else None
+        probes, powers, uses = (
+            (curvatures.probes(), curvatures.powers(), curvatures.uses()) if curvatures else ([], [], [])
+        )
+        weights = [entry.parameter for entry in self.table]
+        sources = Forward(self.network, self.loss, inputs), weights, probes, uses
+        if self.accumulation is not None:
+            return self.accumulation.graph(*sources, powers)
+        if self.loss_scale.active:
+            return ScaledGradients(*sources, self.exchange, powers)
+        return Gradients(*sources, self.exchange)
+
+    def _run(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
+        """(losses, norm, gradients, factors, uses) of one batch."""
+        graph = self.gradients(inputs, capturing)
+        if self.accumulation is not None:
+            return self.accumulation.run(graph, batch, self.loss_scale.value)
+        return graph(*self.loss_scale.inputs(), *batch)
 
     def _backward(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
         """(losses, norm, gradients, factors); at the first capture the probes may change by what it shows."""
-        losses, norm, gradients, factors, uses = self.gradients(inputs, capturing)(*batch)
+        losses, norm, gradients, factors, uses = self._run(batch, inputs, capturing)
         if capturing and self.curvatures is not None and self.curvatures.adapt(uses):
             self._retired += self._graphs.values()  # a freed cell's address must not be taken by another
             self._graphs.clear()
             self.exchange.expect([probe.shape for probe in self.probes()])
-            losses, norm, gradients, factors, _ = self.gradients(inputs, capturing)(*batch)
+            losses, norm, gradients, factors, _ = self._run(batch, inputs, capturing)
         return losses, norm, gradients, factors
+
+    def _samples(self, batch: Sequence[Tensor]) -> tuple[int, int]:
+        """Of what a factor is the mean over, one (micro-)batch of this process, and of the whole step."""
+        rows = int(batch[0].shape[0])
+        return rows // (self.accumulation.parts if self.accumulation else 1), rows * self.world.ranks
 
     def _refresh(self, moment: Moment) -> tuple[Optional[RefreshReport], float]:
         """Renew the curvature; the seconds that it took."""
@@ -258,7 +322,9 @@ class Thor(nn.Cell):
             "root_damping": strength**0.5,
             "samples": samples,
         }
-        self.update(*(_scalar(numbers[name]) for name in NUMBERS), *gradients).asnumpy()
+        tensors = [_scalar(numbers[name]) for name in NUMBERS]
+        done = self.update(*tensors, *gradients) if self.accumulation is None else self.buffered_update(*tensors)
+        done.asnumpy()
         if self.curvatures is None:
             return 0.0
         started = perf_counter()

@@ -5,7 +5,7 @@
     distribute               false      whether several processes train together
     epoch_size               1          passes over the data
     enable_save_ckpt         true       whether to write checkpoints
-    enable_lossscale         false      must be false: training computes in float32, which needs no loss scaling
+    enable_lossscale         false      true: a dynamic loss scale; false: the constant 1
     do_shuffle               true       whether every pass has an order of its own
     enable_data_sink         true       true: batches are read ahead, an epoch of log lines and checkpoint names has data_sink_steps steps;
                                         false: each batch is read when its step begins, an epoch is a pass over the data
@@ -35,6 +35,7 @@ from typing import Any, Optional
 
 from bert_thor.cli import parse_pretrain
 from bert_thor.errors import ConfigError
+from bert_thor.optimizer.loss_scale import DYNAMIC
 from bert_thor.recipes import PretrainConfig
 
 LOG_INTERVAL = 100
@@ -78,10 +79,6 @@ class OriginalOptions:
             )
         if self.device_id < 0:
             raise ConfigError(f"device_id is {self.device_id}: it must be 0 or more")
-        if self.enable_lossscale == "true":
-            raise ConfigError(
-                "enable_lossscale is 'true', but training computes in float32, which needs none: leave it 'false'"
-            )
         if not self.data_dir:
             raise ConfigError("data_dir is empty: give the folder of the TFRecord files")
         self._check_processes(launched)
@@ -132,9 +129,13 @@ def pretrain_config(
         changes["prefetch"] = 0
     if options.train_steps > 0:
         changes["steps"] = options.train_steps
-    return parse_pretrain(
-        extra, "bert-large", lambda recipe: replace(recipe, batch_size=recipe.batch_size * launched, **changes)
-    )
+    loss_scale = DYNAMIC if options.enable_lossscale == "true" else 1.0
+
+    def change(recipe: PretrainConfig) -> PretrainConfig:
+        optimizer = replace(recipe.optimizer, loss_scale=loss_scale)
+        return replace(recipe, batch_size=recipe.batch_size * launched, optimizer=optimizer, **changes)
+
+    return parse_pretrain(extra, "bert-large", change)
 
 
 def steps_of(options: OriginalOptions, rows: int, batch_size: int) -> int:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BUCKET_ELEMENTS = 8 << 20
-"""Elements after which a bucket is closed: 32 MiB of float32, which hides the latency and can still overlap with the backward pass."""
+BUCKET_BYTES = 32 << 20
+"""Bytes after which a bucket is closed: they hide the latency and can still overlap with the backward pass."""
 
 
-def buckets(sizes: Sequence[int], limit: int = BUCKET_ELEMENTS) -> list[tuple[int, int]]:
-    """Ranges [start, end) of consecutive tensors that travel together: each holds at most `limit` elements, or is one larger tensor."""
+def buckets(sizes: Sequence[int], limit: int) -> list[tuple[int, int]]:
+    """Ranges [start, end) of consecutive tensors that travel together: each holds at most `limit` elements, or is one larger tensor.
+
+    The range of the last tensors comes first: the backward pass finishes the gradients of the last layers before those of the
+    first, so that their sum can start while it goes on.
+    """
     ranges: list[tuple[int, int]] = []
-    start = elements = 0
-    for index, size in enumerate(sizes):
-        if index > start and elements + size > limit:
-            ranges.append((start, index))
-            start, elements = index, 0
-        elements += size
-    return [*ranges, (start, len(sizes))] if sizes else []
+    end, elements = len(sizes), 0
+    for index in reversed(range(len(sizes))):
+        if index < end - 1 and elements + sizes[index] > limit:
+            ranges.append((index + 1, end))
+            end, elements = index + 1, 0
+        elements += sizes[index]
+    return [*ranges, (0, end)] if sizes else []

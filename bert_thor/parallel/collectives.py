@@ -18,24 +18,31 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import has_all_gather
-from bert_thor.parallel.buckets import buckets
+from bert_thor.parallel.buckets import BUCKET_BYTES, buckets
 from bert_thor.parallel.world import World
+from bert_thor.precision import BYTES
 
 
 class SumOverRanks(nn.Cell):
-    """Σ over ranks of each of a list of float32 tensors of about these `shapes`, times `scale`; one AllReduce per bucket."""
+    """Σ over ranks of each of a list of float32 tensors of about these `shapes`, times `scale`; one AllReduce per bucket.
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], scale: float = 1.0) -> None:
+    The sums are taken in `precision`, the tensors rounded to it before. The messages are independent of each other and in the order in
+    which the backward pass finishes gradients, last tensors first.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], scale: float = 1.0, precision: str = "float32") -> None:
         super().__init__(auto_prefix=False)
-        self.buckets = buckets([prod(shape) for shape in shapes])
+        self.buckets = buckets([prod(shape) for shape in shapes], BUCKET_BYTES // BYTES[precision])
         self.scale = scale
+        self.narrow = precision != "float32"
+        self.dtype = getattr(ms, precision)
         self.all_reduce = ops.AllReduce()
 
     def construct(self, *tensors: Tensor) -> Any:
-        """Return a tuple of tensors of the same shapes."""
+        """Return a tuple of float32 tensors of the same shapes."""
         results = ()  # type: Any
         for start, end in self.buckets:
-            results = results + self.one_bucket(tensors[start:end])
+            results = self.one_bucket(tensors[start:end]) + results
         return results
 
     def one_bucket(self, tensors: tuple[Tensor, ...]) -> Any:
@@ -43,7 +50,7 @@ class SumOverRanks(nn.Cell):
         parts = ()  # type: Any
         for tensor in tensors:
             parts = parts + (tensor.reshape(-1),)
-        total = self.all_reduce(ops.concat(parts))
+        total = self.message(ops.concat(parts))
         if self.scale != 1.0:
             total = total * self.scale
         offset = 0
@@ -56,23 +63,40 @@ class SumOverRanks(nn.Cell):
             offset = offset + size
         return results
 
+    def message(self, x: Tensor) -> Tensor:
+        """Sum one flat float32 tensor in the precision of the exchange."""
+        if self.narrow:
+            return self.all_reduce(x.astype(self.dtype)).astype(ms.float32)
+        return self.all_reduce(x)
+
 
 class Exchange(nn.Cell):
     """What the ranks exchange after a backward pass: losses and gradients summed, factors averaged. With one rank it changes nothing.
 
-    Every rank differentiates its share of the global mean loss, so the shares are summed; a rank's factor is the mean over its own rows,
-    and all have as many rows, so factors are averaged. The wish of any rank to stop travels along, because all must stop after the same
-    step.
+    Every rank differentiates its share of the global mean loss, so the shares are summed: what would be a division by the number of ranks
+    is in them before they are rounded to `precision`, the one in which gradients are summed. A float16 exchange therefore holds sums as
+    large as the gradients of one process; it takes gradients that still carry the loss scale. A rank's factor is the mean over its own
+    rows, and all have as many rows, so factors are averaged, in float32 like the losses: their squares and inverses would not bear less.
+    The wish of any rank to stop travels along, because all must stop after the same step.
     """
 
-    def __init__(self, world: World, weights: Sequence[tuple[int, ...]], probes: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        world: World,
+        weights: Sequence[tuple[int, ...]],
+        probes: Sequence[tuple[int, ...]],
+        precision: str = "float32",
+    ) -> None:
         super().__init__(auto_prefix=False)
         self.active = world.ranks > 1
         self.weight_count = len(weights)
         self.wish = Parameter(np.zeros(1, np.float32), "stop.wish", requires_grad=False)
         self.wishes = Parameter(np.zeros(1, np.float32), "stop.wishes", requires_grad=False)
+        self.together = precision == "float32"
         if self.active:
-            self.sum = SumOverRanks([(1,), *weights])  # the losses and the wish travel with the first weights
+            numbers = [(1,)]  # the losses and the wish travel with the last weights if they may
+            self.sum = SumOverRanks([*weights, *numbers] if self.together else weights, precision=precision)
+            self.sum_numbers = SumOverRanks(numbers)
         self.ranks = world.ranks
         self.expect(probes)
 
@@ -85,17 +109,22 @@ class Exchange(nn.Cell):
         """Return (losses, gradients) of the global batch; `gradients` are those of the weights, then those of the probes, if any."""
         if not self.active:
             return losses, gradients
-        numbers = ops.concat((ops.stack(losses), self.wish))
-        summed = self.sum(numbers, *gradients[: self.weight_count])
+        numbers, results = self.summed(ops.concat((ops.stack(losses), self.wish)), gradients[: self.weight_count])
         count = len(losses)
-        ops.assign(self.wishes, summed[0][count:])
-        results = summed[1:]
+        ops.assign(self.wishes, numbers[count:])
         if len(gradients) > self.weight_count:
             results = results + self.mean(*gradients[self.weight_count :])
         totals = ()  # type: Any
         for index in range(count):
-            totals = totals + (summed[0][index],)
+            totals = totals + (numbers[index],)
         return totals, results
+
+    def summed(self, numbers: Tensor, gradients: tuple[Tensor, ...]) -> Any:
+        """Return the sums (numbers, gradients); the numbers in float32."""
+        if self.together:
+            sums = self.sum(*gradients, numbers)
+            return sums[self.weight_count], sums[: self.weight_count]
+        return self.sum_numbers(numbers)[0], self.sum(*gradients)
 
     def request_stop(self) -> None:
         """Ask all ranks to stop after the next step."""

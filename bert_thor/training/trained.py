@@ -11,9 +11,8 @@ from bert_thor.errors import CheckpointError
 from bert_thor.network.architecture import parameter_shapes
 from bert_thor.network.sizes import BertConfig
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint, match_parameters
+from bert_thor.training.run_data import read_run_data, run_vocabulary
 from bert_thor.training.run_folder import RunFolder
-
-VOCABULARY = "vocab.txt"
 
 
 class Trained(NamedTuple):
@@ -22,7 +21,9 @@ class Trained(NamedTuple):
     config: BertConfig
     parameters: dict[str, np.ndarray]
     vocabulary: Optional[Path]
-    """The word pieces that it was trained with, where they are still there."""
+    """The word pieces that it was trained with, in the run's own folder; None where it has none."""
+    cased: Optional[bool] = None
+    """Whether its text kept the capitals, where that is known."""
 
 
 def is_run(folder: Path) -> bool:
@@ -31,12 +32,17 @@ def is_run(folder: Path) -> bool:
     return is_checkpoint or (folder / "checkpoints").is_dir()
 
 
+def run_folder_of(folder: Path) -> Path:
+    """The run that `folder`, which `is_run`, is or belongs to."""
+    return folder if (folder / "checkpoints").is_dir() else folder.parent.parent
+
+
 def read_trained(folder: Path) -> Trained:
     """The newest checkpoint of the run `folder`, or the checkpoint `folder` of a run.
 
     Errors: `ConfigError` without a run's config.json, `CheckpointError` without a checkpoint or with a damaged one.
     """
-    run = RunFolder(folder if (folder / "checkpoints").is_dir() else folder.parent.parent)
+    run = RunFolder(run_folder_of(folder))
     config = run.read_model()
     path = folder
     if folder == run.path:
@@ -45,11 +51,4 @@ def read_trained(folder: Path) -> Trained:
         path = checkpoint_path(run.checkpoints, run.steps()[-1])
     parameters = load_checkpoint(path).model
     match_parameters(path, parameters, parameter_shapes(config))
-    return Trained(config, parameters, _vocabulary(run))
-
-
-def _vocabulary(run: RunFolder) -> Optional[Path]:
-    """An imported run has its vocabulary beside it, a trained one in the data that it was trained on."""
-    data = run.read_config().get("data")
-    candidates = [run.path / VOCABULARY, *([Path(data) / VOCABULARY] if isinstance(data, str) else [])]
-    return next((path for path in candidates if path.is_file()), None)
+    return Trained(config, parameters, run_vocabulary(run.path), read_run_data(run.path).cased)

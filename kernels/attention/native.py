@@ -6,7 +6,7 @@ from typing import Optional
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.arrays import Array, check_array, check_site, make_outputs
 from bert_thor.kernels.library import load_native
 
 
@@ -35,7 +35,7 @@ def attention(
     sizes = (batch, heads, length, size)
     native = load_native()
     call = native.attention_f32 if qkv.dtype == np.float32 else native.attention_bf16
-    call(qkv, bias, mask, float(probability), seed, int(site), *sizes, *outputs, threads)
+    call(qkv, bias, mask, float(probability), seed, check_site("attention", site), *sizes, *outputs, threads)
     return outputs
 
 
@@ -65,7 +65,8 @@ def attention_grad(
     sizes = (batch, heads, length, size)
     native = load_native()
     call = native.attention_grad_f32 if qkv.dtype == np.float32 else native.attention_grad_bf16
-    call(dout, qkv, bias, mask, log_sum_exp, float(probability), seed, int(site), *sizes, *outputs, threads)
+    checked = check_site("attention_grad", site)
+    call(dout, qkv, bias, mask, log_sum_exp, float(probability), seed, checked, *sizes, *outputs, threads)
     return outputs
 
 

@@ -32,7 +32,10 @@ inline void Store(float* p, Floats a, First lanes) { _mm512_mask_storeu_ps(p, La
 // Past the caches: the line is not read first. p is aligned to the bytes of sixteen elements.
 inline void StoreStream(float* p, Floats a) { _mm512_stream_ps(p, a.v); }
 inline void StreamFence() { _mm_sfence(); }
-inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Inlined always: GCC takes a function that only prefetches for one without an effect, and drops calls of it.
+inline __attribute__((always_inline)) void Prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN. The processor's
 // own rounding takes subnormal floats for 0.

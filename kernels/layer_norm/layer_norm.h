@@ -10,12 +10,21 @@
  * Layout: x, y, dy, dx [rows, features] row-major and contiguous; gamma, beta, dgamma, dbeta [features]; mean, rstd
  * [rows]. The suffix names the storage of x, y, dy and dx (bf16: bfloat16 bit patterns); the others are float.
  * Aliasing: y may be x and dx may be dy; nothing else may overlap. Alignment: that of the element type.
- * Numerics: float arithmetic, two passes for the statistics at any mean/std ratio; dgamma and dbeta are summed in the
- * same pass as dx over row chunks that depend on `rows` alone, in a fixed order: the same bits for any thread count.
- * A row with a NaN or an infinity becomes NaN and no other row does (dgamma and dbeta then are NaN too).
- * Cost: forward 8 rows features FLOP, 2 passes over memory; backward 15 rows features FLOP, 3 passes.
- * Caches: y and dx of 8 MiB and more are stored past them, with the same bits, where a row is longer than a vector.
- * Errors: features < 1 or rows < 0: THOR_BAD_SIZE; eps negative or NaN: THOR_BAD_VALUE. Nothing is written then. */
+ * Numerics: float arithmetic. What x - mean still has in the mean, because float rounded it, leaves x - mean and the
+ * variance. With u = 2^-24, k = features / 64 + 24, deviation s = 1 / rstd = sqrt(variance + eps), and t = k u |mean| /
+ * s the error in mean[r] is at most     2 u |mean| + k u (2 + t) s rstd[r]                k u (1 + t^2) rstd y[r,j] k u
+ * ((2 + t + (1 + t^2) |xhat|) |gamma| + |beta|) and, where mean and rstd are those of the forward pass, with w = 1 +
+ * |xhat| + 2 u |mean| / s and G = |g|, in dx[r,j]                k u rstd (G + mean_j G + 3 w mean_j (G w)) dgamma[j],
+ * dbeta[j]    (rows + 3 k) u sum_r |dy| w,    (rows + 5) u sum_r |dy| and of bfloat16 one rounding of y and dx more. A
+ * constant row so gives beta to within k u ((2 + t) |gamma| + |beta|). dgamma and dbeta are summed in the same pass as
+ * dx over row chunks that depend on `rows` alone, in a fixed order: the same bits for any thread count. A row with a
+ * NaN or an infinity becomes NaN and no other row does (dgamma and dbeta then are NaN too). So does a row whose sum, or
+ * sum of squared distances from the mean, is above the largest float, 3.4e38: always where one distance is
+ * above 1.8e19. eps 0 makes NaN of a row whose variance is 0.
+ * Cost: forward 8 rows features FLOP, 2 passes over memory; backward 15 rows features FLOP, 3 passes; 2 FLOP more for
+ * an element of a row whose |mean| is above its deviation. Caches: y and dx of 8 MiB and more are stored past them,
+ * with the same bits, where a row is longer than a vector. Errors: features < 1 or rows < 0: THOR_BAD_SIZE; eps
+ * negative or NaN: THOR_BAD_VALUE. Nothing is written then. */
 #ifndef THOR_LAYER_NORM_H_
 #define THOR_LAYER_NORM_H_
 

@@ -27,13 +27,14 @@ def layer_norm_grad(
 ) -> tuple[Float32, Float32, Float32]:
     """Gradient of `layer_norm` with `mean` and `rstd` [rows] from the forward pass.
 
-    With xhat = (x - mean) * rstd and g = dy * gamma: dx = rstd * (g - mean(g) - xhat * mean(g * xhat)),
-    dgamma = sum over rows of dy * xhat, dbeta = sum over rows of dy. Returns dx [..., features], dgamma and dbeta
-    [features].
+    With d = x - mean, xhat = (d - mean(d)) * rstd and g = dy * gamma: dx = rstd * (g - mean(g) - xhat * mean(g * xhat)),
+    dgamma = sum over rows of dy * xhat, dbeta = sum over rows of dy. mean(d) is what `mean`, rounded to float32, lacks.
+    Returns dx [..., features], dgamma and dbeta [features].
     """
     rows, dy_rows = _rows(x), _rows(dy)
     scale = np.asarray(rstd, np.float64)[:, None]
-    xhat = (rows - np.asarray(mean, np.float64)[:, None]) * scale
+    centered = rows - np.asarray(mean, np.float64)[:, None]
+    xhat = (centered - centered.mean(axis=1, keepdims=True)) * scale
     g = dy_rows * np.asarray(gamma, np.float64)
     dx = scale * (g - g.mean(axis=1, keepdims=True) - xhat * (g * xhat).mean(axis=1, keepdims=True))
     dgamma, dbeta = (dy_rows * xhat).sum(axis=0), dy_rows.sum(axis=0)

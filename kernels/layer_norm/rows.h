@@ -1,4 +1,7 @@
 // The loops of layer normalisation, for the files of one instruction set. h = features.
+//
+// A float holds a mean to half a unit in its last place, which 1 / deviation may multiply by any number. So what x -
+// mean still has in the mean, the rest, leaves it: corrected two-pass statistics (Chan, Golub, LeVeque 1983).
 #ifndef THOR_LAYER_NORM_ROWS_H_
 #define THOR_LAYER_NORM_ROWS_H_
 
@@ -6,6 +9,21 @@
 #include "layer_norm/implementation.h"
 
 namespace {
+
+// The mean of x - mean, h numbers. A mean below a deviation is held to so small a part of one that the rest is no more
+// than the other roundings; it then is 0 and not summed.
+template <typename T>
+THOR_INLINE float RestOfMean(const T* x, int64_t h, float mean, float rstd) {
+  if (__builtin_fabsf(mean) * rstd <= 1) return 0;
+  const Floats center = Set(mean);
+  return SumOverVectors(h, [=](int64_t j, auto lanes) { return Keep(Load(x + j, lanes) - center, lanes); }) / h;
+}
+
+// NaN where the squares left the range of float.
+inline float ReciprocalDeviation(float variance, float eps) {
+  const float in_range = variance - variance;  // 0, or NaN
+  return 1.0f / __builtin_sqrtf((variance < 0 ? 0 : variance) + in_range + eps);
+}
 
 // prefetch(offset) is called along the row while it is in the nearest cache: memory can fetch the next one meanwhile.
 template <typename T, typename Prefetcher>
@@ -15,21 +33,22 @@ THOR_INLINE void NormalizeRow(const thor::LayerNormArguments<T>& a, int64_t r, P
   T* y = a.y + r * h;
   const float mean = SumOverVectors(h, [=](int64_t j, auto lanes) { return Load(x + j, lanes); }) / h;
   const Floats center = Set(mean);
-  const float variance = SumOverVectors(h,
-                                        [=](int64_t j, auto lanes) {
-                                          prefetch(j);
-                                          const Floats d = Keep(Load(x + j, lanes) - center, lanes);
-                                          return d * d;
-                                        }) /
-                         h;
-  const float rstd = 1.0f / __builtin_sqrtf(variance + a.eps);
-  const Floats scale = Set(rstd);
+  const float mean_square = SumOverVectors(h,
+                                           [=](int64_t j, auto lanes) {
+                                             prefetch(j);
+                                             const Floats d = Keep(Load(x + j, lanes) - center, lanes);
+                                             return d * d;
+                                           }) /
+                            h;
+  const float rest = RestOfMean(x, h, mean, ReciprocalDeviation(mean_square, a.eps));
+  const float rstd = ReciprocalDeviation(mean_square - rest * rest, a.eps);
+  const Floats scale = Set(rstd), shift = Set(-rest * rstd);
   const float *gamma = a.gamma, *beta = a.beta;
   ForEachOutputVector(y, h, a.stream, [=](int64_t j, auto lanes) {
-    const Floats xhat = (Load(x + j, lanes) - center) * scale;
+    const Floats xhat = MultiplyAdd(Load(x + j, lanes) - center, scale, shift);
     StoreOutput(y + j, MultiplyAdd(xhat, Load(gamma + j, lanes), Load(beta + j, lanes)), lanes);
   });
-  a.mean[r] = mean;
+  a.mean[r] = mean + rest;
   a.rstd[r] = rstd;
 }
 
@@ -50,10 +69,11 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
   const int64_t h = a.features;
   const T *dy = a.dy + row * h, *x = a.x + row * h;
   const float* gamma_row = a.gamma;  // a copy, which no store can reach
-  Floats mean[R], rstd[R], sum_g[R], sum_gx[R];
+  Floats mean[R], rstd[R], shift[R], sum_g[R], sum_gx[R];
   for (int r = 0; r < R; ++r) {
     mean[r] = Set(a.mean[row + r]);
     rstd[r] = Set(a.rstd[row + r]);
+    shift[r] = Set(-RestOfMean(x + r * h, h, a.mean[row + r], a.rstd[row + r]) * a.rstd[row + r]);
     sum_g[r] = sum_gx[r] = Set(0);
   }
   ForEachVector(h, [&](int64_t j, auto lanes) {
@@ -61,7 +81,7 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
     Floats gamma_sum = Load(dgamma + j, lanes), beta_sum = Load(dbeta + j, lanes);
     for (int r = 0; r < R; ++r) {
       const Floats d = Load(dy + r * h + j, lanes);
-      const Floats xhat = (Load(x + r * h + j, lanes) - mean[r]) * rstd[r];
+      const Floats xhat = MultiplyAdd(Load(x + r * h + j, lanes) - mean[r], rstd[r], shift[r]);
       const Floats g = d * gamma;
       sum_g[r] = sum_g[r] + g;
       sum_gx[r] = MultiplyAdd(g, xhat, sum_gx[r]);
@@ -73,13 +93,13 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
   });
   for (int r = 0; r < R; ++r) {
     const Floats mean_g = Set(SumLanes(sum_g[r]) / h), mean_gx = Set(SumLanes(sum_gx[r]) / h);
-    const Floats mean_x = mean[r], scale = rstd[r];
+    const Floats mean_x = mean[r], scale = rstd[r], shift_x = shift[r];
     const T *dy_row = dy + r * h, *x_row = x + r * h;
     finish(row + r, [=](int64_t j, auto lanes) {
       Prefetch(dy_row + ahead + j);
       Prefetch(x_row + ahead + j);
       const Floats g = Load(dy_row + j, lanes) * Load(gamma_row + j, lanes);
-      const Floats xhat = (Load(x_row + j, lanes) - mean_x) * scale;
+      const Floats xhat = MultiplyAdd(Load(x_row + j, lanes) - mean_x, scale, shift_x);
       return scale * (g - mean_g - xhat * mean_gx);
     });
   }

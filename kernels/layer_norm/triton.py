@@ -1,6 +1,7 @@
 """Layer normalisation and its gradient for Atlas A2 and A3: ROWS rows per tile on the vector core, two-pass statistics.
 
-FEATURES is the width itself, not a power of two above it: nothing has to be masked along a row.
+FEATURES is the width itself, not a power of two above it: nothing has to be masked along a row. What x - mean still has in the
+mean, because float32 rounded it, leaves x - mean and the variance, as in `layer_norm.h`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ def layer_norm(x, gamma, beta, y, mean, rstd, rows, eps, FEATURES: tl.constexpr,
         values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
         center = tl.sum(values, axis=1) / FEATURES
         values = values - center[:, None]
-        inverse_deviation = 1.0 / tl.sqrt(tl.sum(values * values, axis=1) / FEATURES + eps)
-        result = values * inverse_deviation[:, None] * scale[None, :] + shift[None, :]
+        rest = tl.sum(values, axis=1) / FEATURES
+        mean_square = tl.sum(values * values, axis=1) / FEATURES
+        in_range = mean_square - mean_square  # 0, or NaN where the squares left the range of float32
+        variance = tl.maximum(mean_square - rest * rest, 0.0) + in_range
+        inverse_deviation = 1.0 / tl.sqrt(variance + eps)
+        values = (values - rest[:, None]) * inverse_deviation[:, None]
+        result = values * scale[None, :] + shift[None, :]
         tl.store(y + at, result.to(y.dtype.element_ty), mask=valid)
-        tl.store(mean + row, center, mask=row < rows)
+        tl.store(mean + row, center + rest, mask=row < rows)
         tl.store(rstd + row, inverse_deviation, mask=row < rows)
 
 
@@ -50,7 +56,9 @@ def layer_norm_grad(dy, x, gamma, mean, rstd, dx, dgamma, dbeta, rows, FEATURES:
         inverse_deviation = tl.load(rstd + row, mask=row < rows, other=0.0)
         center = tl.load(mean + row, mask=row < rows, other=0.0)
         values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
-        normalized = (values - center[:, None]) * inverse_deviation[:, None]
+        values = values - center[:, None]
+        rest = tl.sum(values, axis=1) / FEATURES
+        normalized = (values - rest[:, None]) * inverse_deviation[:, None]
         upstream = tl.load(dy + at, mask=valid, other=0.0).to(tl.float32)
         sum_gamma += tl.sum(upstream * normalized, axis=0)
         sum_beta += tl.sum(upstream, axis=0)

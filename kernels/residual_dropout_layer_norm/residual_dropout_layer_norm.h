@@ -7,7 +7,8 @@
  *   dbias[j] = sum_r dx[r,j]
  *
  * Dropout as in dropout/dropout.h (the gradient recomputes which elements were dropped from the same counters), layer
- * norm as in layer_norm/layer_norm.h: layout, numerics, determinism and the treatment of NaN are theirs.
+ * norm as in layer_norm/layer_norm.h: layout, errors of what is computed from the sum as it is stored, determinism and
+ * what becomes of NaN, infinities and numbers whose squares are none are theirs.
  * Layout: x, residual, y, sum, dy, dx, dresidual [rows, features] row-major and contiguous; bias, gamma, beta
  * and their gradients [features]; mean, rstd [rows]. The suffix names the storage of the matrices (bf16: bfloat16 bit
  * patterns). seed: {key[0], key[1], step, slice}; site: which dropout of the network. probability 0: sum is residual +

@@ -48,8 +48,13 @@ def residual_dropout_layer_norm(
         tl.store(total + at, values.to(total.dtype.element_ty), mask=valid)
         center = tl.sum(values, axis=1) / FEATURES
         values = values - center[:, None]
-        inverse_deviation = 1.0 / tl.sqrt(tl.sum(values * values, axis=1) / FEATURES + eps)
-        result = values * inverse_deviation[:, None] * scale[None, :] + shift[None, :]
+        rest = tl.sum(values, axis=1) / FEATURES
+        mean_square = tl.sum(values * values, axis=1) / FEATURES
+        in_range = mean_square - mean_square  # 0, or NaN where the squares left the range of float32
+        variance = tl.maximum(mean_square - rest * rest, 0.0) + in_range
+        inverse_deviation = 1.0 / tl.sqrt(variance + eps)
+        values = (values - rest[:, None]) * inverse_deviation[:, None]
+        result = values * scale[None, :] + shift[None, :]
         tl.store(y + at, result.to(y.dtype.element_ty), mask=valid)
-        tl.store(mean + row, center, mask=row < rows)
+        tl.store(mean + row, center + rest, mask=row < rows)
         tl.store(rstd + row, inverse_deviation, mask=row < rows)

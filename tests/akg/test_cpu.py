@@ -10,14 +10,19 @@ from pathlib import Path
 
 import numpy as np
 from akg_cases import Case, covariance_case, layer_norm_cases
+from norm_errors import RATIOS
 
 # AKG unrolls small loops whole, which takes it seconds; these sizes it does not
-CASES = [
-    case
-    for rows, features in ((3, 40), (40, 768))
-    for dtype in ("float32", "float16")
-    for case in layer_norm_cases(rows, features, dtype, tiled=False)
-] + [covariance_case(100, 80, 32, "float32"), covariance_case(65, 48, 48, "float32")]
+CASES = (
+    [
+        case
+        for rows, features in ((3, 40), (40, 768))
+        for dtype in ("float32", "float16")
+        for case in layer_norm_cases(rows, features, dtype, tiled=False)
+    ]
+    + [case for ratio in RATIOS for case in layer_norm_cases(9, 64, "float32", tiled=False, ratio=ratio)]
+    + [covariance_case(100, 80, 32, "float32"), covariance_case(65, 48, 48, "float32")]
+)
 
 
 def run_all(cases: list[Case], folder: Path) -> list[list[np.ndarray]]:

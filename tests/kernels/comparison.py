@@ -12,7 +12,7 @@ from buffers import Guarded, misaligned
 from bert_thor.kernels.status import Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32
-BF16_UNIT = 2.0**-9  # and of bfloat16
+BF16_UNIT = 2.0**-8  # and of bfloat16
 
 
 def assert_within(actual: np.ndarray, expected: np.ndarray, bound: Any) -> None:

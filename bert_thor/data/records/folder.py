@@ -13,6 +13,7 @@ from bert_thor.data.records.example import infer_schema
 from bert_thor.data.records.manifest import MANIFEST, SHARE, Manifest, read_manifest
 from bert_thor.data.records.record_file import RecordFile
 from bert_thor.data.records.schema import Schema, read_schema
+from bert_thor.data.text.vocabulary import fits_table
 
 SPLITS = ("train", "held_out")
 
@@ -36,8 +37,8 @@ class DataFolder:
     is_held_out: bool = False
 
     def check_vocabulary(self, vocab_size: int) -> None:
-        """DataError if the folder was prepared with a vocabulary of another size."""
-        if self.manifest is not None and self.manifest.vocab_size != vocab_size:
+        """DataError if the folder was prepared with a vocabulary that a table of `vocab_size` rows is not for."""
+        if self.manifest is not None and not fits_table(self.manifest.vocab_size, vocab_size):
             raise DataError(
                 f"the data {self.path} has a vocabulary of {self.manifest.vocab_size} tokens, the model one of "
                 f"{vocab_size}; set the model's vocab_size to {self.manifest.vocab_size}."

@@ -100,6 +100,14 @@ class Vocabulary:
             os.fsync(file.fileno())
 
 
+def fits_table(pieces: int, rows: int) -> bool:
+    """Whether a token table of `rows` rows belongs to a vocabulary of `pieces`: as many, or a few more, up to a multiple of 8.
+
+    Networks are often padded to a multiple of 8, 64 or 128 rows, for speed; no text ever has the numbers of the rows that are added.
+    """
+    return rows == pieces or (rows % 8 == 0 and pieces < rows < pieces + 128)
+
+
 def read_vocabulary(path: Path, cased: bool = False) -> Vocabulary:
     """Read a `vocab.txt`, for example BERT's own. Errors: DataError naming the file and the reason."""
     try:

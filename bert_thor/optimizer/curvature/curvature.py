@@ -50,7 +50,7 @@ class Moment:
     captured: Sequence[Tensor]
     step: int
     samples: tuple[int, int]
-    """Of this process's batch and of the global one."""
+    """Of this process's batch, or micro-batch, and of the step."""
     damping: float
 
 
@@ -76,6 +76,10 @@ class Curvatures(ABC):
 
     def probes(self) -> list[Parameter]:
         """The parameters whose gradients a refresh needs; none where the weights' gradients are enough."""
+        return []
+
+    def powers(self) -> list[int]:
+        """For each of `probes`: the power of the loss's scale that its gradient has."""
         return []
 
     def check(self) -> None:  # noqa: B027 - nothing to check is an answer

@@ -55,6 +55,10 @@ class KroneckerCurvatures(Curvatures):
         """The probes of all layers, A's, then G's, of each layer in turn."""
         return [probe for layer in self.active for probe in layer.probes()]
 
+    def powers(self) -> list[int]:
+        """0 for A, which the inputs alone make; 2 for G, of second order in the output gradients."""
+        return [{"A": 0, "G": 2}[side] for layer in self.active for side in layer.sides]
+
     def check(self) -> None:
         """Raise `ConfigError` where another optimizer was made for the network since."""
         if not all(layer.layer.belongs_to(layer) for layer in self.layers):

@@ -136,9 +136,12 @@ class Forward(Program):
         self.scaled(wide["rest"], wide["shift"], float(features))
         yield
         self.combined(self.t.vadd, wide["rest"], wide["rest"], wide["total"])
-        self.scaled(wide["mean"], wide["total"], 1.0 / features)
         yield
         self.scaled(wide["rest"], wide["rest"], -1.0 / features)
+        yield
+        self.combined(self.t.vadd, wide["mean"], wide["shift"], wide["rest"])
+        yield
+        self.scaled(wide["mean"], wide["mean"], -1.0)
         yield
 
     def _shift(self, which: int) -> None:

@@ -75,9 +75,10 @@ class Forward(RowBatches):
         t.vmuls(batch, shift, total, -1.0 / features, 1, 1, 1, 8, 8)
         self.per_row(t.vadds, d, x, shift)
         self.sum_rows(self.slots, d, rest)
-        t.vmuls(batch, mean, total, 1.0 / features, 1, 1, 1, 8, 8)
+        t.vmuls(batch, mean, shift, -1.0, 1, 1, 1, 8, 8)
         t.vmuls(batch, rest, rest, -1.0 / features, 1, 1, 1, 8, 8)
         self._sum_squares(d, variance)
+        t.vsub(batch, mean, mean, rest, 1, 1, 1, 1, 8, 8, 8)
         self._variance_to_rstd(variance, rest, rstd)
         t.vmul(batch, rest, rest, rstd, 1, 1, 1, 1, 8, 8, 8)
         return rest
@@ -95,20 +96,22 @@ class Forward(RowBatches):
         self.reduce_slots([self.slots], [sums])
 
     def _variance_to_rstd(self, variance: Any, rest: Any, rstd: Any) -> None:
-        """rstd = 1 / sqrt(max(sum of squares / features - rest^2, 0) + eps)."""
+        """rstd = 1 / sqrt(max(sum of squares / features - rest^2, 0) + eps); NaN where the squares left the range of fp32."""
         t, batch = self.t, self.tiling.batch
-        square = self.row_values("square")
-        t.vmuls(batch, variance, variance, 1.0 / self.tiling.features, 1, 1, 1, 8, 8)
+        square, eps = self.row_values("square"), self.row_values("eps")  # or NaN
         t.vmul(batch, square, rest, rest, 1, 1, 1, 1, 8, 8, 8)
+        t.vsub(batch, eps, variance, variance, 1, 1, 1, 1, 8, 8, 8)
+        t.vmuls(batch, variance, variance, 1.0 / self.tiling.features, 1, 1, 1, 8, 8)
+        t.vadds(batch, eps, eps, self.eps, 1, 1, 1, 8, 8)
         t.vsub(batch, variance, variance, square, 1, 1, 1, 1, 8, 8, 8)
         t.vmax(batch, variance, variance, self.zero, 1, 1, 1, 1, 8, 8, 8)
-        t.vadds(batch, variance, variance, self.eps, 1, 1, 1, 8, 8)
+        t.vadd(batch, variance, variance, eps, 1, 1, 1, 1, 8, 8, 8)
         t.vsqrt(batch, variance, variance, 1, 1, 1, 8, 8)
         t.vdiv(batch, rstd, self.one, variance, 1, 1, 1, 1, 8, 8, 8)
 
 
 class Backward(RowBatches):
-    """dx = rstd g - rstd mean(g) - rstd mean(g xhat) xhat, with g = dy gamma."""
+    """dx = rstd g - rstd mean(g) - rstd mean(g xhat) xhat, with g = dy gamma and xhat = (x - m - e) rstd as in `Forward`."""
 
     def __init__(self, tiling: Tiling) -> None:
         super().__init__(tiling, SINGLE)
@@ -168,8 +171,9 @@ class Backward(RowBatches):
         t, (a, b, dy, p) = self.t, self.work
         rstd = self.row_values("factor")
         self.fetch(start, rows)
-        offset = self._copy(dy, b, rstd)
+        self._copy(dy, b, rstd)
         load_next()
+        offset = self._offset(b, rstd)
         self.per_row(t.vmuls, p, b, rstd)
         self.per_row(t.vadds, a, p, offset)
         xhat = a
@@ -192,15 +196,22 @@ class Backward(RowBatches):
         """What becomes of a batch of the gradient."""
         self.store_rows(self.dx, result, start, rows)
 
-    def _copy(self, dy: Any, x: Any, rstd: Any) -> Any:
-        """What was loaded goes elsewhere, so that the next batch may be loaded over it; returns -mean rstd."""
+    def _copy(self, dy: Any, d: Any, rstd: Any) -> None:
+        """What was loaded goes elsewhere, x less the mean, so that the next batch may be loaded over it."""
+        t, batch = self.t, self.tiling.batch
+        shift = self.row_values("shift")
+        t.vmuls(batch, shift, self.statistics[0], -1.0, 1, 1, 1, 8, 8)
+        self.per_row(t.vadds, d, self.given[1], shift)
+        self.elementwise(t.vadds, dy, self.given[0], value=0.0)
+        t.vadds(batch, rstd, self.statistics[1], 0.0, 1, 1, 1, 8, 8)
+
+    def _offset(self, d: Any, rstd: Any) -> Any:
+        """-mean(d) rstd, for what the mean, rounded to fp32, lacks."""
         t, batch = self.t, self.tiling.batch
         offset = self.row_values("offset")
-        for copy, local in zip((x, dy), (self.given[1], self.given[0])):
-            self.elementwise(t.vadds, copy, local, value=0.0)
-        t.vadds(batch, rstd, self.statistics[1], 0.0, 1, 1, 1, 8, 8)
-        t.vmul(batch, offset, self.statistics[0], self.statistics[1], 1, 1, 1, 1, 8, 8, 8)
-        t.vmuls(batch, offset, offset, -1.0, 1, 1, 1, 8, 8)
+        self.sum_rows(self.slots[0], d, offset)
+        t.vmuls(batch, offset, offset, -1.0 / self.tiling.features, 1, 1, 1, 8, 8)
+        t.vmul(batch, offset, offset, rstd, 1, 1, 1, 1, 8, 8, 8)
         return offset
 
     def _negated_means(self, sources: tuple[Any, Any], rstd: Any) -> list[Any]:

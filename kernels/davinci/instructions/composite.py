@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, UnavailableError, caller_location
 from .compare import COMPARISONS
+from .convolution import conv2d
 from .expressions import Expression, call, cast
 from .matmul import fixpipe, matmul
 from .tensors import Builder, Scalar, Tensor
@@ -309,6 +310,7 @@ COMPOSITES: dict[str, Callable[..., Any]] = {
     "set_rpn_cor_ir": set_rpn_cor_ir,
     "set_rpn_offset": set_rpn_offset,
     **WHOLE,
+    "conv2d": conv2d,
     "matmul": matmul,
     "fixpipe": fixpipe,
 }

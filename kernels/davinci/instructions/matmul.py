@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DataTypeError, LimitError, ScopeError, UnavailableError, caller_location
-from .allocation import GLOBAL, L0A, L0B, L0C, L1, UB
+from .allocation import GLOBAL, L0C, L1, UB
+from .cube_tiles import ROWS, Product, check_operands, multiply
 from .tensors import Builder, Tensor
 
-ROWS = 16
 MAX_EXTENT = 4096
-HALF_L0_FRACTALS = 64
-TYPES = (("float16", "float32"), ("int8", "int32"))
 QUANTIZE_MODES = {"fp322fp16": ("float32", "float16"), "int322fp16": ("int32", "float16")}
 
 
@@ -28,88 +26,22 @@ def matmul(
     init_l1out: bool = True,
     bias: Tensor | None = None,
 ) -> None:
-    """dst[N1, M, 16] = a[K1, M, K0] x b[K1, N, K0] (+ dst when init_l1out is False).
-
-    Tiles are as large as half of L0A and L0B allow, so that the loop over k double-buffers; CANN searches its own tiling.
-    """
+    """dst[N1, M, 16] = a[K1, M, K0] x b[K1, N, K0] (+ dst when init_l1out is False)."""
     where = caller_location()
     if bias is not None:
         raise UnavailableError("matmul with a bias is not modelled; add it with fixpipe", where)
-    for tensor, scope in ((dst, L0C), (a, L1), (b, L1)):
-        if tensor.scope != scope:
-            raise ScopeError(f"matmul: {tensor.name} is in {tensor.scope}; it must be in {scope}", where)
-    if (a.dtype, dst.dtype) not in TYPES or a.dtype != b.dtype:
-        raise DataTypeError(
-            f"matmul takes float16 x float16 to float32 or int8 x int8 to int32; not {a.dtype}, {b.dtype}, {dst.dtype}",
-            where,
-        )
+    check_operands("matmul", dst, a, b, where)
     for name, extent in (("m", m), ("k", k), ("n", n)):
         if not isinstance(extent, int) or not 1 <= extent <= MAX_EXTENT:
             raise LimitError(f"matmul: {name} is {extent!r}; it is a Python integer from 1 to {MAX_EXTENT}", where)
-    k0 = 32 // np.dtype(a.dtype).itemsize
-    m1, k1, n1 = -(-m // ROWS), -(-k // k0), -(-n // ROWS)
-    m_tile = min(m1, HALF_L0_FRACTALS)
-    n_tile = min(n1, HALF_L0_FRACTALS) if m_tile == m1 else 1
-    k_tile = max(1, min(k1, HALF_L0_FRACTALS // max(m_tile, n_tile)))
-    for i in range(0, m1, m_tile):
-        for j in range(0, n1, n_tile):
-            rows, columns = min(m_tile, m1 - i), min(n_tile, n1 - j)
-            tile = (i, rows, min(m - i * ROWS, rows * ROWS)), (j, columns, min(n - j * ROWS, columns * ROWS))
-            _tile(tik, (dst, a, b), (m1, k, k0, n1), tile, k_tile, init_l1out)
+    items, m1 = ROWS * 32 // np.dtype(a.dtype).itemsize, -(-m // ROWS)
 
+    def load(left: Tensor, first_row: int, rows: int, first: Any, blocks: int) -> None:
+        for row in range(rows):
+            source = a[(first * m1 + first_row + row) * items]
+            tik.load2dv1(left[row * blocks * items], source, 0, blocks, m1, 0, False)
 
-def _tile(
-    tik: Builder, tensors: tuple[Tensor, Tensor, Tensor], sizes: Any, tile: Any, k_tile: int, overwrite: bool
-) -> None:
-    """One tile of the result, accumulated over k."""
-    m1, k, k0, _n1 = sizes
-    (i, _, _), (j, _, _) = tile
-    start = (j * m1 + i) * ROWS * ROWS
-    k1 = -(-k // k0)
-    whole, rest = divmod(k1, k_tile)
-    with tik.for_range(0, whole, thread_num=2 if whole > 1 else 1) as step:
-        extent = k_tile * k0 if rest or k % k0 == 0 else None
-        if extent is not None:
-            _first_or_later(tik, tensors, sizes, tile, (step * k_tile, k_tile, extent, start), step == 0, overwrite)
-        else:
-            with tik.if_scope(step == whole - 1):
-                last = (step * k_tile, k_tile, k - (whole - 1) * k_tile * k0, start)
-                _first_or_later(tik, tensors, sizes, tile, last, step == 0, overwrite)
-            with tik.else_scope():
-                _first_or_later(
-                    tik, tensors, sizes, tile, (step * k_tile, k_tile, k_tile * k0, start), step == 0, overwrite
-                )
-    if rest:
-        first = k1 - rest
-        _multiply(tik, tensors, sizes, tile, (first, rest, k - first * k0, start), int(whole > 0 or not overwrite))
-
-
-def _first_or_later(
-    tik: Builder, tensors: Any, sizes: Any, tile: Any, part: Any, is_first: Any, overwrite: bool
-) -> None:
-    if not overwrite:
-        _multiply(tik, tensors, sizes, tile, part, 1)
-        return
-    with tik.if_scope(is_first):
-        _multiply(tik, tensors, sizes, tile, part, 0)
-    with tik.else_scope():
-        _multiply(tik, tensors, sizes, tile, part, 1)
-
-
-def _multiply(tik: Builder, tensors: Any, sizes: Any, tile: Any, part: Any, accumulate: int) -> None:
-    """Load one slice of k and multiply."""
-    dst, a, b = tensors
-    m1, _, k0, n1 = sizes
-    (i, rows, m), (j, columns, n) = tile
-    first, blocks, k, start = part
-    items = ROWS * k0
-    left = tik.Tensor(a.dtype, (rows * blocks * items,), scope=L0A, name="matmul_l0a")
-    right = tik.Tensor(b.dtype, (blocks * columns * items,), scope=L0B, name="matmul_l0b")
-    for row in range(rows):
-        tik.load2dv1(left[row * blocks * items], a[(first * m1 + i + row) * items], 0, blocks, m1, 0, False)
-    for block in range(blocks):
-        tik.load2dv1(right[block * columns * items], b[((first + block) * n1 + j) * items], 0, columns, 1, 0, False)
-    tik.mmad(dst[start], left, right, m, k, n, accumulate)
+    multiply(tik, Product(dst, b, load, m, k, n, init_l1out))
 
 
 def fixpipe(

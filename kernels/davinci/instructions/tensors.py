@@ -7,15 +7,28 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import ArgumentError, BoundsError, DataTypeError, ScopeError, StructureError, caller_location
+from ..errors import (
+    ArgumentError,
+    BoundsError,
+    DataTypeError,
+    ScopeError,
+    StructureError,
+    UnavailableError,
+    caller_location,
+)
 from .allocation import Allocation
-from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary
+from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary, constant_difference
 
 DATA_TYPES = (*INTEGER_TYPES, *FLOAT_TYPES)
+SCATTERED = (-1,)  # stands for the extents of a slice that is not contiguous
 
 
 class Builder(Protocol):
     """The kernel under construction, as far as its tensors, scalars and composed calls need it; ``Tik`` is one."""
+
+    @property
+    def copies(self) -> int:
+        """How often a tensor declared here exists: the product of the loops' ``thread_num``."""
 
     def assign(self, scalar: Any, value: Any) -> None:
         """``scalar.set_as(value)``."""
@@ -43,14 +56,14 @@ class Tensor:
         dtype: str,
         shape: Sequence[int],
         offset: Any = 0,
-        count: int | None = None,
+        extents: tuple[int, ...] | None = None,
     ) -> None:
         self._tik = tik
         self.allocation = allocation
         self.dtype = dtype
         self._shape = tuple(shape)
         self.offset = offset
-        self._count = count
+        self._extents = extents
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,12 +83,28 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
+        if has_scalars(self._shape):
+            raise UnavailableError(
+                f"{self.name} has a shape of scalars; its size is not known while the kernel is traced",
+                caller_location(),
+            )
         return int(np.prod(self._shape, dtype=np.int64))
 
     @property
+    def extents(self) -> tuple[int, ...]:
+        """What a call on the whole tensor takes: the slice, if it is one, without the dimensions that have an index."""
+        if self._extents is SCATTERED:
+            raise UnavailableError(
+                f"a call on the whole tensor takes a slice of {self.name} that is not contiguous, or whose length is a scalar; "
+                "only contiguous ones of a known length are modelled",
+                caller_location(),
+            )
+        return self._shape if self._extents is None else self._extents
+
+    @property
     def count(self) -> int:
-        """Number of elements that a call on the whole tensor takes: those of the slice, if it is one."""
-        return self.size if self._count is None else self._count
+        """Number of elements of ``extents``."""
+        return int(np.prod(self.extents, dtype=np.int64))
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -87,10 +116,14 @@ class Tensor:
         )
 
     def __getitem__(self, index: Any) -> Tensor:
-        count = None
-        if isinstance(index, slice) and len(self._shape) == 1 and isinstance(index.stop, int):
-            count = index.stop - (index.start or 0) if isinstance(index.start, (int, type(None))) else None
-        return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index), count)
+        entries = index if isinstance(index, (tuple, list)) else (index,)
+        sliced = any(isinstance(e, slice) for e in entries) and len(entries) == len(self._shape)
+        extents = _sliced(entries, self._shape) if sliced else None
+        return Tensor(self._tik, self.allocation, self.dtype, self._shape, self.offset + self._flat(index), extents)
+
+    def __call__(self, index: Any) -> Tensor:
+        """``tensor(i)`` is ``tensor[i]`` in early TIK."""
+        return self[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._tik.store_element(self[index], value)
@@ -129,11 +162,15 @@ class Tensor:
 
     def reshape(self, new_shape: Sequence[int]) -> Tensor:
         """The same memory under another shape with the same number of elements."""
-        if int(np.prod(new_shape)) != self.size:
+        if not has_scalars((*new_shape, *self._shape)) and int(np.prod(new_shape)) != self.size:
             raise ArgumentError(
                 f"cannot reshape {self.name} of shape {self._shape} to {tuple(new_shape)}", caller_location()
             )
         return Tensor(self._tik, self.allocation, self.dtype, new_shape, self.offset)
+
+    def flatten(self) -> Tensor:
+        """The same memory with one dimension."""
+        return self.reshape((self.size,))
 
     def reinterpret_cast_to(self, dtype: str) -> Tensor:
         """The same bytes read as another type; the last extent scales with the item sizes."""
@@ -165,7 +202,7 @@ class Tensor:
             )
         flat: Any = 0
         for start, extent in zip(starts, self._shape):
-            if isinstance(start, int) and not 0 <= start <= extent:
+            if isinstance(start, int) and isinstance(extent, int) and not 0 <= start <= extent:
                 raise BoundsError(f"index {start} of {self.name} is outside its extent {extent}", caller_location())
             flat = flat * extent + start
         return flat
@@ -176,6 +213,31 @@ _COMPARABLE = (Expression, int, float, np.integer, np.floating)
 
 def _value(operand: Any) -> Any:
     return operand._value() if isinstance(operand, Tensor) else operand
+
+
+def has_scalars(shape: Sequence[Any]) -> bool:
+    """Whether an extent is only known in a run."""
+    return any(isinstance(extent, Expression) for extent in shape)
+
+
+def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:
+    """Extents of a slice of contiguous memory whose length is known; SCATTERED for any other."""
+    extents: list[int] = []
+    is_whole = True  # all later dimensions are taken whole
+    for entry, extent in reversed(list(zip(entries, shape))):
+        if not isinstance(entry, slice):
+            taken = 1
+        else:
+            start, stop = 0 if entry.start is None else entry.start, extent if entry.stop is None else entry.stop
+            length = constant_difference(stop, start)
+            if length is None or entry.step not in (None, 1):
+                return SCATTERED
+            taken = length
+            extents.insert(0, taken)
+        if taken != 1 and not is_whole:
+            return SCATTERED
+        is_whole = is_whole and taken == extent
+    return tuple(extents)
 
 
 def _start(entry: Any) -> Any:

@@ -86,10 +86,11 @@ def _reads_earlier(read: np.ndarray, written: np.ndarray) -> bool:
 
 
 def _accumulates(instruction: Instruction, plan: Plan, name: str) -> bool:
+    if not instruction.entry.accumulates:
+        return False
     strides = plan.detail["strides"]
     return (
-        instruction.entry.accumulates
-        and name == "src1"
+        name == "src1"
         and strides["dst"][1] == strides["src1"][1] == 0
         and strides["dst"][0] == strides["src1"][0]
         and instruction.tensors["dst"].dtype in ("float16", "float32", "int32")

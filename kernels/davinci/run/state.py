@@ -156,6 +156,8 @@ class State:
         if poison is not None and poison.any():
             self._refuse_poison(node, unit.unwritten(operand, pattern))
         flat = values.flatten()  # a copy: what is written to memory later must not change the scalar
+        if flat.dtype != node.scalar.dtype:
+            flat = flat.astype(node.scalar.dtype)
         if flat.size == 1:
             return flat[0] if node.scalar.dtype in FLOAT_TYPES else int(flat[0])
         return flat if node.scalar.dtype in FLOAT_TYPES else flat.astype(np.int64)

@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from .stand_ins import KNOWN, known
 ROOTS = ("te", "tbe", "topi", "impl", "mindspore")
 KERNEL_PACKAGE, MINDSPORE_PACKAGE = "impl", "mindspore.ops._op_impl._custom_op"
 STANDALONE = "davinci_kernel_"
+_NEIGHBOUR = re.compile(r"^\s*(?:from|import)\s+(\w+)(?:\.|\s+import\s+)(\w+)", re.MULTILINE)
 
 
 class _Module(ModuleType):
@@ -112,7 +114,7 @@ def _folders(directory: str, package: str | None) -> dict[str, str]:
         root, name = directory, package.split(".")
         for _ in name[1:]:
             root = os.path.dirname(root)
-        folders[name[0]] = root
+        folders[name[0]] = root  # a package of one name is the kernel's folder, whatever that is called
     return folders
 
 
@@ -146,7 +148,8 @@ def load(path: str, package: str | None = None) -> ModuleType:
     Args:
         path: a Python file that imports ``te``, ``tbe`` or ``topi``.
         package: dotted name of the package in whose folder the file lies, for kernels that import their neighbours by it
-            (``impl.dynamic``); by default the part of the path from its last folder ``impl`` on, if there is one.
+            (``impl.dynamic``); a single name stands for the file's folder, whatever that is called. By default the part of the
+            path from its last folder ``impl`` on, if there is one, and the name by which the file imports its neighbours.
 
     Returns:
         The module; its kernel functions are attributes.
@@ -159,8 +162,8 @@ def load(path: str, package: str | None = None) -> ModuleType:
         raise ArgumentError(f"there is no kernel file {path}")
     directory, file = os.path.split(path)
     imported = None if package else _package_of(directory)
-    package = package or _package_by_path(directory)
-    if package and not directory.replace(os.sep, ".").endswith("." + package):
+    package = package or _package_by_imports(path) or _package_by_path(directory)
+    if package and "." in package and not directory.replace(os.sep, ".").endswith("." + package):
         raise ArgumentError(f"{path} does not lie in the folders of package {package}")
     name = ".".join(filter(None, (imported or package, file[:-3] if imported or package else STANDALONE + file[:-3])))
     spec = importlib.util.spec_from_file_location(name, path)
@@ -202,6 +205,21 @@ def _package_by_path(directory: str) -> str | None:
         return None
     last = len(parts) - 1 - parts[::-1].index(KERNEL_PACKAGE)
     return ".".join(parts[last:])
+
+
+def _package_by_imports(path: str) -> str | None:
+    """The name under which a file imports its neighbours where its own folder is called otherwise and nothing has that name.
+
+    Repositories keep kernels in a folder that installation renames.
+    """
+    directory = os.path.dirname(path)
+    with open(path, encoding="utf-8", errors="replace") as file:
+        imports = _NEIGHBOUR.findall(file.read())
+    for package, neighbour in imports:
+        is_unknown = package not in ROOTS and package not in sys.modules and importlib.util.find_spec(package) is None
+        if is_unknown and os.path.isfile(os.path.join(directory, neighbour + ".py")):
+            return str(package)
+    return None
 
 
 def _package_of(directory: str) -> str | None:

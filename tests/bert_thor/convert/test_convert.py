@@ -11,8 +11,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from foreign_checkpoint import (
+    CONFIG,
+    FIRST_NORM,
+    PIECES,
+    TOKEN_TABLE,
+    assert_refused,
+    change_config,
+    change_weights,
+)
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from bert_thor.convert.command import ConvertConfig, convert
 from bert_thor.convert.huggingface import import_huggingface
@@ -20,49 +29,13 @@ from bert_thor.convert.tensorflow_checkpoint import from_variables, import_tenso
 from bert_thor.data.errors import DataError
 from bert_thor.errors import CheckpointError, ConfigError, ConvertError
 from bert_thor.network.architecture import parameter_shapes
-from bert_thor.network.sizes import BertConfig
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.run_folder import RunFolder
 
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "bert.safetensors"
-SIZES = dict(vocab_size=97, hidden_size=32, num_layers=3, num_heads=4, intermediate_size=80, max_position=24)
-CONFIG = BertConfig(**SIZES, hidden_dropout=0.0, attention_dropout=0.0)
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"piece{number}" for number in range(92))]
-TOKEN_TABLE = "bert.embeddings.word_embeddings.weight"
-FIRST_NORM = "bert.embeddings.LayerNorm"
-
-
-@pytest.fixture(scope="module")
-def stored() -> dict[str, np.ndarray]:
-    """The weights of a BertForPreTraining as `transformers` saves them."""
-    return {name[7:]: value for name, value in load_file(FIXTURE).items() if name.startswith("weight/")}
-
-
-@pytest.fixture
-def source(tmp_path: Path, stored: dict[str, np.ndarray]) -> Path:
-    """A folder as `transformers` saves it."""
-    folder = tmp_path / "huggingface"
-    folder.mkdir()
-    with safe_open(FIXTURE, "numpy") as file:
-        (folder / "config.json").write_text(file.metadata()["config"])
-    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
-    return folder
-
-
-def change_config(folder: Path, **changes: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def change_weights(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    change(weights)
-    save_file(weights, folder / "model.safetensors")
-
 
 def test_import_gives_the_sizes_and_every_parameter(source: Path, stored: dict[str, np.ndarray]) -> None:
-    config, parameters = import_huggingface(source)
+    config, parameters, fresh = import_huggingface(source)
+    assert not fresh
     assert config == CONFIG
     assert {name: value.shape for name, value in parameters.items()} == parameter_shapes(CONFIG)
     layer = "bert.encoder.layer.1.attention.self"
@@ -75,7 +48,7 @@ def test_there_and_back_is_bit_exact(source: Path, tmp_path: Path, stored: dict[
     run, output = tmp_path / "run", tmp_path / "new" / "output"
     convert(ConvertConfig(source, run))
     convert(ConvertConfig(run, output))
-    exported = load_file(output / "model.safetensors")
+    exported = {**load_file(output / "model.safetensors"), **load_file(output / "pretraining_heads.safetensors")}
     assert exported.keys() == stored.keys()
     assert all(exported[name].tobytes() == value.tobytes() for name, value in stored.items())
     assert (
@@ -85,7 +58,14 @@ def test_there_and_back_is_bit_exact(source: Path, tmp_path: Path, stored: dict[
     assert (output / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
     with safe_open(output / "model.safetensors", "numpy") as file:
         assert file.metadata() == {"format": "pt"}  # transformers asks for it
-    assert sorted(path.name for path in output.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        *("config.json", "model.safetensors", "pretraining_heads.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    ]
+    again = import_huggingface(output)
+    assert not again.fresh and all(
+        (import_huggingface(source).parameters[n] == v).all() for n, v in again.parameters.items()
+    )
 
 
 def test_import_writes_a_run_that_can_be_evaluated(source: Path, tmp_path: Path) -> None:
@@ -102,13 +82,20 @@ def test_one_checkpoint_of_a_run_is_exported(source: Path, tmp_path: Path) -> No
     assert (tmp_path / "output" / "model.safetensors").is_file()
 
 
-def test_vocabulary_of_a_trained_run_comes_from_its_data(source: Path, tmp_path: Path) -> None:
-    convert(ConvertConfig(source, tmp_path / "run"))
+def test_the_vocabulary_is_the_runs_own_and_no_other(source: Path, tmp_path: Path) -> None:
+    """Data that the run names may have been prepared again since: a vocabulary of the same size there is another one."""
+    run, words = tmp_path / "run", tmp_path / "run" / "vocab.txt"
+    convert(ConvertConfig(source, run))
+    own = words.read_bytes()
     (tmp_path / "data").mkdir()
-    shutil.move(tmp_path / "run" / "vocab.txt", tmp_path / "data" / "vocab.txt")
-    change_config(tmp_path / "run", data=str(tmp_path / "data"))
-    convert(ConvertConfig(tmp_path / "run", tmp_path / "output"))
-    assert (tmp_path / "output" / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
+    (tmp_path / "data" / "vocab.txt").write_bytes(own.replace(b"piece9\n", b"other\n"))
+    change_config(run, data=str(tmp_path / "data"))
+    convert(ConvertConfig(run, tmp_path / "output"))
+    assert (tmp_path / "output" / "vocab.txt").read_bytes() == own
+    words.write_bytes((tmp_path / "data" / "vocab.txt").read_bytes())
+    assert_refused(CheckpointError, "vocab.txt has SHA-256 .* the run began with", run, tmp_path / "second")
+    words.unlink()
+    assert_refused(CheckpointError, "vocab.txt is missing: restore the vocabulary of SHA-256", run, tmp_path / "second")
 
 
 def test_old_names_tied_copies_and_half_precision_are_understood(source: Path, stored: dict[str, np.ndarray]) -> None:
@@ -123,7 +110,7 @@ def test_old_names_tied_copies_and_half_precision_are_understood(source: Path, s
         weights["bert.pooler.dense.bias"] = weights["bert.pooler.dense.bias"].astype(np.float16)
 
     change_weights(source, as_old_versions_saved_it)
-    _, parameters = import_huggingface(source)
+    parameters = import_huggingface(source).parameters
     assert (parameters["bert.embedding.norm.gamma"] == stored[f"{FIRST_NORM}.weight"]).all()
     assert (parameters["bert.embedding.norm.beta"] == stored[f"{FIRST_NORM}.bias"]).all()
     assert (parameters["pooler.bias"] == stored["bert.pooler.dense.bias"].astype(np.float16)).all()
@@ -155,6 +142,18 @@ WEIGHTS: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], str]] = {
     "integers": (
         lambda w: w.update({"cls.predictions.bias": np.zeros(97, np.int64)}),
         "cls.predictions.bias is stored as I64",
+    ),
+    "not finite": (
+        lambda w: w.update({"cls.predictions.bias": np.r_[np.zeros(95), np.nan, -np.inf].astype(np.float32)}),
+        "cls.predictions.bias has 2 values of 97 that are NaN or infinite",
+    ),
+    "too large": (
+        lambda w: w.update({"cls.predictions.bias": np.full(97, 1e39)}),
+        "cls.predictions.bias has 97 values of 97 that are NaN or infinite",
+    ),
+    "encoder cut": (
+        lambda w: [w.pop(name) for name in list(w) if name.startswith("bert.encoder.layer.2.")],
+        "layer.2.attention.self.query.weight is missing",
     ),
     "both names": (
         lambda w: w.update({f"{FIRST_NORM}.gamma": w[f"{FIRST_NORM}.weight"]}),
@@ -226,7 +225,7 @@ def test_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutil.copyfile", full)
+    monkeypatch.setattr("bert_thor.training.run_data.replace_bytes", full)
     assert_refused(OSError, "No space left", source, tmp_path / "run")
 
 
@@ -242,14 +241,6 @@ def test_damaged_or_foreign_runs_are_refused(source: Path, tmp_path: Path) -> No
     assert_refused(CheckpointError, "holds no checkpoint", tmp_path / "run", tmp_path / "output")
     (tmp_path / "run" / "config.json").unlink()
     assert_refused(ConfigError, "holds no run", tmp_path / "run", tmp_path / "output")
-
-
-def assert_refused(error: type[Exception], words: str, source: Path, output: Path) -> None:
-    """The conversion fails with a sentence that has `words`, and neither `output` nor anything else appears."""
-    before = sorted(output.parent.iterdir())
-    with pytest.raises(error, match=words) as refusal:
-        convert(ConvertConfig(source, output))
-    assert "\n" not in str(refusal.value) and sorted(output.parent.iterdir()) == before
 
 
 def tensorflow_variables(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -299,8 +290,8 @@ def shapes(variables: dict[str, np.ndarray]) -> dict[str, list[int]]:
 
 def test_tensorflow_names(source: Path, stored: dict[str, np.ndarray]) -> None:
     variables = tensorflow_variables(stored)
-    _, expected = import_huggingface(source)
-    found = from_variables(CONFIG, shapes(variables), variables.__getitem__)
+    expected = import_huggingface(source).parameters
+    found = from_variables(CONFIG, shapes(variables), variables.__getitem__).parameters
     assert found.keys() == expected.keys()
     assert all((found[name] == value).all() for name, value in expected.items())
 
@@ -358,7 +349,7 @@ def test_tensorflow_checkpoint_becomes_a_run(
     convert(ConvertConfig(checkpoint.parent if by_folder else checkpoint, tmp_path / "run"))
     assert opened == [str(checkpoint)]
     loaded = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 0)).model
-    _, expected = import_huggingface(tmp_path / "huggingface")
+    expected = import_huggingface(tmp_path / "huggingface").parameters
     assert loaded.keys() == expected.keys() and all((loaded[name] == value).all() for name, value in expected.items())
     assert (tmp_path / "run" / "vocab.txt").is_file()
 
@@ -379,7 +370,10 @@ def test_which_tensorflow_checkpoint_must_be_clear(checkpoint: Path, tmp_path: P
         ConvertError, "holds 0 TensorFlow checkpoints and no other model", tmp_path / "empty", tmp_path / "run"
     )
     assert_refused(
-        ConvertError, "absent is neither a run, a Hugging Face folder nor", tmp_path / "absent", tmp_path / "run"
+        ConvertError,
+        "absent is neither a run, a Hugging Face folder, a .ckpt file nor",
+        tmp_path / "absent",
+        tmp_path / "run",
     )
     with pytest.raises(ConvertError, match=r"absent\.index is missing"):
         import_tensorflow(tmp_path / "absent")

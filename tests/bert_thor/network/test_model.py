@@ -17,7 +17,8 @@ from bert_thor.compat import use_graph_mode
 from bert_thor.convert.names import HUGGING_FACE, gather, name_map, scatter
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import ConfigError
-from bert_thor.network.model import BertForPreTraining, PretrainingLoss, dropout_seed, truncated_normal
+from bert_thor.network.initial_values import truncated_normal
+from bert_thor.network.model import BertForPreTraining, PretrainingLoss, dropout_seed
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer import Thor, preset
 from bert_thor.training.inputs import groups_of

@@ -40,7 +40,7 @@ def test_the_table_of_options_and_its_defaults() -> None:
         ({"distribute": "yes"}, "distribute is 'yes': write true or false"),
         ({"epoch_size": 0}, "epoch_size is 0"),
         ({"train_steps": 0}, "train_steps is 0"),
-        ({"enable_lossscale": "true"}, "leave it 'false'"),
+        ({"enable_lossscale": "on"}, "enable_lossscale is 'on': write true or false"),
         ({"data_dir": ""}, "data_dir is empty"),
         ({"distribute": "true", "device_num": 8}, "device_num 8, but 1 process was started"),
         ({"save_checkpoint_num": 0}, "save_checkpoint_num is 0"),
@@ -60,6 +60,20 @@ def test_data_sink_reads_ahead() -> None:
         for sink in ("true", "false")
     }
     assert prefetch == {"true": PretrainConfig().prefetch, "false": 0} and prefetch["true"] > 0
+
+
+def test_loss_scaling_is_dynamic_or_off() -> None:
+    scales = {
+        (enabled, extra): pretrain_config(
+            OriginalOptions(data_dir="data", enable_lossscale=enabled), 1, {"BERT_THOR_OPTIONS": extra}
+        ).optimizer.loss_scale
+        for enabled in ("true", "false")
+        for extra in ("", "--optimizer thor-2021", "--loss-scale 8")
+    }
+    assert [scales["true", extra] for extra in ("", "--optimizer thor-2021", "--loss-scale 8")] == ["dynamic"] * 2 + [
+        8.0
+    ]
+    assert [scales["false", extra] for extra in ("", "--optimizer thor-2021", "--loss-scale 8")] == [1.0, 1.0, 8.0]
 
 
 def test_epochs_are_sink_chunks() -> None:

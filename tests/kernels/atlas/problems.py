@@ -64,8 +64,9 @@ def shapes() -> Iterator[Callable[[], Problem]]:
         for rows, features in ((1, 1), (5, 17), (9, 100), (4, 1024)):
             yield partial(make, rows, features, "float32")
         yield partial(make, 5, 33, "bfloat16")
-    for ratio in (0.0, 10.0, 100.0, 1000.0, 4000.0):
-        yield partial(layer_norm_problem, 8, 1024, "float32", PROGRAMS, ratio)
+    for ratio in (0.0, 10.0, 1e3, 1e4, 1e5, 1e6, 1e7):
+        for make in (layer_norm_problem, layer_norm_grad_problem):
+            yield partial(make, 8, 1024, "float32", PROGRAMS, ratio)
     yield partial(bias_gelu_line_problem, 4096)
     for rows, classes in ((1, 1), (1, 15), (7, 64), (5, 3000)):
         yield partial(softmax_cross_entropy_problem, rows, classes, "float32")

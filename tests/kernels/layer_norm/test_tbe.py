@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tbe_kernels
 from comparison import UNIT, assert_within, column_sum_bound, lane_sum_units
+from norm_errors import RATIOS, rows_of_ratio, tolerances, tolerances_of_gradient
 from tbe_kernels import root_mean_square
 
 from bert_thor.kernels import davinci
@@ -28,18 +29,23 @@ def samples(shape: tuple[int, int], dtype: str, mean: float = 0.3, deviation: fl
     return (generator.standard_normal(shape) * deviation + mean).astype(dtype)
 
 
-def forward(x: np.ndarray, cores: int = 32) -> davinci.Result:
+def forward(x: np.ndarray, cores: int = 32, eps: float = EPS) -> davinci.Result:
     gamma, beta = parameters(x.shape[1])
     values = ((len(x),), "float32")
-    program = tbe_kernels.trace(MODULE.layer_norm, x, gamma, beta, x, values, values, eps=EPS, cores=cores)
+    program = tbe_kernels.trace(MODULE.layer_norm, x, gamma, beta, x, values, values, eps=eps, cores=cores)
     return program.run(x, gamma, beta)
 
 
 def backward(dy: np.ndarray, x: np.ndarray, cores: int = 32) -> tuple[davinci.Result, tuple[np.ndarray, ...]]:
     gamma, beta = parameters(x.shape[1])
     _, mean, rstd = layer_norm(x, gamma, beta, EPS)
+    return backward_of(dy, x, mean, rstd, cores), layer_norm_grad(dy, x, gamma, mean, rstd)
+
+
+def backward_of(dy: np.ndarray, x: np.ndarray, mean: np.ndarray, rstd: np.ndarray, cores: int = 32) -> davinci.Result:
+    gamma, _ = parameters(x.shape[1])
     program = tbe_kernels.trace(MODULE.layer_norm_grad, dy, x, gamma, mean, rstd, x, gamma, gamma, cores=cores)
-    return program.run(dy, x, gamma, mean, rstd), layer_norm_grad(dy, x, gamma, mean, rstd)
+    return program.run(dy, x, gamma, mean, rstd)
 
 
 def in_fp16(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -87,6 +93,50 @@ def test_ladder_of_means_and_deviations(mean: float, deviation: float, dtype: st
     assert_forward(x, forward(x))
 
 
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_far_from_zero_in_fp32(ratio: float) -> None:
+    """The errors of layer_norm.h, in both directions."""
+    for eps in (EPS, 1e-5):
+        assert_promised_errors(rows_of_ratio(9, 272, ratio, 1.0), eps)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -100.1, 1e7])
+def test_constant_rows_of_fp32(value: float) -> None:
+    for features in (272, 768):
+        assert_promised_errors(np.full((9, features), value, np.float32), EPS)
+
+
+def assert_promised_errors(x: np.ndarray, eps: float) -> None:
+    gamma, beta = parameters(x.shape[1])
+    outputs = forward(x, eps=eps).outputs
+    for ours, exact, allowed in zip(outputs, layer_norm(x, gamma, beta, eps), tolerances(x, gamma, beta, eps)):
+        assert_within(ours, exact, allowed)
+    dy = samples(x.shape, "float32", 0.1)
+    inputs = (dy, x, gamma, *outputs[1:])
+    gradients = backward_of(dy, x, *outputs[1:]).outputs
+    for ours, exact, allowed in zip(gradients, layer_norm_grad(*inputs), tolerances_of_gradient(*inputs)):
+        assert_within(ours, exact, allowed)
+
+
+def test_squares_that_are_no_fp32_make_their_row_nan() -> None:
+    x = samples((9, 272), "float32")
+    x[4, 7] = 1e20
+    y, _, rstd = forward(x).outputs
+    assert np.isnan(y[4]).all() and np.isnan(rstd[4])
+    assert np.isfinite(np.delete(y, 4, axis=0)).all()
+
+
+@pytest.mark.parametrize("value", [100.1, -2049.0, 60000.0])
+def test_constant_rows_of_fp16_have_the_gradient_of_a_constant_row(value: float) -> None:
+    """rstd (g - mean(g)): to what fp16 rounds g."""
+    x, dy = np.full((9, 768), value, np.float16), np.full((9, 768), 1e-3, np.float16)
+    _, mean, rstd = forward(x).outputs
+    gamma, _ = parameters(768)
+    exact = layer_norm_grad(dy, x, gamma, mean, rstd)[0]
+    dx = backward_of(dy, x, mean, rstd).outputs[0]
+    assert root_mean_square(dx - exact) <= 4 * 2.0**-11 * root_mean_square(exact)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, 3.14159, -2049.0, 60000.0, 6e-8])
 @pytest.mark.parametrize("features", [768, 1024])
 def test_constant_rows_of_fp16_give_beta(value: float, features: int) -> None:
@@ -95,7 +145,7 @@ def test_constant_rows_of_fp16_give_beta(value: float, features: int) -> None:
     _, beta = parameters(features)
     assert_within(y, np.broadcast_to(beta, y.shape), 2.0**-11 * np.abs(beta) + 2.0**-25)
     assert_within(rstd, np.full(9, 1e6), 1.0)
-    assert_within(mean, np.full(9, np.float64(np.float16(value))), 2 * UNIT * abs(value))
+    assert (mean == np.float32(np.float16(value))).all()
 
 
 @pytest.mark.parametrize("deviation", [1e-6, 1e-5, 1e4])

@@ -15,6 +15,7 @@ from typing import Any, Callable
 import numpy as np
 
 Array = np.ndarray
+CANN = "ai_core/tbe/impl"
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Case:
         file: the kernel's file without ``.py``, which is its function too unless ``function`` says otherwise.
         arguments: positional arguments in the kernel's order: described tensors, None, attributes.
         inputs: arrays, one per input of the program.
-        expected: arrays, one per output; None where the kernel may store anything.
+        expected: arrays, one per output; None, or masked numbers, where the kernel may store anything.
         attributes: arguments by name.
         error: largest |difference| relative to max(|expected|), 0 for bit-exact.
         inplace: outputs stored over inputs, by the kernel's names.
         finding: what a check finds in the kernel, as (error class, the check's name); without that check it is right.
+        folder: how the path of the folder ends that the file is in.
+        package: what the kernel's own imports call that folder.
+        exact: what must hold to the last bit: the output's number, what is read from it, the numbers.
     """
 
     file: str
@@ -41,6 +45,9 @@ class Case:
     error: float = 0.0
     inplace: dict[str, str] = field(default_factory=dict)
     finding: tuple[str, str] | None = None
+    folder: str = CANN
+    package: str | None = None
+    exact: Sequence[tuple[int, Callable[[Array], Array], Array]] = ()
 
 
 def check_cycles(file: Path, name: str, shape: str, cycles: int) -> None:
@@ -62,9 +69,11 @@ def case(make: Callable[[], Case]) -> Callable[[], Case]:
 
 
 def described(array: Array, layout: str = "ND", original: Any = None, original_layout: str = "") -> dict[str, Any]:
-    """TBE's description of an array."""
+    """TBE's description of an array; what is masked in it, the kernel need not define."""
     shape = tuple(array.shape)
+    promise = {"defined": ~array.mask} if isinstance(array, np.ma.MaskedArray) else {}
     return {
+        **promise,
         "shape": shape,
         "dtype": str(array.dtype),
         "format": layout,

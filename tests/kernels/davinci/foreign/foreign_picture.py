@@ -1,28 +1,35 @@
-"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDER python foreign_picture.py [NAME ...]``.
+"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDERS python foreign_picture.py [NAME ...]``, or
+with ``--folder ENDING``: on the files of the same names in another folder, as an older release has them.
 
-FOLDER is CANN's ``impl`` (opp/built-in/op_impl/ai_core/tbe/impl), or any folder that holds it; an installed package
-``impl`` is found by itself.
+FOLDERS are any that hold CANN's op_impl/ai_core/tbe/impl, or a checkout of one of the repositories that foreign_*.py name;
+several with ``:`` between them.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
 import inspect
 import os
-import sys
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import foreign_arithmetic  # noqa: F401 - registers its cases
 import foreign_cube  # noqa: F401 - registers its cases
+import foreign_dynamic  # noqa: F401 - registers its cases
 import foreign_layouts  # noqa: F401 - registers its cases
 import foreign_networks  # noqa: F401 - registers its cases
+import foreign_samples  # noqa: F401 - registers its cases
+import foreign_search  # noqa: F401 - registers its cases
+import foreign_search_last  # noqa: F401 - registers its cases
+import foreign_search_more  # noqa: F401 - registers its cases
+import foreign_small  # noqa: F401 - registers its cases
 import numpy as np
-from foreign_cases import CASES, Case
+from foreign_cases import CANN, CASES, Case
 
 from bert_thor.kernels import davinci
 
@@ -39,16 +46,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def folder() -> Path | None:
-    """CANN's folder ``impl``; None where there is none."""
-    given = os.environ.get("TIK_KERNELS")
-    if not given:
-        spec = importlib.util.find_spec("impl")
-        return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
-    found = [p for p in (Path(given), *sorted(Path(given).rglob("impl"))) if p.name == "impl" and p.is_dir()]
-    if not found:
-        raise SystemExit(f"TIK_KERNELS={given} has no folder impl; give CANN's op_impl/ai_core/tbe")
-    return found[0]
+@cache
+def folder(ending: str = CANN) -> Path | None:
+    """The folder whose path ends so, in one of those that TIK_KERNELS names; None where there is none."""
+    given = os.environ.get("TIK_KERNELS", "")
+    for root in (Path(part) for part in given.split(os.pathsep) if part):
+        for found in (root, *sorted(p for p in root.rglob(Path(ending).name) if p.is_dir())):
+            if f"/{found.as_posix()}".endswith(f"/{ending}"):
+                return found
+    return None
 
 
 def difference(case: Case, outputs: list[np.ndarray]) -> str:
@@ -56,12 +62,16 @@ def difference(case: Case, outputs: list[np.ndarray]) -> str:
     for i, (got, wanted) in enumerate(zip(outputs, case.expected)):
         if wanted is None:
             continue
-        a, b = got.astype(np.float64).reshape(-1), wanted.astype(np.float64).reshape(-1)
-        if a.size != b.size:
-            return f"output {i} has {a.size} numbers instead of {b.size}"
+        if got.size != wanted.size:
+            return f"output {i} has {got.size} numbers instead of {wanted.size}"
+        shown = ~np.ma.getmaskarray(wanted).reshape(-1)
+        a, b = (np.ma.getdata(x).astype(np.float64).reshape(-1)[shown] for x in (got, wanted))
         worst = float(np.max(np.abs(a - b), initial=0.0))
         if not worst <= case.error * float(np.max(np.abs(b), initial=0.0)):
             return f"output {i} is wrong by {worst:.3g}"
+    for i, part, wanted in case.exact:
+        if not np.array_equal(part(outputs[i]), wanted):
+            return f"output {i} differs in {int((part(outputs[i]) != wanted).sum())} places"
     return "" if len(outputs) == len(case.expected) else f"{len(outputs)} outputs instead of {len(case.expected)}"
 
 
@@ -80,11 +90,14 @@ def traced(kernel: Any, case: Case) -> davinci.Program:
     return davinci.trace(kernel, *case.arguments[:first], **rest, **case.attributes)
 
 
-def outcome(case: Case, root: Path, ignore: tuple[str, ...] = ()) -> Outcome:
+def outcome(case: Case, ignore: tuple[str, ...] = ()) -> Outcome:
     """Take one kernel as far as it goes."""
     result, begin = Outcome(), time.process_time()
+    root = folder(case.folder)
     try:
-        module = davinci.load(str(root / f"{case.file}.py"))
+        if root is None:
+            raise FileNotFoundError(f"TIK_KERNELS names no folder that holds {case.folder}")
+        module = davinci.load(str(root / f"{case.file}.py"), package=case.package)
         result.passed = 1
         program = traced(getattr(module, case.function or case.file), case)
         result.passed = 2
@@ -99,20 +112,29 @@ def outcome(case: Case, root: Path, ignore: tuple[str, ...] = ()) -> Outcome:
     return result
 
 
-def main(names: list[str]) -> None:
-    """Print the table and the shares."""
-    root = folder()
-    if root is None:
-        raise SystemExit("set TIK_KERNELS to CANN's op_impl/ai_core/tbe")
+def main(names: list[str], ending: str | None = None) -> None:
+    """Print the table and the shares. ``ending``: run CANN's cases on another folder's files instead, as far as it has them."""
+    if not os.environ.get("TIK_KERNELS"):
+        raise SystemExit("set TIK_KERNELS to a folder that holds CANN's op_impl/ai_core/tbe/impl")
+    cases = {name: CASES[name]() for name in names or CASES}
+    if ending is not None:
+        root = folder(ending)
+        if root is None:
+            raise SystemExit(f"TIK_KERNELS names no folder that holds {ending}")
+        cases = {n: replace(c, folder=ending) for n, c in cases.items() if c.folder == CANN}
+        cases = {n: c for n, c in cases.items() if (root / f"{c.file}.py").is_file()}
     counts: Counter[str] = Counter()
-    for name in names or CASES:
-        result = outcome(CASES[name](), root)
+    for name, case in cases.items():
+        result = outcome(case)
         counts.update(STAGES[: result.passed])
         stage = STAGES[result.passed - 1] if result.passed else "nothing"
         print(f"{name:36} {stage:8} {result.cycles:9d} cycles {result.seconds:5.1f} s  {result.reason}")
-    total = len(names or CASES)
-    print(", ".join(f"{stage} {counts[stage]} of {total}" for stage in STAGES))
+    print(", ".join(f"{stage} {counts[stage]} of {len(cases)}" for stage in STAGES))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--folder", help="how the path of another folder with kernels of CANN's names ends")
+    given = parser.parse_args()
+    main(given.names, given.folder)

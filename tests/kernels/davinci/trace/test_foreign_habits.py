@@ -273,3 +273,78 @@ def test_races_can_be_ignored() -> None:
     with pytest.raises(errors.RaceError):
         built.run(X)
     assert np.array_equal(built.run(X, ignore=["races"]).outputs[0], X + 1)
+
+
+def test_early_ways_to_name_elements() -> None:
+    """``tensor(i)`` is ``tensor[i]``; ``flatten`` has one dimension."""
+
+    def call(t: Any, ub: Any) -> None:
+        ub(3).set_as(5)
+        grid = ub.reshape((4, 16)).flatten()
+        assert grid.shape == (64,)
+        grid[4].set_as(grid(3))
+
+    assert in_ub(call, ub=X)["ub"][3:5].tolist() == [5, 5]
+
+
+def test_integers_of_another_size_are_read_by_value() -> None:
+    words = np.zeros(16, np.uint32)
+    words[:3] = 2**32 - 1, 2**16 + 7, 5
+
+    def call(t: Any, ub: Any, signed: Any) -> None:
+        wide, narrow, minus = t.Scalar("uint64"), t.Scalar("uint16"), t.Scalar("int64")
+        wide.set_as(ub[0])
+        narrow.set_as(ub[1])
+        minus.set_as(signed[1])
+        ub[8].set_as(wide // 3)
+        ub[9].set_as(narrow)
+        signed[0].set_as(minus - 1)
+
+    found = in_ub(call, ub=words, signed=np.full(16, -3, np.int16))
+    assert found["ub"][8:10].tolist() == [(2**32 - 1) // 3, 7] and found["signed"][0] == -4
+    with pytest.raises(errors.DataTypeError, match="must have the same size, or both be integers"):
+        in_ub(lambda t, ub: t.Scalar("float16").set_as(ub[0]), ub=words)
+
+
+def test_transposes_in_place_of_several_repeats() -> None:
+    x = np.arange(512, dtype=np.float16)
+    found = in_ub(lambda t, ub: t.vec_trans(ub, ub, 2, 1, 1), ub=x)["ub"]
+    assert np.array_equal(found, x.reshape(2, 16, 16).transpose(0, 2, 1).reshape(-1))
+
+
+def test_registers_that_outlive_their_scope() -> None:
+    def call(t: Any, ub: Any) -> None:
+        with t.for_range(0, 3) as i:
+            last = t.global_scalar("float32", "last", 1.0)
+            with t.if_scope(i == 2):
+                last.set_as(7.0)
+        ub[5].set_as(last)
+
+    assert in_ub(call, ub=X)["ub"][5] == 7
+
+
+def test_a_kernel_asks_what_is_left_of_a_buffer() -> None:
+    def call(t: Any, ub: Any) -> None:
+        before = t.get_available_buffer_size("ubuf")
+        with t.new_stmt_scope():
+            t.Tensor("float32", (before // 4,), name="rest", scope="ubuf")
+            assert t.get_available_buffer_size("ubuf") == 0
+        assert before == t.get_available_buffer_size("ubuf") == 262144 - ub.size * 4
+
+    in_ub(call, ub=X)
+
+
+def test_memory_of_the_runtime_is_there_and_0() -> None:
+    def kernel(kernel_name: str) -> None:
+        t = tik.Tik()
+        status = t.Tensor("int32", (8,), tik.scope_gm, "status", is_global_tensor=True)
+        y = t.Tensor("int32", (2, 8), tik.scope_gm, "y")
+        ub = t.Tensor("int32", (8,), tik.scope_ubuf, "ub")
+        for row in range(2):
+            t.data_move(ub, status, 0, 1, 1, 0, 0)
+            t.data_move(y[row, 0], ub, 0, 1, 1, 0, 0)
+            ub[3].set_as(5)
+            t.data_move(status, ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [], [y])
+
+    assert davinci.trace(kernel).run().outputs[0].tolist() == [[0] * 8, [0, 0, 0, 5, 0, 0, 0, 0]]

@@ -161,8 +161,25 @@ def test_a_circle_of_neighbours_that_cann_opens(tmp_path: Path) -> None:
 
 
 def test_a_package_that_the_path_does_not_have(tmp_path: Path) -> None:
-    with pytest.raises(errors.ArgumentError, match="does not lie in the folders of package other"):
-        davinci.load(write(tmp_path, STYLES["te"]), package="other")
+    with pytest.raises(errors.ArgumentError, match=r"does not lie in the folders of package other\.deep"):
+        davinci.load(write(tmp_path, STYLES["te"]), package="other.deep")
+
+
+@pytest.mark.parametrize("line", ["from installed_as.neighbour import number", "import installed_as.neighbour as n"])
+@pytest.mark.parametrize("package_name", ["installed_as", None])
+def test_a_folder_that_installation_renames(tmp_path: Path, line: str, package_name: str | None) -> None:
+    files = {"neighbour.py": "number = 7", "kernel.py": line + "\nfrom te import tik\n" + BODY}
+    for folder in ("impl", "kernels"):
+        directory = package(tmp_path / folder, files)
+        module = davinci.load(str(directory / "kernel.py"), package=package_name)
+        assert 7 in (getattr(module, "number", None), getattr(getattr(module, "n", None), "number", None))
+        assert davinci.trace(module.double, ((64,), "float32"), ((64,), "float32")).name == "double"
+
+
+def test_a_package_that_is_nowhere(tmp_path: Path) -> None:
+    files = {"kernel.py": "from installed_as.neighbour import number\nfrom te import tik\n" + BODY}
+    with pytest.raises(ModuleNotFoundError, match="installed_as"):
+        davinci.load(str(package(tmp_path / "impl", files) / "kernel.py"))
 
 
 def test_a_kernel_that_refuses_its_arguments(tmp_path: Path) -> None:

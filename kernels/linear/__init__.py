@@ -1,0 +1,1 @@
+"""Products of a linear layer: x Wᵀ, dY W, dYᵀ x."""
