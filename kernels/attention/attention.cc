@@ -87,13 +87,6 @@ int Backward(const thor::AttentionHead<T>& implementation, thor::AttentionGradAr
   return THOR_OK;
 }
 
-const thor::AttentionHead<uint16_t>& InBfloat16() {
-#ifdef THOR_X86
-  if (thor_isa() == THOR_AVX512_BF16) return thor::attention_avx512_bf16;
-#endif
-  return THOR_CHOOSE(thor::attention).bf16;
-}
-
 }  // namespace
 
 extern "C" {
@@ -108,8 +101,8 @@ int thor_attention_f32(const float* qkv, const float* bias, const float* mask, f
 int thor_attention_bf16(const uint16_t* qkv, const float* bias, const float* mask, float probability,
                         const int32_t* seed, int32_t site, int64_t batch, int64_t heads, int64_t length,
                         int64_t head_size, uint16_t* out, float* log_sum_exp, int threads) {
-  return Forward<uint16_t>(InBfloat16(), {{}, {}, qkv, bias, mask, out, log_sum_exp}, probability, seed, site, batch,
-                           heads, length, head_size, threads);
+  return Forward<uint16_t>(THOR_CHOOSE(thor::attention).bf16, {{}, {}, qkv, bias, mask, out, log_sum_exp}, probability,
+                           seed, site, batch, heads, length, head_size, threads);
 }
 
 int thor_attention_grad_f32(const float* dout, const float* qkv, const float* bias, const float* mask,
@@ -124,8 +117,9 @@ int thor_attention_grad_bf16(const uint16_t* dout, const uint16_t* qkv, const fl
                              const float* log_sum_exp, float probability, const int32_t* seed, int32_t site,
                              int64_t batch, int64_t heads, int64_t length, int64_t head_size, uint16_t* dqkv,
                              float* dbias, int threads) {
-  return Backward<uint16_t>(InBfloat16(), {{}, {}, dout, qkv, bias, mask, log_sum_exp, dqkv, nullptr}, probability,
-                            seed, site, batch, heads, length, head_size, dbias, threads);
+  return Backward<uint16_t>(THOR_CHOOSE(thor::attention).bf16,
+                            {{}, {}, dout, qkv, bias, mask, log_sum_exp, dqkv, nullptr}, probability, seed, site, batch,
+                            heads, length, head_size, dbias, threads);
 }
 
 int thor_attention(THOR_AOT_PARAMETERS) {

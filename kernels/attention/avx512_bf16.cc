@@ -5,10 +5,8 @@
 //   out_i = sum_j w[i,j] v_j + (sum_j w[i,j]) bv, w = dropout(P)        dw[i,j] = dout_i . v_j + dout_i . bv
 //   dq_i = sum_j ds[i,j] k_j / sqrt(d), since sum_j ds[i,j] = 0         dv_j = sum_i w[i,j] dout_i
 //   dk_j = (sum_i ds[i,j] q_i + (sum_i ds[i,j]) bq) / sqrt(d)
-#include "attention/heads.h"
+#include "attention/body.h"
 #include "attention/pairs.h"
-#include "common/elementary.h"
-#include "common/philox.h"
 
 namespace {
 
@@ -58,8 +56,8 @@ struct Normalizer {
 };
 
 // A row of products q . k becomes the dropped exponentials, as bfloat16; *log_sum_exp gets the denominator's logarithm.
-inline Normalizer Softmax(const thor::AttentionShape& n, const thor::Dropout& dropout, uint64_t index, float scale,
-                          const float* mask, float* row, float* log_sum_exp) {
+inline Normalizer Exponentials(const thor::AttentionShape& n, const thor::Dropout& dropout, uint64_t index, float scale,
+                               const float* mask, float* row, float* log_sum_exp) {
   const Floats factor = Set(scale);
   Floats largest = Set(-__builtin_inff()), sum = Set(0), kept = Set(0);
   ForEachVector(n.padded_length, [&](int64_t j, auto lanes) {
@@ -69,13 +67,13 @@ inline Normalizer Softmax(const thor::AttentionShape& n, const thor::Dropout& dr
   });
   const float top = MaxLanes(largest);
   const Floats shift = Set(top);
-  uint16_t* const weights = Narrow(row);
+  uint16_t* const weights = AsBfloat16(row);
   ForEachDropoutVector(dropout, index * n.length, n.length, [&](int64_t j, auto lanes, Floats keep) {
     const Floats e = Keep(Exp(Load(row + j, lanes) - shift), lanes);
     const Floats w = e * keep;
     sum = sum + e;
     kept = kept + w;
-    StoreBits(weights + j, Round(w), lanes);
+    Store(weights + j, w, lanes);
   });
   EndPairs(n.length, weights);
   const float total = SumLanes(sum);
@@ -83,7 +81,7 @@ inline Normalizer Softmax(const thor::AttentionShape& n, const thor::Dropout& dr
   return {1.0f / total, SumLanes(kept) / total};
 }
 
-void Forward(const thor::AttentionArguments<uint16_t>& a, int64_t head, float* scratch) {
+void ForwardOfPairs(const thor::AttentionArguments<uint16_t>& a, int64_t head, float* scratch) {
   const thor::AttentionShape& n = a.shape;
   const Head h = FindHead(a, head);
   const int64_t matrix = n.padded_length * n.padded_size / 2;
@@ -101,7 +99,7 @@ void Forward(const thor::AttentionArguments<uint16_t>& a, int64_t head, float* s
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t index = head * n.length + first + i;
       float* const log_sum_exp = a.log_sum_exp + index;
-      normalizers[i] = Softmax(n, a.dropout, index, h.scale, mask, scores + i * n.padded_length, log_sum_exp);
+      normalizers[i] = Exponentials(n, a.dropout, index, h.scale, mask, scores + i * n.padded_length, log_sum_exp);
       *log_sum_exp += ForgottenTerm(n, h, first + i);
     }
     uint16_t* const out = a.out + (h.sequence * n.length + first) * n.hidden + h.offset;
@@ -129,7 +127,7 @@ inline float Weights(const thor::AttentionShape& n, const thor::Dropout& dropout
     dot = dot + product;
     Store(scores + j, p, lanes);
     Store(dscores + j, product, lanes);
-    StoreBits(weights + j, Round(w), lanes);
+    Store(weights + j, w, lanes);
   });
   return SumLanes(dot);
 }
@@ -140,11 +138,11 @@ inline void PairRows(const thor::AttentionShape& n, const float (&dot)[2], const
                      float* dscores, float* sums) {
   const int64_t next = n.padded_length;
   const Floats mean[2] = {Set(dot[0]), Set(dot[1])};
-  uint16_t *const even = Narrow(dscores), *const odd = Narrow(dscores + next);
+  uint16_t *const even = AsBfloat16(dscores), *const odd = AsBfloat16(dscores + next);
   ForEachVector(n.length, [=](int64_t j, auto lanes) {
     const Floats ds[2] = {Load(dscores + j, lanes) - Load(scores + j, lanes) * mean[0],
                           Load(dscores + next + j, lanes) - Load(scores + next + j, lanes) * mean[1]};
-    const __m256i bits[2] = {Round(ds[0]), Round(ds[1])};
+    const __m256i bits[2] = {Narrow(ds[0]), Narrow(ds[1])};
     Store(sums + j, Load(sums + j, lanes) + (ds[0] + ds[1]), lanes);
     Store(scores + j, Interleave(bits[0], bits[1]), All{});
     Store(scores + next + j, Interleave(LoadBits(weights + j, lanes), LoadBits(weights + next + j, lanes)), All{});
@@ -167,7 +165,7 @@ inline void AddBias(const thor::AttentionShape& n, const float* sums, const floa
   });
 }
 
-void Backward(const thor::AttentionGradArguments<uint16_t>& a, int64_t head, float* scratch) {
+void BackwardOfPairs(const thor::AttentionGradArguments<uint16_t>& a, int64_t head, float* scratch) {
   const thor::AttentionShape& n = a.shape;
   const Head h = FindHead(a, head);
   const int64_t matrix = n.padded_length * n.padded_size, half = matrix / 2, next = n.padded_length;
@@ -206,9 +204,9 @@ void Backward(const thor::AttentionGradArguments<uint16_t>& a, int64_t head, flo
         const int64_t query = first + i + r, index = head * n.length + query, row = (i + r) * next;
         dot[r] = Weights(n, a.dropout, index, h.scale, mask, a.log_sum_exp[index] - ForgottenTerm(n, h, query),
                          Dot(n.head_size, dout_rows + query * n.hidden, h.v_bias), scores + row, dscores + row,
-                         Narrow(weights) + r * next);
+                         AsBfloat16(weights) + r * next);
       }
-      PairRows(n, dot, Narrow(weights), scores + i * next, dscores + i * next, key_sums);
+      PairRows(n, dot, AsBfloat16(weights), scores + i * next, dscores + i * next, key_sums);
     }
     const int64_t depth = Pairs(rows), pair = first / 2 * kLanes;
     Accumulate<MultiplyAddPairs>(n, {scores, 1, 2 * next}, depth, q_pairs + pair, next / 2, dk);
@@ -228,4 +226,5 @@ void Backward(const thor::AttentionGradArguments<uint16_t>& a, int64_t head, flo
 
 }  // namespace
 
-const thor::AttentionHead<uint16_t> thor::attention_avx512_bf16 = {Forward, Backward};
+const thor::AttentionImplementation thor::attention_avx512_bf16 = {kImplementation.f32,
+                                                                   {ForwardOfPairs, BackwardOfPairs}};

@@ -33,15 +33,15 @@ def problems(batch: int, heads: int, length: int, size: int, dtype: str, probabi
     padded = np.random.default_rng(rows).random((batch, length)) < 0.25
     padded[:, 0] = False
     mask = np.where(padded, reference.MASKED, 0.0).astype(np.float32)
-    exact = [from_bfloat16(array) if dtype == "bf16" else array for array in (dout, qkv)]
+    wide_dout, wide_qkv = (from_bfloat16(array) if dtype == "bf16" else array for array in (dout, qkv))
     given, dropout = (qkv, bias, mask), (probability, SEED, SITE)
-    forward, backward = _roundings(*exact, bias, mask, heads, probability) if dtype == "bf16" else ((), ())
+    forward, backward = _roundings(wide_dout, wide_qkv, bias, mask, heads, probability) if dtype == "bf16" else ((), ())
     label, product = f"{dtype} {batch} x {length}, {heads} heads of {size}", 2 * batch * length**2 * hidden
     yield Problem(
         "attention", f"forward {label}", (*given, heads, *dropout), length + size + ELEMENTARY, 2 * product, dtype,
         rounded=forward,
     )  # fmt: skip
-    log_sum_exp = reference.attention(exact[1], bias, mask, heads, 0.0, SEED, SITE)[1]
+    log_sum_exp = reference.attention(wide_qkv, bias, mask, heads, 0.0, SEED, SITE)[1]
     yield Problem(
         "attention_grad", f"backward {label}", (dout, *given, log_sum_exp, *dropout), rows + size + ELEMENTARY,
         5 * product, dtype, reference_arguments=(dout, *given, heads, *dropout), rounded=backward,
@@ -51,10 +51,13 @@ def problems(batch: int, heads: int, length: int, size: int, dtype: str, probabi
 def _roundings(
     dout: Array, qkv: Array, bias: Array, mask: Array, heads: int, probability: float
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What rounding the weights and the gradient of the scores to bfloat16 can change in the results of both functions."""
+    """What rounding the weights and the gradient of the scores to bfloat16 can change in the results of both functions.
+
+    They are multiplied by what is stored: the biases come in afterwards.
+    """
     problem = (dout, qkv, bias, mask, heads, probability, SEED, SITE)
     weights, dscores = reference.weights_and_score_gradient(*problem)
-    q, k, v, dy = (np.abs(part) for part in reference.split_heads(qkv, bias, mask, heads, dout))
+    q, k, v, dy = (np.abs(part) for part in reference.split_heads(qkv, 0 * bias, mask, heads, dout))
     out = float((weights @ v).max(initial=0))
     dqkv = reference.gradient_products(weights, np.abs(dscores), q, k, dy)
     return (BFLOAT16_UNIT * out, 0.0), (

@@ -55,7 +55,6 @@ struct AttentionImplementation {
 };
 
 THOR_DECLARE_IMPLEMENTATIONS(AttentionImplementation, attention);
-extern const AttentionHead<uint16_t> attention_avx512_bf16;
 
 }  // namespace thor
 

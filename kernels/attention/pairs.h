@@ -16,13 +16,12 @@ struct MultiplyAddPairs {
 };
 
 inline int64_t Pairs(int64_t elements) { return (elements + 1) / 2; }
-inline uint16_t* Narrow(float* row) { return reinterpret_cast<uint16_t*>(row); }
+inline uint16_t* AsBfloat16(float* row) { return reinterpret_cast<uint16_t*>(row); }
 
 inline __m256i LoadBits(const uint16_t* p, First lanes) { return _mm256_maskz_loadu_epi16(LaneMask(lanes), p); }
 inline __m256i LoadBits(const uint16_t* p, All) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void StoreBits(uint16_t* p, __m256i bits, First lanes) { _mm256_mask_storeu_epi16(p, LaneMask(lanes), bits); }
 inline void StoreBits(uint16_t* p, __m256i bits, All) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bits); }
-inline __m256i Round(Floats x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)); }
 inline Floats Interleave(__m256i even, __m256i odd) {
   const __m512i upper = _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16);
   return {_mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(even), upper))};
@@ -38,7 +37,7 @@ inline void PackRows(const thor::AttentionShape& n, const uint16_t* source, int6
   for (int64_t s = 0; s < n.padded_length; ++s)
     ForEachVector(n.head_size, [=](int64_t j, auto lanes) {
       const __m256i bits = s < n.length ? LoadBits(source + s * stride + j, lanes) : __m256i{};
-      StoreBits(Narrow(rows + s * n.padded_size / 2) + j, bits, All{});
+      StoreBits(AsBfloat16(rows + s * n.padded_size / 2) + j, bits, All{});
     });
 }
 

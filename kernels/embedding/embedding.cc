@@ -33,28 +33,36 @@ int Gather(const Table* table, const int32_t* ids, int64_t vocabulary, int64_t r
   return THOR_OK;
 }
 
-// Adds the rows of dy to the float rows [begin, end) of the table that they belong to, in their order: the range
-// belongs to one thread. `sums` has these rows alone.
-template <typename Rows, typename Add>
-void AddRows(const Rows* dy, const int32_t* ids, int64_t rows, int64_t features, int64_t begin, int64_t end,
-             float* sums, Add add) {
-  std::fill_n(sums, (end - begin) * features, 0.0f);
-  for (int64_t r = 0; r < rows; ++r) {
-    if (ids[r] < begin || ids[r] >= end) continue;
-    add(dy + r * features, features, sums + (ids[r] - begin) * features);
-  }
-}
-
 template <typename Rows, typename Add>
 int Scatter(const Rows* dy, const int32_t* ids, int64_t vocabulary, int64_t rows, int64_t features, float* dtable,
             int threads, Add add) {
   if (const int status = CheckArguments(ids, vocabulary, rows, features)) return status;
   if (!dtable || (rows > 0 && !dy)) return THOR_NULL_POINTER;
+  // A range of the table belongs to one thread, which adds the rows of dy that fall into it in their order.
   thor::ParallelForRows(vocabulary, features, threads, [&](int64_t begin, int64_t end) {
-    AddRows(dy, ids, rows, features, begin, end, dtable + begin * features, add);
+    std::fill_n(dtable + begin * features, (end - begin) * features, 0.0f);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (ids[r] < begin || ids[r] >= end) continue;
+      add(dy + r * features, features, dtable + ids[r] * features);
+    }
   });
   return THOR_OK;
 }
+
+// The rows that an id has, in their order: first[id], then next[row], up to kNone.
+struct RowLists {
+  static constexpr int64_t kNone = -1;
+  int64_t *first, *next;
+
+  RowLists(const int32_t* ids, int64_t vocabulary, int64_t rows, const thor::Scratch& memory)
+      : first(reinterpret_cast<int64_t*>(memory.ForWorker(0))), next(reinterpret_cast<int64_t*>(memory.ForWorker(1))) {
+    std::fill_n(first, vocabulary, kNone);
+    for (int64_t r = rows - 1; r >= 0; --r) {
+      next[r] = first[ids[r]];
+      first[ids[r]] = r;
+    }
+  }
+};
 
 }  // namespace
 
@@ -95,14 +103,21 @@ int thor_embedding_grad_bf16(const uint16_t* dy, const int32_t* ids, int64_t voc
   if (!dtable || (rows > 0 && !dy)) return THOR_NULL_POINTER;
   const thor::EmbeddingImplementation& implementation = THOR_CHOOSE(thor::embedding);
   const int64_t block = std::max<int64_t>(1, thor::kGrain / features), blocks = (vocabulary + block - 1) / block;
-  const thor::Scratch scratch(thor::Workers(blocks, threads), block * features);
-  if (scratch.Failed()) return THOR_OUT_OF_MEMORY;
-  thor::ParallelFor(blocks, threads, [&](int64_t first, int64_t last, int worker) {
+  const thor::Scratch scratch(thor::Workers(blocks, threads), features), lists(2, 2 * std::max(vocabulary, rows));
+  if (scratch.Failed() || lists.Failed()) return THOR_OUT_OF_MEMORY;
+  const RowLists of_id(ids, vocabulary, rows, lists);
+  thor::ParallelFor(blocks, threads, [&](int64_t begin, int64_t end, int worker) {
     float* const sums = scratch.ForWorker(worker);
-    for (int64_t b = first; b < last; ++b) {
-      const int64_t begin = b * block, end = std::min(vocabulary, begin + block);
-      AddRows(dy, ids, rows, features, begin, end, sums, implementation.add_bf16);
-      implementation.narrow(sums, (end - begin) * features, dtable + begin * features);
+    for (int64_t v = begin * block; v < std::min(vocabulary, end * block); ++v) {
+      uint16_t* const target = dtable + v * features;
+      if (of_id.first[v] == of_id.kNone) {
+        std::fill_n(target, features, uint16_t{0});
+        continue;
+      }
+      std::fill_n(sums, features, 0.0f);
+      for (int64_t r = of_id.first[v]; r != of_id.kNone; r = of_id.next[r])
+        implementation.add_bf16(dy + r * features, features, sums);
+      implementation.narrow(sums, features, target);
     }
   });
   return THOR_OK;
