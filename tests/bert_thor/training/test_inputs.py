@@ -15,7 +15,6 @@ from bert_thor.data.records.schema import Batch
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer import Thor, preset
-from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.training import inputs
 from bert_thor.training.inputs import groups_of, inputs_and_labels
 
@@ -43,7 +42,9 @@ def batch(seed: int) -> Batch:
 def trained(accumulate: int, columns: Any = inputs_and_labels) -> tuple[list[tuple[float, ...]], dict[str, np.ndarray]]:
     """Losses and norms of a few steps, and weights and state after them."""
     ms.set_context(mode=ms.GRAPH_MODE)
-    config: OptimizerConfig = preset("thor-2021")  # absolute damping, factors of the tables too
+    config = preset(
+        "thor-2021"
+    )  # absolute damping, factors of tables too; that of positions has a row for all sequences of a batch
     thor = Thor(
         kept(BertForPreTraining(MODEL, seed=1)),
         PretrainingLoss(parts=accumulate),
@@ -51,6 +52,7 @@ def trained(accumulate: int, columns: Any = inputs_and_labels) -> tuple[list[tup
         config=config,
         groups=groups_of(MODEL),
         block=8,
+        first_order=("bias", "*.position_table"),
         refresh_interval=2,
         accumulate=accumulate,
     )

@@ -216,10 +216,8 @@ def test_evaluate_prints_the_originals_line_and_writes_json(prepared: Path, unin
         assert report["masked_lm_loss"] < np.log(100) + 0.1
 
 
-SCALED = (
-    *("--loss-scale", "dynamic", "--loss-scale-window", "6", "--accumulate", "2"),
-    *("--hidden-dropout", "0.1", "--attention-dropout", "0.1"),
-)
+SCALED = ("--loss-scale", "dynamic", "--loss-scale-window", "6", "--accumulate", "2")
+DROPOUT = ("--hidden-dropout", "0.1", "--attention-dropout", "0.1")
 OVERFLOWS = (4, 7, 17)
 """Steps, from 1, whose batch is spoiled; 7 would refresh, because it is the sixth but for the lost one."""
 SPOILED = f"""
@@ -250,12 +248,15 @@ def spoiled(data: Path, run: Path, killed_at: int, *more: str, **variables: str)
 
 
 @pytest.mark.parametrize(
-    ("precision", "backend"), [("float32", "auto"), ("float16", "mindspore")], ids=["float32", "float16"]
+    ("precision", "backend", "dropout"),
+    [("float32", "auto", DROPOUT), ("float16", "mindspore", ())],
+    ids=["float32", "float16"],
 )
 def test_a_scaled_and_accumulated_run_resumes_exactly(
-    prepared: Path, tmp_path: Path, precision: str, backend: str
+    prepared: Path, tmp_path: Path, precision: str, backend: str, dropout: tuple[str, ...]
 ) -> None:
-    more = ("--precision", precision, "--compile-cache", str(tmp_path / "graphs"))
+    """Without dropout where its masks come from MindSpore's generator, which knows no seed of a step."""
+    more = ("--precision", precision, "--compile-cache", str(tmp_path / "graphs"), *dropout)
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     done = spoiled(prepared, whole, 0, *more, THOR_BACKEND=backend)
     assert done.returncode == 0, done.stdout + done.stderr
