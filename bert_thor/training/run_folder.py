@@ -102,7 +102,9 @@ class RunFolder:
                 f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
             )
         before, now = {**BEFORE_THERE_WAS_A_CHOICE, **self.read_config()}, resolved(config)
-        for field in sorted(set(before) | set(now)):
+        for field in sorted(
+            set(before) | set(now), key=lambda name: (name != "precision", name)
+        ):  # others follow from it
             if field not in RESUMABLE_CHANGES and before.get(field) != now.get(field):
                 raise ConfigError(
                     f"{self.path} was started with {field}={before.get(field)}, not {now.get(field)}: "
