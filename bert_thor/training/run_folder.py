@@ -127,7 +127,8 @@ class RunFolder:
                 f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
             )
         before, now = {**BEFORE_THERE_WAS_A_CHOICE, **self.read_config()}, resolved(config)
-        for field in sorted(before):  # one that is not there is younger than the run
+        # What the run did not have yet is not compared; precision comes first, because other options follow from it.
+        for field in sorted(before, key=lambda name: (name != "precision", name)):
             if field not in (*RESUMABLE_CHANGES, "steps") and before[field] != now.get(field):
                 raise ConfigError(
                     f"{self.path} was started with {field}={before.get(field)}, not {now.get(field)}: "

@@ -71,21 +71,14 @@ def test_gradients_and_factors_are_those_of_float32_to_rounding(
 def test_updates_below_the_resolution_of_the_activations_are_not_lost(
     precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of steps far smaller than a unit of 16 bits every one counts: master weights are float32."""
-    optimizer = thor(
-        in_backend(precision, monkeypatch),
-        learning_rate=2e-5,
-        first_order_learning_rate=2e-5,
-        warmup_steps=0,
-        weight_decay=0.0,
-    )
-    parameters = [entry.parameter for entry in optimizer.table if entry.parameter.ndim == 2]
-    start = [parameter.asnumpy().copy() for parameter in parameters]
+    """Four steps that together are below half a unit of a weight: weights of 16 bits would stay where they are."""
+    rates = {"learning_rate": 2e-6, "first_order_learning_rate": 2e-6, "warmup": 0.0, "weight_decay": 0.0}
+    optimizer = thor(in_backend(precision, monkeypatch), **rates)
+    layers = [entry.parameter for entry in optimizer.table if entry.spec.kind == "dense"]
+    start = [layer.asnumpy().reshape(-1) for layer in layers]
     for step in range(4):
         optimizer.step(*inputs_and_labels(batch(step)))
-        moved = [parameter.asnumpy() - before for parameter, before in zip(parameters, start)]
-    for parameter, before, change in zip(parameters, start, moved):
-        used = np.abs(before) > 0.02
-        assert (np.abs(change[used]) < 0.5 * UNIT[precision] * np.abs(before[used])).mean() > 0.5, parameter.name
-        rows = (change != 0).any(axis=1)  # rows of a table that no batch had stay
-        assert (change[rows] != 0).mean() > 0.95, parameter.name
+    before, after = np.concatenate(start), np.concatenate([layer.asnumpy().reshape(-1) for layer in layers])
+    small = np.abs(after - before) < 0.5 * UNIT[precision] * np.abs(before)
+    assert small.mean() > 0.8
+    assert (after != before)[small].mean() > 0.95
