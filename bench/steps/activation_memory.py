@@ -25,12 +25,13 @@ from bench.steps import results
 from bench.steps.networks import LABELS, SIZES, Setting, our_step
 from bench.targets import STEPS, table
 from bert_thor.network.sizes import BERT_SIZES
+from bert_thor.precision import Precision
 
 MODEL = BERT_SIZES["bert-base"]
 NAME = f"activations' memory {MODEL.num_layers} layers of {MODEL.hidden_size}"
 
 
-def peak_of_a_step(precision: str, sequences: int) -> int:
+def peak_of_a_step(precision: Precision, sequences: int) -> int:
     """Bytes of the resident set at its largest during a step, in this process."""
     step = our_step(Setting(MODEL, precision, threads=1), sequences)
     for _ in range(2):
@@ -43,7 +44,7 @@ def peak_of_a_step(precision: str, sequences: int) -> int:
     return 1024 * int(found.group(1))
 
 
-def peak_in_process(precision: str, sequences: int) -> int:
+def peak_in_process(precision: Precision, sequences: int) -> int:
     """`peak_of_a_step` in a process of its own."""
     worker = ["--worker", precision, str(sequences)]
     variables = {"OMP_NUM_THREADS": "1", "THOR_NUM_THREADS": "1", "GLOG_v": "3"}
@@ -55,7 +56,7 @@ def peak_in_process(precision: str, sequences: int) -> int:
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 
-def activations(precision: str) -> int:
+def activations(precision: Precision) -> int:
     """Bytes of the activations of the whole batch."""
     whole, one = (peak_in_process(precision, sequences) for sequences in (SIZES.sequences, 1))
     return (whole - one) * SIZES.sequences // (SIZES.sequences - 1)
