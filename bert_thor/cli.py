@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import atexit
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
 
 import tyro
@@ -46,23 +48,18 @@ def merge(arguments: Sequence[str]) -> None:
 
 def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
-    config = parse_pretrain(arguments, "demo")
+    config = _parse_resumed(arguments) or parse_pretrain(arguments, "demo")
+    from bert_thor.convert.start import read_start
     from bert_thor.training.trainer import Trainer
 
-    Trainer(config).run()
+    Trainer(config, read_start).run()
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Accuracy of checkpoints on the held-out documents."""
-    from bert_thor.training.evaluation import EvaluateConfig, evaluate
+    """Accuracy of checkpoints on held-out or other rows."""
+    from bert_thor.training.evaluation import EvaluateConfig, evaluate, summary
 
-    config = _parse(EvaluateConfig, arguments, "evaluate", None)
-    for report in evaluate(config)[-1:]:
-        print(
-            f"held-out masked-LM accuracy {report['masked_lm_accuracy']:.4f}, "
-            f"unigram baseline {report['unigram_accuracy']:.4f} (always the most frequent token), "
-            f"ratio {report['masked_lm_accuracy'] / report['unigram_accuracy']:.2f}"
-        )
+    print(summary(evaluate(_parse(EvaluateConfig, arguments, "evaluate", None))[-1]))
 
 
 def report(arguments: Sequence[str]) -> None:
@@ -96,8 +93,6 @@ def convert(arguments: Sequence[str]) -> None:
 
 def doctor(arguments: Sequence[str]) -> int:
     """What this installation is made of, and whether its kernels compute what they should."""
-    from pathlib import Path
-
     from bert_thor.doctor.examination import doctor
 
     parser = argparse.ArgumentParser(prog="bert-thor doctor", description=doctor.__doc__)
@@ -113,8 +108,8 @@ COMMANDS = {
     "prepare": Command("turn text into a WordPiece vocabulary and sharded TFRecords", prepare),
     "merge": Command("make one data folder of the shares that several machines prepared", merge),
     "pretrain": Command("pretrain a BERT with THOR or a first-order optimizer", pretrain),
-    "evaluate": Command("masked-LM and next-sentence accuracy on held-out documents", evaluate),
-    "report": Command("loss and held-out accuracy of runs against steps, samples and seconds", report),
+    "evaluate": Command("masked-LM and next-sentence accuracy on held-out or other rows", evaluate),
+    "report": Command("loss and accuracy of runs against steps, samples and seconds", report),
     "plan": Command("memory, work, traffic and projected step time on Ascend 910", plan),
     "ranktable": Command("write or check the table of Ascend devices that train together", ranktable),
     "convert": Command("to and from Hugging Face, from TensorFlow checkpoints", convert),
@@ -138,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
     """Run one program; a user's mistake is one sentence on stderr. Returns the exit status."""
+    _print_what_can_be_printed()
     try:
         return run(arguments) or 0
     except (
@@ -150,7 +146,9 @@ def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except MemoryError:
-        return _fail("not enough memory: use smaller sizes or a smaller batch", 1)
+        return _fail(
+            "not enough memory: use smaller sizes or a smaller batch, or cut it into micro-batches with --accumulate", 1
+        )
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -169,10 +167,29 @@ def parse_pretrain(
     change: Callable[[PretrainConfig], PretrainConfig] = lambda recipe: recipe,
 ) -> PretrainConfig:
     """The run that `arguments` describe: a recipe's values after `change`, with every option that is given on top; checked."""
-    from bert_thor.recipes import PretrainConfig, recipe
+    from bert_thor.recipes import CONTINUE, PretrainConfig, recipe
 
-    default = recipe(_value_of("--recipe", arguments) or default_recipe, _value_of("--optimizer", arguments))
+    name, start = _value_of("--recipe", arguments) or default_recipe, _value_of("--start", arguments)
+    default = recipe(name, _value_of("--optimizer", arguments))
+    if name == CONTINUE and start is not None:
+        from bert_thor.convert.start import read_sizes
+
+        default = replace(default, model=read_sizes(Path(start)))
     config = _parse(PretrainConfig, arguments, "pretrain", change(default))
+    config.check()
+    return config
+
+
+def _parse_resumed(arguments: Sequence[str]) -> PretrainConfig | None:
+    """The run that `--resume` goes on with: its own options, with every one that is given on top; None where there is none."""
+    from bert_thor.recipes import PretrainConfig
+    from bert_thor.training.stored_config import read_pretrain_config
+
+    run = Path(_value_of("--run", arguments) or PretrainConfig.run)
+    resumes = "--resume" in arguments or _value_of("--resume-from", arguments) is not None
+    if not resumes or not (run / "config.json").is_file():
+        return None
+    config = _parse(PretrainConfig, arguments, "pretrain", read_pretrain_config(run))
     config.check()
     return config
 
@@ -180,6 +197,13 @@ def parse_pretrain(
 def _fail(sentence: str, status: int) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return status
+
+
+def _print_what_can_be_printed() -> None:
+    """A terminal that does not know a letter shows its number, which is better than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage() -> str:
@@ -217,7 +241,8 @@ def end_before_mindspore(status: int) -> None:
         return
     atexit._run_exitfuncs()  # leaves the cluster, among others
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:  # closed by who started us
+            stream.flush()
     os._exit(status)
 
 

@@ -12,6 +12,11 @@ from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
 from bert_thor.precision import Precision
 
+CONTINUE = "continue"
+"""The recipe of pretraining that goes on from a trained network with another corpus."""
+CONTINUED_RATE = 0.1
+"""Its rates, as parts of those that a method has for a new network."""
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -32,7 +37,7 @@ class PretrainConfig:
     prefetch: int = 4
     """Batches that a background thread reads ahead; 0: each is read when its step begins."""
     start: Optional[Path] = None
-    """Start from the weights of this run, checkpoint or .ckpt file instead of random ones."""
+    """Start from the weights of this run, checkpoint, Hugging Face folder or .ckpt file instead of random ones."""
     steps: int = 1000
     """Optimizer steps."""
     batch_size: int = 16
@@ -42,7 +47,9 @@ class PretrainConfig:
     seed: int = 0
     """Seed of the initial weights, the order of the data and dropout."""
     resume: bool = False
-    """Continue the run in --run from its last checkpoint."""
+    """Continue the run in --run from its last checkpoint, with its own options where no other ones are given."""
+    resume_from: Optional[int] = None
+    """Continue it from the checkpoint of this step; later ones are set aside."""
     checkpoint_interval: int = 500
     """Steps between checkpoints; the last step always has one."""
     keep_checkpoints: int = 3
@@ -50,7 +57,11 @@ class PretrainConfig:
     log_interval: int = 100
     """Steps between log lines."""
     evaluation_interval: int = 0
-    """Samples between evaluations on the held-out rows while training; 0: none."""
+    """Samples between evaluations while training; 0: none."""
+    eval_data: Optional[Path] = None
+    """Data to evaluate on; by default the held-out rows of --data."""
+    evaluation_rows: Optional[int] = None
+    """Rows that an evaluation while training reads at most; by default all."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
     compile_cache: Optional[Path] = None
@@ -67,6 +78,11 @@ class PretrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimizer and its schedule."""
 
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier run goes on."""
+        return self.resume or self.resume_from is not None
+
     def check(self) -> None:
         """Raise `ConfigError` with one sentence when a value is outside its range."""
         for name in (
@@ -80,9 +96,13 @@ class PretrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        for name in ("seed", "evaluation_interval", "prefetch"):
-            if getattr(self, name) < 0:
+        if self.evaluation_rows is not None and self.evaluation_rows < 1:
+            raise ConfigError(f"evaluation_rows is {self.evaluation_rows}: it must be 1 or more")
+        for name in ("seed", "evaluation_interval", "prefetch", "resume_from"):
+            if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        if self.recipe == CONTINUE and self.start is None:
+            raise ConfigError(f"recipe {CONTINUE} needs a trained network: give its folder as --start")
         if self.device_target not in ("CPU", "Ascend"):
             raise ConfigError(f"device_target {self.device_target!r} is not supported: use CPU or Ascend")
         self.model.check()
@@ -94,6 +114,12 @@ def _small(size: str, **changes: object) -> BertConfig:
     return replace(BERT_SIZES[size], hidden_dropout=0.0, attention_dropout=0.0, **changes)  # type: ignore[arg-type]
 
 
+def _continuing(optimizer: OptimizerConfig) -> OptimizerConfig:
+    """A method's preset with rates that change a trained network and do not destroy it."""
+    rates = ("learning_rate", "first_order_learning_rate")
+    return replace(optimizer, **{name: getattr(optimizer, name) * CONTINUED_RATE for name in rates})  # type: ignore[arg-type]
+
+
 RECIPES = {
     config.recipe: config
     for config in (
@@ -101,13 +127,23 @@ RECIPES = {
         PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
         PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
         PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
+        PretrainConfig(
+            recipe=CONTINUE,
+            steps=2000,
+            evaluation_interval=4000,
+            evaluation_rows=1000,
+            optimizer=_continuing(preset("adamw")),
+            model=BERT_SIZES["bert-base"],
+        ),
     )
 }
-"""Recipes by name. `demo` is what `make demo` runs."""
+"""Recipes by name. `demo` is what `make demo` runs; that of continued pretraining has the sizes of the network in `start`."""
 
 
 def recipe(name: str, optimizer: Optional[str] = None) -> PretrainConfig:
     """The recipe called `name`, with the defaults of another `optimizer` if one is named; raises `ConfigError` for unknown names."""
     if name not in RECIPES:
         raise ConfigError(f"recipe {name!r} is not known: use one of {', '.join(RECIPES)}")
-    return replace(RECIPES[name], optimizer=preset(optimizer)) if optimizer else RECIPES[name]
+    if not optimizer:
+        return RECIPES[name]
+    return replace(RECIPES[name], optimizer=_continuing(preset(optimizer)) if name == CONTINUE else preset(optimizer))

@@ -12,13 +12,14 @@ from typing import NoReturn
 
 from bert_thor.cli import end_process, run_command
 from bert_thor.compat import use_graph_mode
+from bert_thor.convert.start import read_start
 from bert_thor.data.batches.rows import most_frequent_label
 from bert_thor.errors import ConfigError
 from bert_thor.network.model import BertForPreTraining
 from bert_thor.network.precision import choose_precision
 from bert_thor.original.options import EpochNames, OriginalOptions, parse_options, pretrain_config, steps_of
 from bert_thor.parallel.world import launched_ranks
-from bert_thor.training.evaluation import Evaluator, accuracy_line, evaluation_rows
+from bert_thor.training.evaluation import Evaluator, accuracy_line, mlperf_rows
 from bert_thor.training.mindspore_checkpoint import export_ckpt, import_ckpt
 from bert_thor.training.parameters import assign, weights
 from bert_thor.training.rows import open_rows
@@ -40,7 +41,7 @@ class OriginalTrainer(Trainer):
         sink = options.data_sink_steps if options.enable_data_sink == "true" else max(1, rows // config.batch_size)
         self.names, self.saves = EpochNames(sink), options.enable_save_ckpt == "true"
         self.exports = Path(options.save_checkpoint_path or ".")
-        super().__init__(config)
+        super().__init__(config, read_start)
 
     def logs_at(self, step: int) -> bool:
         """The original's lines: every hundredth step and the one after it."""
@@ -106,7 +107,7 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     """Evaluate the files in the order of their steps; returns the lines that were printed."""
     exports = sorted((import_ckpt(file) for file in files), key=lambda export: export.step)
     first = exports[0]
-    rows = evaluation_rows(data, "mlperf-v0.7", first.model)
+    rows = mlperf_rows(data, first.model).rows
     unigram_token = most_frequent_label(open_rows(data, "train", first.model))
     use_graph_mode(device_target)
     precision = choose_precision(None, device_target).precision

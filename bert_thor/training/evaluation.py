@@ -1,7 +1,8 @@
-"""Accuracy of checkpoints on held-out documents, in the original's words and as JSON."""
+"""Accuracy of checkpoints on held-out or other rows, in the original's words and as JSON."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -22,7 +23,8 @@ from bert_thor.network.sizes import BertConfig
 from bert_thor.precision import Precision
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
-from bert_thor.training.rows import open_rows
+from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
+from bert_thor.training.run_data import read_run_data, run_vocabulary
 from bert_thor.training.run_folder import RunFolder
 
 MLPERF_TRAINING_ROWS = 10_000
@@ -39,8 +41,10 @@ class EvaluateConfig:
 
     run: Path = Path("run")
     """Folder of the run."""
-    data: Path = Path("data")
-    """Folder of prepared data."""
+    data: Optional[Path] = None
+    """Data that the run was trained on; by default where it lay then."""
+    eval_data: Optional[Path] = None
+    """Data to evaluate on; by default the held-out rows of --data."""
     rows: Literal["held-out", "mlperf-v0.7"] = "held-out"
     """held-out: the documents that were kept out of training, as MLPerf since v1.0; mlperf-v0.7: the first 10,000 training rows."""
     step: Optional[int] = None
@@ -95,13 +99,14 @@ class Counts:
 
     def report(self, step: int, samples: int) -> dict[str, Any]:
         """The entry of evaluation.json."""
+        weight = self.weight or math.nan  # rows without a prediction have no accuracy
         return {
             "step": step,
             "samples": samples,
-            "masked_lm_accuracy": self.correct / self.weight,
-            "unigram_accuracy": self.unigram / self.weight,
+            "masked_lm_accuracy": float(self.correct / weight),
+            "unigram_accuracy": float(self.unigram / weight),
             "next_sentence_accuracy": self.sentence_correct / self.rows,
-            "masked_lm_loss": self.loss / self.weight,
+            "masked_lm_loss": float(self.loss / weight),
         }
 
 
@@ -132,35 +137,75 @@ def accuracy_line(report: dict[str, Any]) -> str:
     return f"step:  {report['step']} Accuracy:  {np.array([report['masked_lm_accuracy']], np.float32)}"
 
 
-def evaluation_rows(data: Path, rows: str, model: BertConfig, schema: Optional[Path] = None) -> Rows:
-    """The rows of an evaluation set, "held-out" or "mlperf-v0.7" (the first 10,000 training rows, in file order)."""
-    if rows == "mlperf-v0.7":
-        return open_rows(data, "train", model, schema, MLPERF_TRAINING_ROWS)
-    return open_rows(data, "held_out", model, schema)
+def mlperf_rows(data: Path, model: BertConfig) -> EvaluationRows:
+    """What MLPerf v0.7 evaluates on: the first 10,000 training rows, in file order."""
+    return EvaluationRows(open_rows(data, "train", model, first=MLPERF_TRAINING_ROWS), "mlperf-v0.7")
 
 
 def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
-    """Evaluate, print the original's line for each checkpoint, and write evaluation.json into the run folder."""
+    """Evaluate, print the original's line for each checkpoint, and put the reports into the run's evaluation.json.
+
+    Reports of other rows, and of other steps, stay there. Returns the new ones.
+    """
     folder = RunFolder(config.run)
     sizes = folder.read_model()
     precision = choose_precision(config.precision or folder.read_precision(), config.device_target).precision
-    available = folder.steps()
-    chosen = available if config.step is None else [config.step]
-    if not available:
-        raise CheckpointError(f"{folder.checkpoints} holds no checkpoint: train first, or give another --run")
-    if config.step is not None and config.step not in available:
-        raise ConfigError(
-            f"{folder.checkpoints} has no checkpoint of step {config.step}: it has {', '.join(map(str, available))}"
-        )
-    rows = evaluation_rows(config.data, config.rows, sizes)
-    unigram_token = most_frequent_label(open_rows(config.data, "train", sizes))
+    steps = _chosen(folder, config.step)
+    chosen, unigram_token = _rows(config, sizes)
     use_graph_mode(config.device_target)
-    evaluator = Evaluator(BertForPreTraining(sizes, precision=precision), rows, unigram_token, config.batch_size)
+    evaluator = Evaluator(BertForPreTraining(sizes, precision=precision), chosen.rows, unigram_token, config.batch_size)
     reports = []
-    for step in chosen:
+    for step in steps:
         path = checkpoint_path(folder.checkpoints, step)
         checkpoint = load_checkpoint(path)
         assign(weights(evaluator.model), checkpoint.model, path)
-        reports.append({**evaluator.evaluate(step, read_count(checkpoint.state, "samples", path)), "rows": config.rows})
-    write_json(folder.evaluation, reports)
+        samples = read_count(checkpoint.state, "samples", path)
+        reports.append({**evaluator.evaluate(step, samples), **chosen.facts()})
+    new = {_key(report) for report in reports}
+    earlier = [report for report in folder.read_evaluations() if _key(report) not in new]
+    write_json(folder.evaluation, [*earlier, *reports])
     return reports
+
+
+def _chosen(folder: RunFolder, step: Optional[int]) -> list[int]:
+    available = folder.steps()
+    if not available:
+        raise CheckpointError(f"{folder.checkpoints} holds no checkpoint: train first, or give another --run")
+    if step is not None and step not in available:
+        raise ConfigError(
+            f"{folder.checkpoints} has no checkpoint of step {step}: it has {', '.join(map(str, available))}"
+        )
+    return available if step is None else [step]
+
+
+def _rows(config: EvaluateConfig, sizes: BertConfig) -> tuple[EvaluationRows, int]:
+    """The rows, and the most frequent token of the training labels (of these rows', where the training data is not known)."""
+    run, vocabulary = read_run_data(config.run), run_vocabulary(config.run)
+    data = config.data or (Path(run.data) if run.data is not None else None)
+    if data is None and config.eval_data is None:
+        raise ConfigError(f"{config.run} does not say what it was trained on: give the data as --data or --eval-data")
+    for path in (data, config.eval_data):
+        if path is not None and path.exists():
+            check_vocabulary(path, vocabulary)
+    if config.rows == "mlperf-v0.7" and data is not None:
+        chosen = mlperf_rows(data, sizes)
+    else:
+        chosen = open_evaluation_rows(data or Path(), config.eval_data, sizes, run)
+    known = data is not None and (config.eval_data is None or data.exists())
+    training = open_rows(data, "train", sizes) if known and data is not None else chosen.rows
+    return chosen, most_frequent_label(training)
+
+
+def _key(report: dict[str, Any]) -> tuple[Any, ...]:
+    """Reports of the same step and rows replace each other."""
+    return tuple(str(report.get(name)) for name in ("step", "rows", "row_count", "data_sha256"))
+
+
+def summary(report: dict[str, Any]) -> str:
+    """One sentence on a report, which says what rows it is about."""
+    accuracy, unigram = report["masked_lm_accuracy"], report["unigram_accuracy"]
+    ratio = f", ratio {accuracy / unigram:.2f}" if unigram > 0 else ""
+    return (
+        f"{report['rows']} masked-LM accuracy {accuracy:.4f}, "
+        f"unigram baseline {unigram:.4f} (always the most frequent token){ratio}"
+    )

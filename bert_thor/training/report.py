@@ -1,4 +1,4 @@
-"""`bert-thor report`: loss and held-out accuracy of runs against steps, samples and seconds, as a table and as a picture."""
+"""`bert-thor report`: loss and accuracy of runs against steps, samples and seconds, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReportConfig:
     output: Path = Path("report.png")
     """Picture to write; the numbers behind it go beside it as .json."""
     target: Optional[float] = None
-    """Held-out masked-LM accuracy whose cost is reported; by default the lowest final accuracy, which every run reaches."""
+    """Masked-LM accuracy whose cost is reported; by default the lowest final accuracy, which every run reaches."""
 
 
 class Curve(NamedTuple):
@@ -62,7 +62,9 @@ class RunCurves:
     loss: Curve
     """Training loss of every step."""
     accuracy: Curve
-    """Held-out masked-LM accuracy where it was evaluated."""
+    """Masked-LM accuracy where it was evaluated."""
+    rows: str
+    """What the rows of the evaluations are to the run, such as held-out."""
 
     def smooth_loss(self) -> np.ndarray:
         """Mean loss of the last `SMOOTHING` steps up to each."""
@@ -85,21 +87,27 @@ def read_run(path: Path) -> RunCurves:
     places = np.array([(line["step"], line["samples"], second) for line, second in zip(metrics, seconds)])
     evaluations = _evaluations(folder)
     at = {int(step): place for step, place in zip(places[:, 0], places)}
-    known = [entry for entry in evaluations if entry["step"] in at]
+    known = [entry for entry in evaluations if entry["step"] in at and entry["masked_lm_accuracy"] is not None]
     if not known:
         raise ConfigError(f"{path} has no evaluation: run `bert-thor evaluate --run {path}` first")
     loss = np.array([np.nan if line["loss"] is None else line["loss"] for line in metrics])
     accuracy = np.array([entry["masked_lm_accuracy"] for entry in known])
     curve = Curve(np.array([at[entry["step"]] for entry in known]), accuracy)
-    return RunCurves(path.name, str(config.get("optimizer.name", "?")), Curve(places, loss), curve)
+    rows = str(known[-1].get("rows", "held-out"))
+    return RunCurves(path.absolute().name, str(config.get("optimizer.name", "?")), Curve(places, loss), curve, rows)
 
 
 def _evaluations(folder: RunFolder) -> list[dict[str, Any]]:
-    """Evaluations by step, those of `bert-thor evaluate` and those made while training."""
-    found = {entry["step"]: entry for entry in _json_lines(folder.training_evaluations)}
-    if folder.evaluation.is_file():
-        found.update({entry["step"]: entry for entry in json.loads(folder.evaluation.read_text(encoding="utf-8"))})
+    """Evaluations by step, those made while training and those of `bert-thor evaluate`, on the rows of the last one of all."""
+    entries = [*_json_lines(folder.training_evaluations), *folder.read_evaluations()]
+    last = [_rows_of(entry) for entry in entries][-1:]
+    found = {entry["step"]: entry for entry in entries if _rows_of(entry) in last}
     return [found[step] for step in sorted(found)]
+
+
+def _rows_of(entry: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells the rows of one evaluation from those of another."""
+    return tuple(entry.get(name) for name in ("rows", "row_count", "data_sha256"))
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -155,6 +163,7 @@ def _numbers(run: RunCurves, target: float) -> dict[str, Any]:
     return {
         "run": run.name,
         "optimizer": run.optimizer,
+        "rows": run.rows,
         "target": target,
         "to_target": None if reached is None else dict(zip(AXES, reached.tolist())),
         "to_target_is_upper_bound": bool(run.accuracy.values[0] >= target),
@@ -187,7 +196,7 @@ def _draw(runs: Sequence[RunCurves], target: float, output: Path) -> None:
         panels[1][column].axhline(target, color="grey", linewidth=0.8, linestyle="--")
         panels[1][column].set_xlabel(axis)
     panels[0][0].set_ylabel(f"training loss (mean of {SMOOTHING} steps)")
-    panels[1][0].set_ylabel("held-out masked-LM accuracy")
+    panels[1][0].set_ylabel(f"masked-LM accuracy ({', '.join(sorted({run.rows for run in runs}))} rows)")
     panels[0][0].legend()
     figure.tight_layout()
     figure.savefig(output, dpi=120)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -28,6 +28,8 @@ class RunData:
     """SHA-256 of vocab.txt in the run's folder."""
     cased: Optional[bool] = None
     """Whether the text kept its capitals."""
+    earlier_sha256: tuple[str, ...] = ()
+    """Digests of the data that the run was trained on before, if that changed."""
 
 
 def describe_data(folder: DataFolder) -> RunData:
@@ -52,12 +54,12 @@ def vocabulary_of(data: Path) -> Optional[Path]:
 
 def write_run_data(run: Path, facts: RunData, vocabulary: Optional[Path]) -> None:
     """Write data.json, and a copy of the vocabulary with its digest where there is one, into the existing folder `run`."""
-    facts = RunData(facts.data, facts.data_sha256, None, facts.cased)
+    digest = None
     if vocabulary is not None:
         content = vocabulary.read_bytes()
         replace_bytes(run / VOCABULARY, content)
-        facts = RunData(facts.data, facts.data_sha256, hashlib.sha256(content).hexdigest(), facts.cased)
-    write_json(run / RUN_DATA, asdict(facts))
+        digest = hashlib.sha256(content).hexdigest()
+    write_json(run / RUN_DATA, asdict(replace(facts, vocabulary_sha256=digest)))
 
 
 def read_run_data(run: Path) -> RunData:
@@ -71,7 +73,17 @@ def read_run_data(run: Path) -> RunData:
     for name, value in values.items():
         if value is not None and not isinstance(value, kinds[name]):
             raise ConfigError(f"{path} has {name} = {value!r}: {kinds[name].__name__} or null was expected")
-    return RunData(**values)
+    earlier = stored.get("earlier_sha256", [])
+    if not isinstance(earlier, list) or not all(isinstance(digest, str) for digest in earlier):
+        raise ConfigError(f"{path} has earlier_sha256 = {earlier!r}: a list of digests was expected")
+    return RunData(**values, earlier_sha256=tuple(earlier))
+
+
+def continued(before: RunData, now: RunData) -> RunData:
+    """What a run has to remember that began as `before` and goes on with the data `now`."""
+    if before.data_sha256 in (None, now.data_sha256):
+        return replace(now, earlier_sha256=before.earlier_sha256)
+    return replace(now, earlier_sha256=(*before.earlier_sha256, str(before.data_sha256)))
 
 
 def run_vocabulary(run: Path) -> Optional[Path]:

@@ -32,12 +32,17 @@ def is_run(folder: Path) -> bool:
     return is_checkpoint or (folder / "checkpoints").is_dir()
 
 
+def run_folder_of(folder: Path) -> Path:
+    """The run that `folder`, which `is_run`, is or belongs to."""
+    return folder if (folder / "checkpoints").is_dir() else folder.parent.parent
+
+
 def read_trained(folder: Path) -> Trained:
     """The newest checkpoint of the run `folder`, or the checkpoint `folder` of a run.
 
     Errors: `ConfigError` without a run's config.json, `CheckpointError` without a checkpoint or with a damaged one.
     """
-    run = RunFolder(folder if (folder / "checkpoints").is_dir() else folder.parent.parent)
+    run = RunFolder(run_folder_of(folder))
     config = run.read_model()
     path = folder
     if folder == run.path:

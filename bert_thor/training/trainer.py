@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
 import sys
@@ -12,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Callable, Optional
 
 from mindspore import Tensor
 
@@ -21,6 +19,7 @@ from bert_thor.compat import use_graph_mode, version
 from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from bert_thor.files import json_text
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import StepResult, Thor
@@ -30,18 +29,24 @@ from bert_thor.parallel.precision import exchange_precision
 from bert_thor.parallel.watch import RankWatch
 from bert_thor.parallel.world import World, join_world, launched_ranks
 from bert_thor.recipes import PretrainConfig
-from bert_thor.training.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from bert_thor.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from bert_thor.training.compile_cache import cache_key, cached_graphs
 from bert_thor.training.evaluation import Evaluator
 from bert_thor.training.inputs import groups_of, inputs_and_labels
 from bert_thor.training.measured_block import with_measured_block
-from bert_thor.training.mindspore_checkpoint import import_ckpt
 from bert_thor.training.parameters import arrays, assign, read_count, weights
 from bert_thor.training.progress import LogLine, Progress
-from bert_thor.training.rows import open_rows
+from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
+from bert_thor.training.run_data import continued, describe_data, read_run_data, run_vocabulary, vocabulary_of
 from bert_thor.training.run_folder import RunFolder
 from bert_thor.training.stop_signals import StopSignals
-from bert_thor.training.trained import read_trained
+from bert_thor.training.trained import Trained, read_trained
 
 MAX_SKIPPED = 10
 """Steps in a row whose loss or gradient is not finite, though the loss scale cannot be lowered, before the run stops."""
@@ -50,19 +55,21 @@ MAX_SKIPPED = 10
 class Trainer:
     """One run: `Trainer(config).run()`."""
 
-    def __init__(self, config: PretrainConfig) -> None:
+    def __init__(self, config: PretrainConfig, read_start: Callable[[Path], Trained] = read_trained) -> None:
+        """`read_start` reads what `config.start` names."""
         config.check()
         precision, self.reason = choose_precision(config.precision, config.device_target)
         config = replace(config, precision=precision)
         config = with_loss_scale(config, precision)
+        check_micro_batches(config, launched_ranks())
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
             config = with_measured_block(config, self.folder, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
-        check_micro_batches(config, launched_ranks())
         self.folder.check(config)
+        self.read_start = read_start
         scaled = config.optimizer.loss_scale != 1.0
         summed_in = exchange_precision(config.exchange_precision, scaled, config.device_target)
         use_graph_mode(config.device_target)
@@ -70,8 +77,6 @@ class Trainer:
         self.agreement = Agreement(self.world)
         self.watch = RankWatch(self.folder.ranks, self.world)
         self.watch.start(self.agreement.wait)
-        if self.world.writes:
-            self.folder.open(config)
         self.model = BertForPreTraining(config.model, config.seed, precision)
         self.thor = Thor(
             self.model,
@@ -86,7 +91,7 @@ class Trainer:
             failures=config.run,
         )
         self.progress = Progress()
-        self._evaluator: Evaluator | None = None
+        self._evaluation: EvaluationRows | None = None
         self._stop_signals = StopSignals()
 
     def run(self) -> Progress:
@@ -95,8 +100,9 @@ class Trainer:
             if self.world.writes:
                 print(f"precision {self.config.precision}: {self.reason}", flush=True)
             with self.watch, self._stop_signals:
-                if not (self.config.resume and self._resume()) and self.config.start is not None:
-                    self._start_from(self.config.start)
+                if self.world.writes:
+                    self.folder.claim(self.config)
+                self._describe(self._begin())
                 self.agreement.check(weights(self.model), self.progress.step)
                 if self.world.writes:
                     self.folder.truncate(self.progress.step)
@@ -118,7 +124,7 @@ class Trainer:
                     batch = next(batches)
                 result = self._one_step(batch)
                 with self._saved_on_failure():
-                    metrics.write(json.dumps(self._metrics(result)) + "\n")
+                    metrics.write(json_text(self._metrics(result)) + "\n")
                     metrics.flush()
                     if self.logs_at(progress.step):
                         log.print(self.epoch(), progress.step, result.loss)
@@ -164,11 +170,19 @@ class Trainer:
         every, samples = self.config.evaluation_interval, self.progress.samples
         if not every or not self.world.writes or samples // every == (samples - self.config.batch_size) // every:
             return
-        if self._evaluator is None:
-            held_out = open_rows(self.config.data, "held_out", self.config.model, self.config.schema)
-            self._evaluator = Evaluator(self.model, held_out, most_frequent_label(self.rows), self.config.batch_size)
+        if self._evaluation is None:
+            self._evaluation = self._evaluation_rows()
+            rows, label = self._evaluation.rows, most_frequent_label(self.rows)
+            self._evaluator = Evaluator(self.model, rows, label, self.config.batch_size)
         report = self._evaluator.evaluate(self.progress.step, samples)
-        self.folder.add_evaluation(report)
+        self.folder.add_evaluation({**report, **self._evaluation.facts()})
+
+    def _evaluation_rows(self) -> EvaluationRows:
+        config, run = self.config, read_run_data(self.folder.path)
+        check_vocabulary(config.eval_data or config.data, run_vocabulary(self.folder.path))
+        return open_evaluation_rows(
+            config.data, config.eval_data, config.model, run, config.evaluation_rows, config.schema
+        )
 
     def _batches(self, position: int, world: World, ahead: int) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
@@ -230,9 +244,7 @@ class Trainer:
         values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
         if self.config.skip_damaged:
             values["damaged_rows"] = self.rows.skipped
-        lost = {name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)}
-        finite = {name: None if name in lost else value for name, value in values.items()}  # JSON has no NaN
-        return {"step": progress.step, "samples": progress.samples, **finite}
+        return {"step": progress.step, "samples": progress.samples, **values}
 
     def save(self) -> None:
         """Write a checkpoint of the present step: one rank does, for all."""
@@ -248,15 +260,46 @@ class Trainer:
         checkpoint = Checkpoint(self.progress.step, arrays(weights(self.model)), arrays(self.thor.state()), state)
         save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
 
-    def _start_from(self, path: Path) -> None:
-        """Take the weights of a run, of one of its checkpoints, or of a .ckpt file, and nothing else."""
-        stored = import_ckpt(path).weights if path.suffix == ".ckpt" else read_trained(path).parameters
-        assign(weights(self.model), stored, path)
+    def _begin(self) -> Optional[Path]:
+        """Resume, start from other weights, or from new ones; returns the vocabulary that the run's data must have, if it is known."""
+        if self.config.resumes and self._resume():
+            return run_vocabulary(self.folder.path)
+        return None if self.config.start is None else self._start_from(self.config.start)
+
+    def _describe(self, vocabulary: Optional[Path]) -> None:
+        """Write what the run is made of: the first thing that it leaves behind."""
+        config, before, now = self.config, read_run_data(self.folder.path), describe_data(self.rows.folder)
+        check_vocabulary(config.data, vocabulary)
+        if self.world.writes and self.progress.step and before.data_sha256 not in (None, now.data_sha256):
+            _warn(
+                f"the data has changed since the run began: {config.data} has the digest {now.data_sha256}, before it was "
+                f"{before.data_sha256}; the rows come in another order"
+            )
+        if self.world.writes:
+            known = continued(before, now) if self.progress.step else now
+            self.folder.describe(config, known, vocabulary or vocabulary_of(config.data))
+
+    def _start_from(self, path: Path) -> Optional[Path]:
+        """Take the weights of what `path` names, and nothing else; returns its vocabulary."""
+        start = self.read_start(path)
+        assign(weights(self.model), start.parameters, path)
         print(f"starting from the weights of {path}", flush=True)
+        return start.vocabulary
+
+    def _checkpoint(self) -> Optional[tuple[Path, Checkpoint]]:
+        """The checkpoint to go on from: the one of `resume_from`, or the newest."""
+        step = self.config.resume_from
+        if step is None:
+            return newest_checkpoint(self.folder.checkpoints, _warn)
+        if step not in self.folder.steps():
+            have = ", ".join(map(str, self.folder.steps())) or "none"
+            raise ConfigError(f"{self.folder.checkpoints} has no checkpoint of step {step}: it has {have}")
+        path = checkpoint_path(self.folder.checkpoints, step)
+        return path, load_checkpoint(path)
 
     def _resume(self) -> bool:
-        """Go on from the newest checkpoint; False where there is none."""
-        found = newest_checkpoint(self.folder.checkpoints, _warn)
+        """Go on from a checkpoint; False where there is none."""
+        found = self._checkpoint()
         if found is None:
             print(f"{self.config.run} has no checkpoint yet: starting from step 0", flush=True)
             return False
@@ -269,6 +312,18 @@ class Trainer:
         self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
         self.thor.step_number = self.progress.step - self.thor.loss_scale.overflows
         print(f"resuming from {path} at step {self.progress.step}", flush=True)
+        planned = self.folder.read_config().get("steps", self.config.steps)
+        if self.config.steps > planned:
+            print(
+                f"{planned} steps become {self.config.steps}: the rates follow the curve of these from here on",
+                flush=True,
+            )
+        if self.config.resume_from is not None and self.world.writes:
+            later = self.folder.go_back_to(self.progress.step)
+            if later:
+                print(
+                    f"the checkpoints of later steps ({', '.join(map(str, later))}) are now in {self.folder.set_aside}"
+                )
         return True
 
     def _stop_if_not_finite(self) -> None:
@@ -295,7 +350,7 @@ class Trainer:
 
 def check_micro_batches(config: PretrainConfig, ranks: int) -> None:
     """Raise `ConfigError` unless every process can cut its share of a batch into equal micro-batches."""
-    if config.batch_size % (ranks * config.accumulate):
+    if config.accumulate > 1 and config.batch_size % (ranks * config.accumulate):
         share = (
             f"the {config.batch_size // ranks} rows of a process" if ranks > 1 else f"batch_size {config.batch_size}"
         )

@@ -32,7 +32,10 @@ inline void Store(float* p, Floats a, First lanes) { _mm512_mask_storeu_ps(p, La
 // Past the caches: the line is not read first. p is aligned to the bytes of sixteen elements.
 inline void StoreStream(float* p, Floats a) { _mm512_stream_ps(p, a.v); }
 inline void StreamFence() { _mm_sfence(); }
-inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Inlined always: GCC takes a function that only prefetches for one without an effect, and drops calls of it.
+inline __attribute__((always_inline)) void Prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
 inline Floats Widen(__m256i bits) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}; }

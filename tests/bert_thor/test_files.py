@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -64,3 +65,9 @@ def test_json_that_is_not_usable(
     with pytest.raises(ConfigError, match=words) as refusal:
         read_json_object(path, ConfigError)
     assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_json_has_no_nan_and_no_infinity(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": math.nan, "b": [1.5, -math.inf, {"c": (math.inf, 2)}], "d": "NaN"})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {"a": None, "b": [1.5, None, {"c": [None, 2]}], "d": "NaN"}

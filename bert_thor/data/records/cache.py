@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 def cache_folder(name: str) -> Path:
-    """$XDG_CACHE_HOME/bert_thor/NAME; by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "bert_thor", name)
+    """$XDG_CACHE_HOME/bert_thor/NAME; by default in ~/.cache, and for a user without a home in the folder for temporary files."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or _default(), "bert_thor", name)
+
+
+def _default() -> Path:
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # containers run as users that no list knows
+        return Path(tempfile.gettempdir(), f"cache-{os.getuid()}")
 
 
 @contextmanager

@@ -83,3 +83,23 @@ def test_one_sentence_without_matplotlib(runs: tuple[Path, Path], tmp_path: Path
     ):
         report(ReportConfig(runs=runs, output=tmp_path / "out.png"))
     assert not (tmp_path / "out.png").exists() and not (tmp_path / "out.json").exists()
+
+
+def test_evaluations_on_other_rows_are_not_mixed(runs: tuple[Path, Path]) -> None:
+    """The rows of the last evaluation are reported, with those that were made of them while training; none counts without an accuracy."""
+    held_out = {"rows": "held-out", "row_count": 9, "data_sha256": "a"}
+    other = {"rows": "evaluation-data", "row_count": 9, "data_sha256": "b"}
+    while_training = [
+        {"step": 20, "masked_lm_accuracy": 0.1, **held_out},
+        {"step": 40, "masked_lm_accuracy": 0.2, **held_out},
+    ]
+    (runs[0] / "training_evaluations.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in while_training))
+    entries = [
+        {"step": 100, "masked_lm_accuracy": 0.9, **other},
+        {"step": 60, "masked_lm_accuracy": None, **held_out},
+        {"step": 100, "masked_lm_accuracy": 0.4, **held_out},
+    ]
+    (runs[0] / "evaluation.json").write_text(json.dumps(entries))
+    run = read_run(runs[0])
+    assert run.accuracy.values.tolist() == [0.1, 0.2, 0.4] and run.rows == "held-out"
+    assert run.accuracy.places[:, 0].tolist() == [20, 40, 100]

@@ -16,7 +16,7 @@ from comparison import (
 from scipy.special import ndtr
 
 from bert_thor.kernels.bias_gelu import native, reference
-from bert_thor.kernels.bias_gelu.cases import SMALL
+from bert_thor.kernels.bias_gelu.cases import SIZES
 
 F32 = np.float32
 
@@ -54,7 +54,7 @@ def assert_gelu_gradient(dx: np.ndarray, dbias: np.ndarray, dy: np.ndarray, x: n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for rows, features in SMALL:
+    for rows, features in SIZES:
         dy, x, bias = problem(rows, features)
         assert_gelu(call_guarded(native.bias_gelu, (x, bias), [x.shape], [F32], offset, single=True)[0], x, bias)
         gradients = call_guarded(native.bias_gelu_grad, (dy, x, bias), [x.shape, bias.shape], [F32] * 2, offset)

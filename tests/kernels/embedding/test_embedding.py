@@ -9,7 +9,7 @@ from buffers import OFFSETS
 from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
 
 from bert_thor.kernels.embedding import native, reference
-from bert_thor.kernels.embedding.cases import SMALL
+from bert_thor.kernels.embedding.cases import SIZES
 from bert_thor.kernels.status import Status
 
 F32 = np.float32
@@ -24,7 +24,7 @@ def problem(vocabulary: int, rows: int, features: int) -> tuple[np.ndarray, np.n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(offset: int) -> None:
-    for rows, vocabulary, features in SMALL:
+    for rows, vocabulary, features in SIZES:
         table, ids, dy = problem(vocabulary, rows, features)
         y = call_guarded(native.embedding, (table, ids), [dy.shape], [F32], offset, single=True)[0]
         assert (y == reference.embedding(table, ids)).all()

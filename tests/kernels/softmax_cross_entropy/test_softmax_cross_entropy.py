@@ -17,7 +17,7 @@ from comparison import (
 )
 
 from bert_thor.kernels.softmax_cross_entropy import native, reference
-from bert_thor.kernels.softmax_cross_entropy.cases import SMALL
+from bert_thor.kernels.softmax_cross_entropy.cases import SIZES
 from bert_thor.kernels.status import Status
 
 F32 = np.float32
@@ -55,7 +55,7 @@ def assert_backward(outputs: list[np.ndarray], dloss: np.ndarray, inputs: list[n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for rows, classes in SMALL:
+    for rows, classes in SIZES:
         inputs, dloss = problem(rows, classes), F32([1.7])
         outputs = call_guarded(native.softmax_cross_entropy, inputs, [(1,), (1,), (rows,)], [F32] * 3, offset)
         assert_forward(outputs, inputs)
