@@ -3,9 +3,10 @@
     python -m bench.steps memory      stored in bench/results/steps.json
 
 The rule: a process runs forward and backward pass, all gradients of the weights included, until its graph is compiled and its buffers
-exist; then the kernel's peak of the resident set (VmHWM, reset through /proc/self/clear_refs) over one more pass is read. Weights,
-gradients, copies of weights, compiled graphs and libraries are as large for every batch, so that the activations of 8 sequences are
-8/7 of the peak with 8 sequences less the peak with 1. 128 tokens, 20 masked, 12 layers of 768, vocabulary 30522, one thread.
+exist; then the kernel's peak of the resident set (VmHWM, reset through /proc/self/clear_refs) over one more pass is read. With 16
+sequences and more the activations are larger than the gradients that take their places during the backward pass, so that the peak is where
+all activations are there: weights, compiled graphs and libraries beside them are as large for every batch. The activations of 8
+sequences are half of the peak with 32 less the peak with 16. 128 tokens, 20 masked, 12 layers of 768, vocabulary 30522, one thread.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from bench.steps import results
 from bench.steps.networks import LABELS, SIZES, Setting, our_step
 from bench.targets import STEPS, table
 from bert_thor.network.sizes import BERT_SIZES
+from bert_thor.precision import Precision
 
 MODEL = BERT_SIZES["bert-base"]
+BATCHES = (16, 32)
+RETURNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16), "MALLOC_MMAP_MAX_": str(1 << 20)}
+"""Every array has pages of its own, which go back when it is freed: none hides in what compiling has left behind."""
 NAME = f"activations' memory {MODEL.num_layers} layers of {MODEL.hidden_size}"
 
 
-def peak_of_a_step(precision: str, sequences: int) -> int:
+def peak_of_a_step(precision: Precision, sequences: int) -> int:
     """Bytes of the resident set at its largest during a step, in this process."""
     step = our_step(Setting(MODEL, precision, threads=1), sequences)
-    for _ in range(2):
-        step()
+    step()
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # what compiling has left behind
     Path("/proc/self/clear_refs").write_text("5")  # 5: reset the peak
     step()
@@ -43,10 +47,10 @@ def peak_of_a_step(precision: str, sequences: int) -> int:
     return 1024 * int(found.group(1))
 
 
-def peak_in_process(precision: str, sequences: int) -> int:
+def peak_in_process(precision: Precision, sequences: int) -> int:
     """`peak_of_a_step` in a process of its own."""
     worker = ["--worker", precision, str(sequences)]
-    variables = {"OMP_NUM_THREADS": "1", "THOR_NUM_THREADS": "1", "GLOG_v": "3"}
+    variables = {"OMP_NUM_THREADS": "1", "THOR_NUM_THREADS": "1", "GLOG_v": "3", **RETURNED}
     with tempfile.TemporaryDirectory() as folder:  # MindSpore leaves files in the working directory
         command = [sys.executable, "-m", "bench.steps", "memory", *worker]
         done = subprocess.run(
@@ -55,10 +59,10 @@ def peak_in_process(precision: str, sequences: int) -> int:
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 
-def activations(precision: str) -> int:
-    """Bytes of the activations of the whole batch."""
-    whole, one = (peak_in_process(precision, sequences) for sequences in (SIZES.sequences, 1))
-    return (whole - one) * SIZES.sequences // (SIZES.sequences - 1)
+def activations(precision: Precision) -> int:
+    """Bytes of the activations of `SIZES.sequences` sequences."""
+    few, many = (peak_in_process(precision, sequences) for sequences in BATCHES)
+    return (many - few) * SIZES.sequences // (BATCHES[1] - BATCHES[0])
 
 
 def main(arguments: Sequence[str]) -> None:

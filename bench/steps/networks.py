@@ -14,6 +14,7 @@ import numpy as np
 from bert_thor.data.records.schema import Batch
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.planning import work
+from bert_thor.precision import Precision
 
 SIZES = work.Batch(sequences=8, length=128, predictions=20)
 ENCODERS = {
@@ -22,7 +23,7 @@ ENCODERS = {
     1024: replace(BERT_SIZES["bert-large"], num_layers=2, max_position=SIZES.length),
 }
 """By hidden size: 4 layers with a vocabulary of 8192, 3 and 2 with that of BERT."""
-LABELS = {"float32": "fp32", "bfloat16": "bf16"}
+LABELS: dict[Precision, str] = {"float32": "fp32", "bfloat16": "bf16"}
 """Precisions that are raced, and what results call them."""
 PYTORCH = ("pytorch", "pytorch_fused_attention", "pytorch_compiled")
 """Attention by products and softmax; by scaled_dot_product_attention; the same through torch.compile."""
@@ -33,7 +34,7 @@ class Setting:
     """A network, the precision of its products and activations, and the threads of every contender."""
 
     model: BertConfig
-    precision: str
+    precision: Precision
     threads: int
 
     @property

@@ -26,6 +26,7 @@ from bench.steps import results
 from bench.steps.networks import LABELS, PYTORCH, Setting
 from bench.targets import STEPS, table
 from bert_thor.network.sizes import BertConfig
+from bert_thor.precision import Precision
 
 ATTEMPTS = 2
 WARM_UP, FEWEST, MOST = 4, 5, 15
@@ -48,7 +49,7 @@ class Race:
     rounds: int = 5
     """Processes of each contender."""
 
-    def settings(self, hidden: Sequence[int], precisions: Sequence[str], threads: int) -> list[Setting]:
+    def settings(self, hidden: Sequence[int], precisions: Sequence[Precision], threads: int) -> list[Setting]:
         """Every network in every precision."""
         return [Setting(self.networks[size], precision, threads) for size in hidden for precision in precisions]
 

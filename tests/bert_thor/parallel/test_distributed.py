@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from ranks import PRETRAIN, Ranks
 
+from bert_thor.compat import sums_on_a_cpu
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 SIZES = (
@@ -124,6 +125,23 @@ def test_an_overflow_of_one_rank_is_one_of_all(prepared: Path, tmp_path: Path) -
 def test_four_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -> None:
     together(4, tmp_path, command(prepared, tmp_path / "run", 20))
     assert_follows(tmp_path / "run", alone)
+
+
+@pytest.mark.long
+@pytest.mark.skipif("float16" not in sums_on_a_cpu(), reason="the processes of this MindSpore's CPU sum float32 alone")
+def test_two_processes_exchange_scaled_gradients_in_float16(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient rounded to 11 bits, twice: losses within 2^-10 of those with sums in float32, some other bits, and no overflow more."""
+    monkeypatch.setenv("THOR_BACKEND", "mindspore")
+    found = []
+    for exchange in ("float32", "float16"):
+        options = ("--precision", "float16", "--exchange-precision", exchange, "--optimizer", "adamw")
+        together(2, tmp_path, command(prepared, tmp_path / exchange, 10, *options))
+        lines = [json.loads(line) for line in (tmp_path / exchange / "metrics.jsonl").read_text().splitlines()]
+        assert all(line["applied"] for line in lines[5:])
+        found.append(np.array([line["loss"] for line in lines]))
+    assert (abs(found[1] - found[0]) <= 2.0**-10 * abs(found[0])).all() and (found[0] != found[1]).any(), found
 
 
 @pytest.mark.long
