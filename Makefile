@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-ascend convergence test-akg test-ascend test-atlas test-interop
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -136,6 +136,11 @@ build/peers/.installed: bench/peers.txt $(VENV)/.packages
 bench: venv build/peers/.installed  ## every kernel beside its peers and the machine's measured limits; bench/results/kernels.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation
 	$(BIN)/python -m bench.kernels
+
+bench-steps: venv build/peers/.installed  ## whole steps of training beside PyTorch's, in float32 and bfloat16; hours; bench/results/steps.json
+	$(BIN)/python -m bench.steps encoder
+	$(BIN)/python -m bench.steps thor
+	$(BIN)/python -m bench.steps memory
 
 bench-ascend: venv  ## the TIK kernels over BERT-Large's shapes in the simulator; bench/results/ascend.json and .png
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]' --no-build-isolation

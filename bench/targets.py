@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 ONE_THREAD, TWO_THREADS = "best peer / ours, 1 thread", "best peer / ours, 2 threads"
+OURS_ONE_THREAD, OURS_TWO_THREADS = "ours / best peer, 1 thread", "ours / best peer, 2 threads"
 SHARE_OF_ONE_THREAD = "% of the limit, 1 thread"
 SHARE, MINDSPORE, MILLISECONDS = "% of the limit", "cycles of MindSpore's own / ours", "ms"
+MEMORY = "bf16 / fp32"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ def _against_peers(name: str, one: float, two: float) -> list[Target]:
     return [Target(name, ONE_THREAD, one), Target(name, TWO_THREADS, two)]
 
 
+def _linear(sizes: str) -> list[Target]:
+    """Of bfloat16, the product and its two gradients."""
+    names = [f"linear {direction} bf16 {sizes}" for direction in ("forward", "backward")]
+    return [target for name in names for target in (*_against_peers(name, 1, 1), Target(name, SHARE_OF_ONE_THREAD, 80))]
+
+
 KERNELS = [
     *_against_peers("cholesky_inverse 32 x 128", 4.5, 8),
     Target("cholesky_inverse 32 x 128", SHARE_OF_ONE_THREAD, 60),
@@ -42,13 +50,29 @@ KERNELS = [
     *_against_peers("fisher_covariance bf16 N=1536 d=1024 b=1024", 2, 1.8),
     *_against_peers("precondition 1024x1024 bg=128 ba=128", 1.4, 1.6),
     *_against_peers("precondition 4096x1024 bg=128 ba=128", 1.4, 1.6),
+    *_linear("N=1024 I=768 O=3072"),
+    *_linear("N=1024 I=3072 O=768"),
     *_against_peers("layer_norm forward fp32 6144x1024", 2, 2),
     Target("layer_norm forward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
     *_against_peers("layer_norm backward fp32 6144x1024", 2, 2),
     Target("layer_norm backward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
     *_against_peers("residual_dropout_layer_norm forward fp32 6144x1024", 8, 8),
     *_against_peers("residual_dropout_layer_norm backward fp32 6144x1024", 4, 4),
-    *_against_peers("encoder_step forward and backward, 4 layers of 256", 1, 1),
+]
+
+STEPS = [
+    Target(f"encoder_step forward and backward {label}", quantity, needed, at_most=True)
+    for label, needed in (
+        ("fp32, 4 layers of 256", 1),
+        ("fp32, 3 layers of 768", 0.75),
+        ("bf16, 4 layers of 256", 0.75),
+        ("bf16, 3 layers of 768", 0.75),
+        ("bf16, 2 layers of 1024", 0.75),
+    )
+    for quantity in (OURS_ONE_THREAD, OURS_TWO_THREADS)
+] + [
+    Target("thor_step THOR beside AdamW bf16, 12 layers of 768", OURS_TWO_THREADS, 0.85, at_most=True),
+    Target("activations' memory 12 layers of 768", MEMORY, 0.55, at_most=True),
 ]
 
 ASCEND = [

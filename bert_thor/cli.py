@@ -71,7 +71,8 @@ def report(arguments: Sequence[str]) -> None:
 
 def plan(arguments: Sequence[str]) -> None:
     """What a run needs on Ascend 910."""
-    from bert_thor.planning.plan import PlanConfig, run_plan
+    from bert_thor.planning.command import run_plan
+    from bert_thor.planning.plan import PlanConfig
 
     run_plan(_parse(PlanConfig, arguments, "plan", None))
 
@@ -145,7 +146,9 @@ def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except MemoryError:
-        return _fail("not enough memory: use smaller sizes or a smaller batch", 1)
+        return _fail(
+            "not enough memory: use smaller sizes or a smaller batch, or cut it into micro-batches with --accumulate", 1
+        )
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

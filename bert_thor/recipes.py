@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Optional
 
 from bert_thor.errors import ConfigError
-from bert_thor.network.precision import Precision
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
+from bert_thor.precision import Precision
 
 CONTINUE = "continue"
 """The recipe of pretraining that goes on from a trained network with another corpus."""

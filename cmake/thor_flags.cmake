@@ -17,14 +17,12 @@ set(THOR_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(THOR_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 set(THOR_FLAGS_avx512_bf16 ${THOR_FLAGS_avx512} -mavx512bf16)
 
-# Which of them this processor's library has, and which of these every body is compiled for.
+# Which of them this processor's library has: every body is compiled for these.
 set(THOR_X86 OFF)
 set(THOR_COMPILED portable)
-set(THOR_OF_EVERY_BODY portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(THOR_X86 ON)
   set(THOR_COMPILED portable avx2 avx512 avx512_bf16)
-  set(THOR_OF_EVERY_BODY portable avx2 avx512)
 endif()
 
 # Sanitizers for `make sanitize`: -DTHOR_SANITIZE=address,undefined or thread

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 CACHE_LINE = 64  # bytes
+INT32_MAX = 2**31 - 1
 
 
 def empty_array(shape: tuple[int, ...], dtype: type) -> Array:
@@ -57,6 +58,24 @@ def make_outputs(
         if not array.flags.writeable:
             raise ValueError(f"{operation}: out[{i}] is read-only; pass a writable array.")
     return out
+
+
+def check_threads(operation: str, threads: object) -> int:
+    """`threads` where it is a number of threads, 0 meaning `library.num_threads()`."""
+    return _check_number(operation, "threads", threads, f"0 for all that there are, or 1 to {INT32_MAX}")
+
+
+def check_site(operation: str, site: object) -> int:
+    """`site` where it can say which dropout of the network is meant."""
+    return _check_number(operation, "site", site, f"a number from 0 to {INT32_MAX}")
+
+
+def _check_number(operation: str, name: str, value: object, allowed: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{operation}: {name} is {value!r}, of type {type(value).__name__}; pass {allowed}.")
+    if not 0 <= value <= INT32_MAX:
+        raise ValueError(f"{operation}: {name} is {value}; pass {allowed}.")
+    return int(value)
 
 
 def elements_of_parts(operation: str, name: str, array: Array, factors: Array) -> tuple[int, int]:

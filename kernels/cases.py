@@ -27,6 +27,7 @@ from bert_thor.kernels.arrays import Array
 
 _FOLDER = Path(__file__).resolve().parent
 UNIT = 2.0**-24  # unit roundoff of float32
+BFLOAT16_UNIT = 2.0**-8  # and of bfloat16
 ROUNDINGS = 4
 """A kernel may differ by this many roundings, times the length of its longest sum, of the largest element."""
 PARTS = ((1, 0), (1, 1), (3, 5), (2, 15), (3, 16), (1, 17), (5, 63), (2, 65), (1, 16383), (2, 16385), (3, 40000))
@@ -48,9 +49,11 @@ class Problem:
         work: what the problem needs at least: FLOP (limit "fp32" or "bf16") or bytes (limit "copy").
         limit: what of the machine bounds it: multiply-adds of that precision, or a copy of as many bytes.
         reference_arguments: of the function in reference.py, where they differ.
-        operator_arguments: of the operator's factory and of the operator, where they do not follow from the parameters' names.
+        operator_arguments: of the operator's factory and of the operator, where they do not follow from the parameters' names;
+            text is the name of a dtype.
         state: so many leading arguments are state: the operator replaces them by as many leading results.
         bfloat16: the places of arguments that may all be bfloat16 bit patterns instead.
+        rounded: the error that roundings to bfloat16 inside may make, for every result; none where it is empty.
     """
 
     function: str
@@ -63,11 +66,12 @@ class Problem:
     operator_arguments: Optional[tuple[tuple[Any, ...], tuple[Any, ...]]] = None
     state: int = 0
     bfloat16: tuple[int, ...] = ()
+    rounded: tuple[float, ...] = ()
 
     def exact(self, reference: ModuleType) -> tuple[Array, ...]:
-        """What the reference says."""
+        """What the reference says, of the numbers that bfloat16 bit patterns stand for."""
         arguments = self.arguments if self.reference_arguments is None else self.reference_arguments
-        return as_tuple(getattr(reference, self.function)(*arguments))
+        return as_tuple(getattr(reference, self.function)(*map(_in_float32, arguments)))
 
     def computed(self, native: ModuleType, **keywords: Any) -> tuple[Array, ...]:
         """What the compiled kernel says."""
@@ -77,13 +81,18 @@ class Problem:
         """Largest error over what is allowed; NaN or above 1: ours is wrong."""
         if len(ours) != len(exact):
             return float("inf")
-        return float(np.max([self._error(one, other) for one, other in zip(ours, exact)]))  # a NaN stays one
+        rounded = self.rounded or (0.0,) * len(exact)
+        errors = [self._error(one, other, more) for one, other, more in zip(ours, exact, rounded)]
+        return float(np.max(errors))  # a NaN stays one
 
-    def _error(self, ours: Array, exact: Array) -> float:
+    def _error(self, ours: Array, exact: Array, rounded: float) -> float:
         if ours.shape != exact.shape:
             return float("inf")
-        allowed = ROUNDINGS * UNIT * self.length * max(float(np.abs(exact).max(initial=0)), 1e-30)
-        return float(np.abs(ours.astype(np.float64) - exact).max(initial=0)) / allowed
+        largest = max(float(np.abs(exact).max(initial=0)), 1e-30)
+        allowed = ROUNDINGS * UNIT * self.length * largest + rounded
+        once = BFLOAT16_UNIT * np.abs(exact) if ours.dtype == np.uint16 else 0.0
+        error = np.abs(_in_float32(ours).astype(np.float64) - exact)
+        return float((error / (allowed + once)).max(initial=0))
 
     @property
     def in_bfloat16(self) -> tuple[Any, ...]:
@@ -130,3 +139,12 @@ def normal(*shape: int, seed: int = 0, dtype: str = "fp32") -> Array:
 def to_bfloat16(x: Array) -> Array:
     """The upper halves of float32 numbers, uint16: rounded toward zero."""
     return (x.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def from_bfloat16(bits: Array) -> Array:
+    """The float32 numbers that bfloat16 bit patterns, uint16, stand for."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _in_float32(value: Any) -> Any:
+    return from_bfloat16(value) if isinstance(value, np.ndarray) and value.dtype == np.uint16 else value

@@ -8,14 +8,41 @@ from contextlib import contextmanager
 from typing import Any, Callable
 
 import mindspore as ms
-from mindspore import ops
+from mindspore import nn, ops
 
 from bert_thor.kernels.library import library_path, load_native
-from bert_thor.kernels.status import KernelError
+from bert_thor.kernels.status import KernelError, Status
+
+try:
+    from mindspore.graph.api import _pynative_executor
+except ImportError:  # before MindSpore 2.9
+    from mindspore.common.api import _pynative_executor
 
 SAME = object()
 """Among the outputs of `dtypes`: the dtype of the activations."""
 _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
+
+
+class _CpuOperator(ops.Custom):
+    """An operator over a C entry point whose refusal is a `KernelError`, wherever it is called outside a graph."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run it, to its end: the framework reports a failure when somebody waits for the result, which may be far from here."""
+        with kernel_errors():
+            result = super().__call__(*inputs)
+            _pynative_executor.sync()
+        return result
+
+
+class CpuCell(nn.Cell):
+    """A cell around operators of `cpu`, whose refusals are `KernelError` where it is called itself, in graph mode too."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run it, to its end."""
+        with kernel_errors():
+            result = super().__call__(*inputs)
+            _pynative_executor.sync()
+        return result
 
 
 def cpu(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | None = None) -> ops.Custom:
@@ -25,28 +52,46 @@ def cpu(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     per input. The library is checked here, because MindSpore itself reports a missing file only at the first launch.
     """
     load_native()
-    operator = ops.Custom(f"{library_path()}:thor_{name}", out_shape, out_dtype, "aot", bprop=bprop)
+    shape = _checked(name, out_shape) if callable(out_shape) else out_shape
+    operator = _CpuOperator(f"{library_path()}:thor_{name}", shape, out_dtype, "aot", bprop=bprop)
     operator.add_prim_attr("primitive_target", "CPU")  # on the host, also in a graph for another device
     return operator
+
+
+def _checked(name: str, out_shape: Callable[..., Any]) -> Callable[..., Any]:
+    """`out_shape`, where an input has fewer axes than it asks for too."""
+
+    def shape(*inputs: Any) -> Any:
+        try:
+            return out_shape(*inputs)
+        except IndexError as error:
+            raise KernelError(name, Status.BAD_SHAPE) from error
+
+    return shape
 
 
 def dtypes(operation: str, place: int, *outputs: Any) -> Callable[..., Any]:
     """For `cpu`: what `outputs` are stored in, each a dtype, or `SAME` for that of input number `place`, the activations.
 
-    Raises `TypeError` where a graph is built with activations that no kernel for CPUs takes.
+    Raises `TypeError` where the activations are float16.
     """
 
     def infer(*inputs: Any) -> Any:
         stored = element_type(inputs[place])
-        if stored == ms.float16:
-            raise TypeError(
-                f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; cast the input, or set "
-                "THOR_BACKEND=mindspore, whose operators take it"
-            )
+        refuse_float16(operation, stored)
         kinds = tuple(stored if output is SAME else output for output in outputs)
         return kinds if len(kinds) > 1 else kinds[0]
 
     return infer
+
+
+def refuse_float16(operation: str, dtype: Any) -> None:
+    """Raise `TypeError` for activations that no kernel for CPUs takes."""
+    if dtype == ms.float16:
+        raise TypeError(
+            f"{operation}: the kernels for CPUs take float32 and bfloat16, not float16; use one of these, or set "
+            "THOR_BACKEND=mindspore, whose operators take it"
+        )
 
 
 def element_type(dtype: Any) -> Any:
@@ -67,7 +112,10 @@ def cpu_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
 
 @contextmanager
 def kernel_errors() -> Iterator[None]:
-    """Inside, the framework's `... function(thor_x) is 4` becomes `KernelError` with the sentence that belongs to the code."""
+    """Inside, the framework's `... function(thor_x) is 4` becomes `KernelError` with the sentence that belongs to the code.
+
+    Operators that are called themselves do it by themselves; this is for graphs that have them inside.
+    """
     try:
         yield
     except RuntimeError as error:

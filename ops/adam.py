@@ -8,8 +8,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.adam.reference import LARGEST
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu_in_place
+from bert_thor.ops._custom import CpuCell, cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 Adam = Callable[[Any, Any, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -20,9 +21,9 @@ def adam(beta1: float, beta2: float) -> Adam:
     """The operator (first, second, gradient, factors, correction, eps) -> direction.
 
     first becomes m = beta1 first + (1 - beta1) f g, second becomes v = beta2 second + (1 - beta2) (f g)^2, and direction =
-    correction m / (sqrt(v) + eps). `first` and `second` are parameters of the gradient's shape, factors [parts] has an f
-    for each of that many equal parts of it, correction and eps have one element; all float32. It has no gradient. Graph
-    mode and PyNative.
+    correction m / (sqrt(v) + eps); an element of f g beyond 2^63 in size counts as 2^63. `first` and `second` are parameters
+    of the gradient's shape, factors [parts] has an f for each of that many equal parts of it, correction and eps have one
+    element; all float32. It has no gradient. Graph mode and PyNative.
     """
     backends: dict[str, Callable[..., Adam]] = {"mindspore": AdamMindSpore, "cpu": AdamCpu}
     return backends[choose("adam", backends)](beta1, beta2)
@@ -42,7 +43,7 @@ def _betas(beta1: float, beta2: float) -> Tensor:
     return Tensor(np.array([beta1, 1.0 - beta1, beta2, 1.0 - beta2], np.float32))
 
 
-class AdamCpu(nn.Cell):
+class AdamCpu(CpuCell):
     """The kernel for CPUs."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
@@ -57,7 +58,7 @@ class AdamCpu(nn.Cell):
         return self.operator(first, second, gradient, factors, self.betas, correction, eps)
 
 
-class AdamUpdateCpu(nn.Cell):
+class AdamUpdateCpu(CpuCell):
     """The kernel for CPUs that moves the weight too."""
 
     def __init__(self, beta1: float, beta2: float) -> None:
@@ -85,6 +86,7 @@ class AdamMindSpore(nn.Cell):
     ) -> Tensor:
         """Return the direction."""
         g = scaled_parts(gradient, factors)
+        g = ops.clamp(g, -LARGEST, LARGEST) - (g - g)  # NaN where g is not finite
         m = first * self.beta1 + g * (1.0 - self.beta1)
         v = second * self.beta2 + g * g * (1.0 - self.beta2)
         ops.assign(first, m)

@@ -16,8 +16,8 @@ FactorAverage = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 def factor_average() -> FactorAverage:
     """The operator (factor, captured, keep, scale) -> summary; factor becomes keep factor + (1 - keep) scale captured.
 
-    `factor` is a parameter [n, b, b], captured has its shape, keep and scale have one element; all float32. A block whose
-    scaled captured trace is not finite is left out, and keep counts as 0 while factor has no trace. summary [2] is (tr factor
+    `factor` is a parameter [n, b, b], captured has its shape, keep and scale have one element; all float32. A block is left
+    out where scale captured or its trace is not finite, and keep counts as 0 while factor has no trace. summary [2] is (tr factor
     afterwards, number of blocks left out). It has no gradient. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[], FactorAverage]] = {"mindspore": FactorAverageMindSpore, "cpu": factor_average_cpu}
@@ -36,7 +36,8 @@ class FactorAverageMindSpore(nn.Cell):
     def construct(self, factor: Any, captured: Tensor, keep: Tensor, scale: Tensor) -> Tensor:
         """Return (trace, blocks left out)."""
         captured = captured * scale
-        sound = ops.isfinite(self.diagonals(captured).sum(1))
+        finite = ops.isfinite(captured).reshape(captured.shape[0], -1).all(1)
+        sound = ops.logical_and(finite, ops.isfinite(self.diagonals(captured).sum(1)))
         chosen = ops.broadcast_to(sound.reshape(-1, 1, 1), captured.shape)
         keep = keep * (self.diagonals(factor).sum() > 0.0).astype(ms.float32)
         averaged = ops.select(chosen, keep * factor + (1.0 - keep) * captured, factor)

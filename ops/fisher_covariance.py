@@ -22,7 +22,7 @@ TINY = 1e-30
 def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
 
-    x [..., d] float32 or (cpu) bfloat16, N being the product of its leading axes; the result is
+    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; the result is
     [ceil(d / block), block, block] float32, exactly symmetric, its rows and columns past d zero. It has no gradient. Graph
     mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled
     so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu_in_place
+from bert_thor.ops._custom import CpuCell, cpu_in_place
 
 InverseUpdate = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -28,7 +28,7 @@ def inverse_update(limit: float) -> InverseUpdate:
     return backends[choose("inverse_update", backends)](limit)
 
 
-class InverseUpdateCpu(nn.Cell):
+class InverseUpdateCpu(CpuCell):
     """The kernel for CPUs, which takes the limit as a tensor."""
 
     def __init__(self, limit: float) -> None:

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from bert_thor.kernels.ascend.registration import Registration
 from bert_thor.kernels.layer_norm import akg as akg_kernel
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import SAME, cpu, dtypes, element_type
+from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes, element_type
 from bert_thor.ops._registration import akg, tbe
 
 LayerNorm = Callable[[Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
@@ -56,7 +56,7 @@ _layer_norm = cpu(
 )
 
 
-class LayerNormCpu(nn.Cell):
+class LayerNormCpu(CpuCell):
     """The kernel for CPUs, which takes eps as a tensor."""
 
     def __init__(self, eps: float) -> None:
@@ -71,8 +71,8 @@ class LayerNormCpu(nn.Cell):
 # MindSpore's own --------------------------------------------------------------------------------------------------------
 
 
-class LayerNormMindSpore(nn.Cell):
-    """MindSpore's own operator, which knows its gradient; float32 inside."""
+class Float32LayerNorm(nn.Cell):
+    """MindSpore's own operator, which knows its gradient, of float32."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -80,9 +80,22 @@ class LayerNormMindSpore(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         """Return (y, mean, rstd)."""
-        y, mean, variance = self.operator(x.astype(ms.float32), gamma, beta)
+        y, mean, variance = self.operator(x, gamma, beta)
         rstd = 1.0 / ops.sqrt(variance.reshape(-1) + self.eps)
-        return y.astype(x.dtype), ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+        return y, ops.stop_gradient(mean.reshape(-1)), ops.stop_gradient(rstd)
+
+
+class LayerNormMindSpore(nn.Cell):
+    """MindSpore's own operator; float32 inside."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.layer_norm = Float32LayerNorm(eps)
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        """Return (y, mean, rstd)."""
+        y, mean, rstd = self.layer_norm(x.astype(ms.float32), gamma, beta)
+        return y.astype(x.dtype), mean, rstd
 
 
 # Ascend 910 -------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,9 @@ def linear_grad() -> LinearGrad:
 
 
 _forward = cpu("linear", lambda x, weight: [x[0], weight[0]], dtypes("linear", 0, SAME))
-_gradient: LinearGrad = cpu("linear_grad", lambda dy, x, weight: (x, weight), dtypes("linear", 1, SAME, ms.float32))
+_gradient: LinearGrad = cpu(
+    "linear_grad", lambda dy, x, weight: (x, weight), dtypes("linear_grad", 1, SAME, ms.float32)
+)
 
 
 def linear_cpu() -> Any:

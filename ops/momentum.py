@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu_in_place
+from bert_thor.ops._custom import CpuCell, cpu_in_place
 from bert_thor.ops.scaled_parts import scaled_parts
 
 Momentum = Callable[[Any, Tensor, Tensor], Tensor]
@@ -37,7 +37,7 @@ def _make(rule: str, *settings: float) -> Momentum:
     return backends[choose("momentum", backends)](rule, *settings)
 
 
-class MomentumCpu(nn.Cell):
+class MomentumCpu(CpuCell):
     """The kernel for CPUs, which takes the numbers as a tensor."""
 
     def __init__(self, rule: str, *settings: float) -> None:

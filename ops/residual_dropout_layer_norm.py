@@ -9,11 +9,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from bert_thor.kernels.arrays import check_site
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import SAME, cpu, dtypes, element_type
+from bert_thor.ops._custom import SAME, CpuCell, cpu, dtypes, element_type
 from bert_thor.ops._registration import tbe
 from bert_thor.ops.dropout import DropoutMindSpore
-from bert_thor.ops.layer_norm import LayerNormMindSpore
+from bert_thor.ops.layer_norm import Float32LayerNorm
 
 ResidualDropoutLayerNorm = Callable[
     [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor, Tensor]"
@@ -41,7 +42,7 @@ _gradient = cpu(f"{_NAME}_grad", _gradient_shapes, dtypes(_NAME, 1, SAME, ms.flo
 _forward = cpu(_NAME, _forward_shapes, dtypes(_NAME, 0, SAME, SAME, ms.float32, ms.float32), bprop=_backward)
 
 
-class ResidualDropoutLayerNormCpu(nn.Cell):
+class ResidualDropoutLayerNormCpu(CpuCell):
     """The kernel for CPUs, which recomputes the mask in the gradient."""
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
@@ -62,7 +63,7 @@ class ResidualDropoutLayerNormMindSpore(nn.Cell):
 
     def __init__(self, eps: float, probability: float, site: int) -> None:
         super().__init__()
-        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), LayerNormMindSpore(eps)
+        self.dropout, self.layer_norm = DropoutMindSpore(probability, site), Float32LayerNorm(eps)
 
     def construct(self, x: Tensor, bias: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor, seed: Tensor) -> Any:
         """Return (y, sum, mean, rstd)."""
@@ -157,4 +158,4 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
         "mindspore": ResidualDropoutLayerNormMindSpore,
         "cpu": ResidualDropoutLayerNormCpu,
     }
-    return backends[choose(_NAME, backends)](eps, probability, site)
+    return backends[choose(_NAME, backends)](eps, probability, check_site(_NAME, site))

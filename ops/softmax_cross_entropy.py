@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.softmax_cross_entropy.reference import WEIGHT_FLOOR
 from bert_thor.ops._backend import choose
-from bert_thor.ops._custom import cpu
+from bert_thor.ops._custom import SAME, cpu, dtypes
 
 SoftmaxCrossEntropy = Callable[[Tensor, Tensor, Tensor, Tensor], "tuple[Tensor, Tensor, Tensor]"]
 
@@ -19,8 +19,9 @@ def softmax_cross_entropy() -> SoftmaxCrossEntropy:
     """The operator (logits, bias, labels, weights) -> (loss [1], correct [1], log_sum_exp [rows]) of z = logits + bias.
 
     loss = sum w nll / (sum w + 1e-5) with nll = log sum exp z - z[label]; correct = sum of the weights of the rows whose
-    label is the first largest element of z. logits [rows, classes], bias [classes], weights [rows] float32; labels
-    [rows] int32 in [0, classes). Gradients flow to logits and bias, through the loss alone. Graph mode and PyNative.
+    label is the first largest element of z. logits [rows, classes] float32, bfloat16 (cpu) or float16 (mindspore); bias [classes],
+    weights [rows] and the results float32; labels [rows] int32 in [0, classes). Gradients flow to logits and bias, through the
+    loss alone, each stored like what it belongs to. Graph mode and PyNative.
     """
     backends: dict[str, Callable[[], SoftmaxCrossEntropy]] = {
         "mindspore": SoftmaxCrossEntropyMindSpore,
@@ -37,12 +38,12 @@ def _backward(logits: Any, bias: Any, labels: Any, weights: Any, out: Any, dout:
 _gradient = cpu(
     "softmax_cross_entropy_grad",
     lambda dloss, logits, bias, labels, weights, log_sum_exp: (logits, bias),
-    (ms.float32, ms.float32),
+    dtypes("softmax_cross_entropy", 1, SAME, ms.float32),
 )
 _forward: SoftmaxCrossEntropy = cpu(
     "softmax_cross_entropy",
     lambda logits, bias, labels, weights: ([1], [1], labels),
-    (ms.float32, ms.float32, ms.float32),
+    dtypes("softmax_cross_entropy", 0, ms.float32, ms.float32, ms.float32),
     bprop=_backward,
 )
 

@@ -4,7 +4,7 @@
 #
 # One process per device; process i works in LOGi/ and writes env.log and log.txt there. Checkpoints and the run itself are in LOG0/. Waits
 # for the end; if one process fails, the others are stopped. DEVICE_TARGET=CPU trains with DEVICE_NUM processes on the CPU, without rank table.
-# PYTHON names the interpreter; BERT_THOR_OPTIONS has options for the run, such as "--recipe demo".
+# PYTHON names the interpreter; BERT_THOR_OPTIONS has options for the run, such as "--recipe demo"; ENABLE_LOSSSCALE=true scales the loss.
 set -u
 
 if [ $# -ne 5 ] && { [ $# -ne 4 ] || [ "${DEVICE_TARGET:-Ascend}" != CPU ]; }; then
@@ -41,7 +41,7 @@ train() {
     rm -f status
     env > env.log
     "$PYTHON" "$project/run_pretrain.py" --distribute=true --epoch_size="$epochs" --device_id="$DEVICE_ID" --device_num="$devices" \
-        --enable_save_ckpt=true --enable_lossscale=false --do_shuffle=false --enable_data_sink=true --data_sink_steps=1000 \
+        --enable_save_ckpt=true --enable_lossscale="${ENABLE_LOSSSCALE:-false}" --do_shuffle=false --enable_data_sink=true --data_sink_steps=1000 \
         --save_checkpoint_path="$checkpoints" --load_checkpoint_path="" --save_checkpoint_steps=1000 --save_checkpoint_num=30 \
         --train_steps=3000 --data_dir="$data" --schema_dir="$schema" > log.txt 2>&1 &
     child=$!

@@ -2,7 +2,7 @@
 # Train on one device: sh scripts/run_standalone_pretrain.sh DEVICE_ID EPOCH_SIZE DATA_DIR SCHEMA_DIR
 #
 # Writes LOG/: env.log, log.txt, checkpoint_bert-*.ckpt and the run itself. DEVICE_TARGET=CPU trains on the CPU, where DEVICE_ID has no meaning.
-# PYTHON names the interpreter; BERT_THOR_OPTIONS has options for the run, such as "--recipe demo".
+# PYTHON names the interpreter; BERT_THOR_OPTIONS has options for the run, such as "--recipe demo"; ENABLE_LOSSSCALE=true scales the loss.
 set -u
 
 if [ $# -ne 4 ]; then
@@ -22,7 +22,7 @@ export DEVICE_ID="$device"
 cd LOG || exit 1
 env > env.log
 "$PYTHON" "$project/run_pretrain.py" --distribute=false --epoch_size="$epochs" --device_id="$device" \
-    --enable_save_ckpt=true --enable_lossscale=false --do_shuffle=true --enable_data_sink=true --data_sink_steps=100 \
+    --enable_save_ckpt=true --enable_lossscale="${ENABLE_LOSSSCALE:-false}" --do_shuffle=true --enable_data_sink=true --data_sink_steps=100 \
     --save_checkpoint_path="$PWD" --load_checkpoint_path="" --save_checkpoint_steps=5000 --save_checkpoint_num=20 \
     --train_steps=-1 --data_dir="$data" --schema_dir="$schema" > log.txt 2>&1
 status=$?

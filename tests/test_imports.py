@@ -24,7 +24,7 @@ ORDER = (
     {"parallel", "network"},
     {"ops"},
     {"kernels"},
-    {"data", "files", "errors", "compat"},
+    {"data", "files", "errors", "compat", "precision"},
 )
 """The members of `bert_thor` from top to bottom: each may import those of its own line and of the lines below.
 

@@ -5,7 +5,7 @@
     python -m bench.kernels --draw          # the stored results, drawn again
 
 Prints a line per problem and the table of the targets; writes bench/results/kernels.json and kernels.png. The problems are those of
-kernels/<operation>/cases.py, the peers those of bench/kernels/<operation>.py. The step of a whole encoder comes last.
+kernels/<operation>/cases.py, the peers those of bench/kernels/<operation>.py. The figure shows the stored step of an encoder too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.case import Case
 from bench.kernels.contenders import cases
 from bench.kernels.results import Row, found
 from bench.measure import Result, measure
-from bench.steps import encoder_step
+from bench.steps import results as steps
 from bench.targets import KERNELS, table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "kernels.json"
@@ -39,11 +39,7 @@ def run(threads: int, only: str) -> list[Row]:
         f"copy {machine.copy_bandwidth(threads, 128 << 20) / 1e9:.1f} GB/s",
         flush=True,
     )
-    rows = [_row(case, threads, limits, measure(case, threads, limits["fp32"])) for case in cases(threads, only)]
-    if only in encoder_step.OPERATION:
-        case = encoder_step.case(threads)
-        rows.append(_row(case, threads, limits, encoder_step.measure(case, threads, limits["fp32"])))
-    return rows
+    return [_row(case, threads, limits, measure(case, threads, limits["fp32"])) for case in cases(threads, only)]
 
 
 def _row(case: Case, threads: int, limits: dict[str, float], result: Result) -> Row:
@@ -87,7 +83,8 @@ def draw() -> None:
     """The stored results as a picture."""
     from bench.kernels.plot import plot
 
-    plot([Row(**row) for row in json.loads(RESULTS.read_text())["rows"]], RESULTS.with_suffix(".png"))
+    kernels = [Row(**row) for row in json.loads(RESULTS.read_text())["rows"]]
+    plot([*kernels, *steps.rows()], RESULTS.with_suffix(".png"))
 
 
 def main() -> None:

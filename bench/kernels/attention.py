@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from bench import frameworks
 from bench.case import Contenders
 from bench.frameworks import gradient, to_torch
@@ -11,7 +13,7 @@ from bert_thor.kernels.cases import PROBABILITY, Problem
 
 
 def peers(problem: Problem, threads: int) -> Contenders:
-    """PyTorch's fused attention; MindSpore's products, softmax and dropout."""
+    """PyTorch's fused attention; MindSpore's products, softmax and dropout, which take no bfloat16 on the CPU."""
     if problem.function == "attention":
         return _forward(problem, threads)
     contenders: Contenders = {}
@@ -29,7 +31,7 @@ def _forward(problem: Problem, threads: int) -> Contenders:
     if torch := frameworks.torch(threads):
         tensors = [to_torch(torch, array) for array in arrays]
         contenders["pytorch"] = lambda: _pytorch(torch, heads, *tensors)
-    if mindspore := frameworks.mindspore(threads):
+    if arrays[0].dtype == np.float32 and (mindspore := frameworks.mindspore(threads)):
         copies = [mindspore.Tensor(array) for array in arrays]
         contenders["mindspore"] = lambda: _mindspore(mindspore.ops, heads, *copies).asnumpy()
     return contenders
@@ -37,9 +39,9 @@ def _forward(problem: Problem, threads: int) -> Contenders:
 
 def _pytorch(torch: Any, heads: int, qkv: Any, bias: Any, mask: Any) -> Any:
     batch, length = mask.shape
-    q, k, v = (qkv + bias).view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    q, k, v = (qkv + bias.to(qkv.dtype)).view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
     fused = torch.nn.functional.scaled_dot_product_attention
-    return fused(q, k, v, mask[:, None, None, :], PROBABILITY).transpose(1, 2).reshape(batch * length, -1)
+    return fused(q, k, v, mask[:, None, None, :].to(q.dtype), PROBABILITY).transpose(1, 2).reshape(batch * length, -1)
 
 
 def _mindspore(ops: Any, heads: int, qkv: Any, bias: Any, mask: Any) -> Any:

@@ -18,7 +18,7 @@ SHOWN = {
     "layer_norm forward fp32 6144x1024": "layer norm\n6144 x 1024",
     "residual_dropout_layer_norm forward fp32 6144x1024": "residual, dropout, layer norm\n6144 x 1024",
     "softmax_cross_entropy forward fp32 240x30522": "softmax cross-entropy\n240 rows, vocabulary 30522",
-    "encoder_step forward and backward, 4 layers of 256": "whole network, both passes\n4 layers of 256",
+    "encoder_step forward and backward fp32, 4 layers of 256": "whole network, both passes\n4 layers of 256",
 }
 """Ten problems by which the figure is read at a glance; kernels.json has all of them."""
 NAMES = {"ours": "BERT-THOR", "openblas": "OpenBLAS", "pytorch": "PyTorch", "mindspore": "MindSpore"}

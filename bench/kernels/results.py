@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
-from bench.targets import ONE_THREAD, SHARE_OF_ONE_THREAD, TWO_THREADS, Found, Target
+from bench.targets import (
+    ONE_THREAD,
+    OURS_ONE_THREAD,
+    OURS_TWO_THREADS,
+    SHARE_OF_ONE_THREAD,
+    TWO_THREADS,
+    Found,
+    Target,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,8 @@ class Row:
     repeatability: float
     quiet_rounds: int
     noisy: bool
+    variants: dict[str, float] = field(default_factory=dict)
+    """Seconds of every form of the contenders, where a contender has several and the fastest counts."""
 
     @property
     def name(self) -> str:
@@ -51,13 +61,15 @@ class Row:
 
 def found(rows: Sequence[Row]) -> Found:
     """The values of targets in `rows`."""
-    threads = {ONE_THREAD: 1, TWO_THREADS: 2, SHARE_OF_ONE_THREAD: 1}
+    threads = {ONE_THREAD: 1, TWO_THREADS: 2, SHARE_OF_ONE_THREAD: 1, OURS_ONE_THREAD: 1, OURS_TWO_THREADS: 2}
 
     def values(target: Target) -> Optional[tuple[float]]:
         for row in rows:
             if row.name == target.name and row.threads == threads[target.quantity]:
-                share = target.quantity == SHARE_OF_ONE_THREAD
-                return (row.percent("ours") if share else _best_peer(row, rows) / row.seconds["ours"],)
+                if target.quantity == SHARE_OF_ONE_THREAD:
+                    return (row.percent("ours"),)
+                ratio = _best_peer(row, rows) / row.seconds["ours"]
+                return (1 / ratio if target.quantity in (OURS_ONE_THREAD, OURS_TWO_THREADS) else ratio,)
         return None
 
     return values

@@ -1,6 +1,8 @@
 """Whole steps of training.
 
-    python -m bench.steps encoder       forward and backward of a small encoder beside PyTorch's
+    python -m bench.steps encoder       forward and backward of an encoder beside PyTorch's, in float32 and bfloat16
+    python -m bench.steps thor          a whole step of BERT-Base with THOR beside PyTorch's AdamW
+    python -m bench.steps memory        what the activations of BERT-Base take, in bfloat16 and in float32
     python -m bench.steps bert-large    one optimizer step of BERT-Large with THOR
     python -m bench.steps scaling       what a step costs against processes, threads, depth and width
 
@@ -11,9 +13,15 @@ from __future__ import annotations
 
 import sys
 
-from bench.steps import bert_large_step, encoder_step, scaling
+from bench.steps import activation_memory, bert_large_step, encoder_step, scaling, thor_step
 
-PROGRAMS = {"encoder": encoder_step.main, "bert-large": bert_large_step.main, "scaling": scaling.main}
+PROGRAMS = {
+    "encoder": encoder_step.main,
+    "thor": thor_step.main,
+    "memory": activation_memory.main,
+    "bert-large": bert_large_step.main,
+    "scaling": scaling.main,
+}
 
 
 def main() -> None:

@@ -5,9 +5,12 @@ Letters: N rows (tokens), I input features, O output features, H hidden size, V 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
+from bert_thor.ops.add import add
 from bert_thor.ops.dropout import dropout
 from bert_thor.ops.embedding import embedding
 from bert_thor.ops.layer_norm import layer_norm
@@ -40,6 +43,22 @@ class Table(nn.Cell):
     def construct(self, ids_N: Tensor) -> Tensor:
         """Return table[ids]."""
         return self.embedding(self.embedding_table, ids_N)
+
+
+class Fork(nn.Cell):
+    """x for two uses: their gradients are added in float32 and rounded once to x's type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add = add()
+
+    def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x twice."""
+        return x, x
+
+    def bprop(self, x: Tensor, out: Any, dout: Any) -> Any:
+        """Return the sum of both gradients."""
+        return (self.add(dout[0], dout[1]),)
 
 
 class LayerNorm(nn.Cell):

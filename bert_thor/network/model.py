@@ -15,14 +15,15 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
 from bert_thor.network.initial_values import initial_value
-from bert_thor.network.layers import Dropout, LayerNorm, Linear, ResidualNorm, Table
-from bert_thor.network.precision import Precision, activation_type
+from bert_thor.network.layers import Dropout, Fork, LayerNorm, Linear, ResidualNorm, Table
+from bert_thor.network.precision import activation_type
 from bert_thor.network.sizes import BertConfig
 from bert_thor.ops.attention import attention
 from bert_thor.ops.bias_gelu import bias_gelu
 from bert_thor.ops.embedding import embedding
 from bert_thor.ops.linear import linear
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
+from bert_thor.precision import Precision
 
 MASKED = -10000.0
 """Added to the scores of padding, as the original does."""
@@ -74,6 +75,7 @@ class EncoderLayer(nn.Cell):
     def __init__(self, config: BertConfig, index: int) -> None:
         super().__init__()
         hidden, eps, probability = config.hidden_size, config.layer_norm_eps, config.hidden_dropout
+        self.attention_input, self.intermediate_input = Fork(), Fork()
         self.attention = SelfAttention(config, site=3 * index + 1)
         self.attention_output = Linear(hidden, hidden)
         self.attention_norm = ResidualNorm(hidden, eps, probability, site=3 * index + 2)
@@ -84,10 +86,12 @@ class EncoderLayer(nn.Cell):
 
     def construct(self, x_NH: Tensor, mask_BS: Tensor, seed: Tensor) -> Tensor:
         """Return the layer's output rows [N, H]."""
+        x_NH, residual_NH = self.attention_input(x_NH)
         mixed = self.attention(x_NH, mask_BS, seed)
-        x_NH = self.attention_norm(self.attention_output(mixed), self.attention_output.bias, x_NH, seed)
+        x_NH = self.attention_norm(self.attention_output(mixed), self.attention_output.bias, residual_NH, seed)
+        x_NH, residual_NH = self.intermediate_input(x_NH)
         inner = self.gelu(self.intermediate(x_NH), self.intermediate.bias)
-        return self.output_norm(self.output(inner), self.output.bias, x_NH, seed)
+        return self.output_norm(self.output(inner), self.output.bias, residual_NH, seed)
 
 
 class Bert(nn.Cell):
@@ -117,7 +121,7 @@ class BertForPreTraining(nn.Cell):
         self.config = config
         self.activations = activation_type(precision)
         self.bert = Bert(config, precision)
-        self.rows = embedding()
+        self.heads, self.rows = Fork(), embedding()
         self.transform = Linear(hidden, hidden)
         self.transform_gelu = bias_gelu()
         self.transform_norm = LayerNorm(hidden, config.layer_norm_eps)
@@ -136,12 +140,12 @@ class BertForPreTraining(nn.Cell):
         matters while training only.
         """
         batch, length = ids_BS.shape
-        x_NH = self.bert(ids_BS, mask_BS, segments_BS, seed)
+        x_NH, pooler_NH = self.heads(self.bert(ids_BS, mask_BS, segments_BS, seed))
         starts = ops.arange(batch).astype(ms.int32).reshape(-1, 1) * length
         masked = self.rows(x_NH, (positions_BP + starts).reshape(-1))
         masked = self.transform_norm(self.transform_gelu(self.transform(masked), self.transform.bias))
         scores = self.decode(masked, self.bert.embedding.token_table)
-        pooled = self.pooler(self.rows(x_NH, starts.reshape(-1))).astype(ms.float32)
+        pooled = self.pooler(self.rows(pooler_NH, starts.reshape(-1))).astype(ms.float32)
         pooled = ops.tanh(pooled + self.pooler.bias).astype(self.activations)
         sentence = self.next_sentence(pooled).astype(ms.float32) + self.next_sentence.bias
         return scores, self.decoder_bias, sentence

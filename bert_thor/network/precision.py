@@ -6,18 +6,16 @@ arXiv 1710.03740). float16 has 11 bits and ends at 65504: small gradients need a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, get_args
+from typing import Any, NamedTuple, Optional
 
 import mindspore as ms
-from typing_extensions import Literal
 
 from bert_thor.compat import is_first_ascend_910
 from bert_thor.errors import ConfigError
 from bert_thor.kernels.library import InstructionSet, instruction_set
 from bert_thor.ops._backend import VARIABLE, requested
+from bert_thor.precision import Precision
 
-Precision = Literal["float32", "float16", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 OPERATIONS = (
     "attention",
     "bias_gelu",

@@ -19,8 +19,8 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import has_all_gather
 from bert_thor.parallel.buckets import BUCKET_BYTES, buckets
-from bert_thor.parallel.precision import BYTES
 from bert_thor.parallel.world import World
+from bert_thor.precision import BYTES
 
 
 class SumOverRanks(nn.Cell):

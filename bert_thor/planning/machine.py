@@ -31,7 +31,7 @@ CORES = Constant(32, "cores", "measured", "Ascend 910 has 32 AI cores (HPCA 2021
 CLOCK = Constant(1e9, "Hz", "measured", "1 GHz (same paper); parts with 30 cores at 0.9 GHz are sold too")
 MEMORY_BANDWIDTH = Constant(1.2e12, "byte/s", "measured", "HBM of Ascend 910 (same paper)")
 DEVICE_MEMORY = Constant(32 * 2**30, "byte", "measured", "HBM of Ascend 910 (same paper)")
-MATRIX_RATE = Constant(
+CUBE_RATE = Constant(
     80e12,
     "FLOP/s",
     "inferred",
@@ -39,12 +39,29 @@ MATRIX_RATE = Constant(
     "and 170 ms for 13.6 TFLOP (11.1 of the network, 2.5 of preconditioning with dense inverses): 80 TFLOP/s, 37 % of the 216 TFLOP/s "
     "that AIBench measured",
 )
-EXCHANGE_RATE = Constant(
+VECTOR_RATE = Constant(
+    1.7e12,
+    "FLOP/s",
+    "inferred",
+    "AIBench (doi 10.1007/s42514-024-00187-x) measured 3.39 TFLOP/s of the vector units in float16; float32 has half as many lanes",
+)
+MATRIX_RATES = {"float16": CUBE_RATE, "float32": VECTOR_RATE}
+"""By precision: the cube multiplies float16, and has no float32 product."""
+COLLECTIVE_RATE = Constant(
     49e9,
     "byte/s",
     "inferred",
     "the same 48 ms for 2·7/8·1.34 GB: what a ring over 8 devices sends and receives; nothing is assumed to overlap",
 )
+LINK_RATE = Constant(
+    31.5e9,
+    "byte/s",
+    "assumed",
+    "PCIe joins the two groups of four devices of a server (Huawei Cloud's documentation of its scheduler): generation 4 with 16 lanes, "
+    "as the slowest link of a ring over 8",
+)
+EXCHANGE_RATES = {"float16": COLLECTIVE_RATE, "float32": LINK_RATE}
+"""By precision of the run: what a float16 run gave away is used for a float16 run alone."""
 UPDATE_PASSES = Constant(
     10,
     "passes",
@@ -63,10 +80,22 @@ class KernelCycles:
     operation: str
     cycles: float
     unit: str
-    """block: a 128x128 block (at `rows` rows for a covariance); tile: a 128x128 part of a weight."""
+    """block: a 128x128 block (at `rows` rows for a covariance); tile: a 128x128 part of a weight; row: 1024 features of a norm."""
     rows: Optional[int]
     kind: str
     source: str
+
+
+def _norms(operation: str, **cycles: int) -> dict[str, KernelCycles]:
+    """Of a row of 1024 features, from the cycles of a chip for 6144 rows, by precision."""
+    folder = operation.replace("_grad", "")
+    return {
+        f"{operation} {precision}": KernelCycles(
+            operation, count * CORES.value / 6144, "row", None, "simulated",
+            f"kernels/{folder}/tbe.py in kernels/davinci: 6144x1024 in {precision}, 32 cores, {count:,} cycles",
+        )
+        for precision, count in cycles.items()
+    }  # fmt: skip
 
 
 KERNELS = {
@@ -82,8 +111,14 @@ KERNELS = {
         "precondition", 7_860.0, "tile", None, "simulated",
         "kernels/precondition/tbe.py in kernels/davinci: a weight of 1024x1024, 32 cores, 15,717 cycles",
     ),
+    **_norms("layer_norm", float16=23_931, float32=63_851),
+    **_norms("layer_norm_grad", float16=35_704, float32=79_560),
+    **_norms("residual_dropout_layer_norm", float16=80_654, float32=146_100),
+    **_norms("residual_dropout_layer_norm_grad", float16=73_871, float32=127_926),
 }  # fmt: skip
-"""At 1 GHz, edge 128. `tests/bert_thor/planning/test_plan.py` simulates them again. A covariance's cycles are proportional to its rows."""
+"""At 1 GHz, edge 128. `tests/bert_thor/planning/test_plan.py` simulates the first three again and looks the norms up in
+`bench/results/ascend.json`. Cycles of covariances and norms are proportional to their rows, those of norms to their width.
+"""
 
 
 def kernel_cycles(path: Optional[Path]) -> dict[str, KernelCycles]:

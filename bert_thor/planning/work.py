@@ -14,9 +14,10 @@ from bert_thor.network.sizes import BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.blocks import factor_shapes, factor_sides
 from bert_thor.optimizer.methods import method
+from bert_thor.parallel.buckets import BUCKET_BYTES
+from bert_thor.precision import BYTES
 
-FLOAT = 4
-"""Bytes of a float32."""
+FLOAT = BYTES["float32"]
 STATE_KINDS = {
     "momentum": "moments", "first": "moments", "second": "moments",
     "factor": "factors", "inverse": "inverses", "basis": "bases",
@@ -136,35 +137,67 @@ def step_flop(model: BertConfig, batch: Batch) -> int:
     return 3 * (dense + attention + decoder)
 
 
-def activation_elements(model: BertConfig, batch: Batch, fused_attention: bool) -> int:
-    """Elements that the forward pass keeps for the backward pass.
+def activation_bytes(model: BertConfig, batch: Batch, fused_attention: bool, precision: str) -> int:
+    """Bytes that the forward pass keeps for the backward pass.
 
-    Per layer and token: the input, query, key and value (3), the mixed values, two sums before the norms and one norm between them, and the
-    feed-forward layer before and after GELU; attention probabilities unless the fused operator recomputes them. For the heads: logits and
-    their gradient.
+    In the run's precision, per layer and token: the input, query, key and value (3), the mixed values, two sums before the norms and one
+    norm between them, and the feed-forward layer before and after GELU. Unless the fused operator recomputes them, the attention
+    probabilities: as the softmax gives them, in float32, and as the product takes them, where dropout or rounding makes those others.
+    For the heads: logits and their gradient; beside 16-bit ones the probabilities, in float32.
     """
-    h = model.hidden_size
-    per_token = 8 * h + 2 * model.intermediate_size + (0 if fused_attention else model.num_heads * batch.length)
-    heads = 2 * batch.sequences * batch.predictions * (model.vocab_size + 2 * h)
-    return model.num_layers * batch.tokens * per_token + 2 * batch.tokens * h + heads
+    h, size, narrow = model.hidden_size, BYTES[precision], precision != "float32"
+    products = size if narrow or model.attention_dropout > 0.0 else 0
+    probabilities = 0 if fused_attention else model.num_heads * batch.length * (FLOAT + products)
+    per_token = size * (8 * h + 2 * model.intermediate_size) + probabilities
+    per_prediction = size * (2 * model.vocab_size + 4 * h) + (FLOAT * model.vocab_size if narrow else 0)
+    heads = batch.sequences * batch.predictions * per_prediction
+    return model.num_layers * batch.tokens * per_token + 2 * batch.tokens * h * size + heads
 
 
 def memory(
-    model: BertConfig, optimizer: OptimizerConfig, batch: Batch, devices: int, fused_attention: bool, bucket: int
+    model: BertConfig,
+    optimizer: OptimizerConfig,
+    batch: Batch,
+    devices: int,
+    fused_attention: bool,
+    precision: str,
+    accumulate: int = 1,
 ) -> dict[str, int]:
-    """Bytes on one device by kind, all in float32. `bucket`: elements of one bucket of the exchange between devices."""
+    """Bytes on one device by kind; all but activations and the weights that products take are float32.
+
+    `batch` is what the device computes at once, one of `accumulate` in a step.
+    """
     count, chosen = parameter_count(model), method(optimizer.name)
     states: Counter[str] = Counter()
     for spec in architecture(model):
         for kind, shape in chosen.state_shapes(spec, optimizer).items():
             states[STATE_KINDS[kind.split("_")[0]]] += prod(shape)
     layers = preconditioned_layers(model, optimizer, batch)
-    elements = {
-        "weights": count,
-        "gradients": count,
-        **{kind: states[kind] for kind in dict.fromkeys(STATE_KINDS.values())},
-        "captured factors": sum(layer.a.elements + layer.g.elements for layer in layers),
-        "activations": activation_elements(model, batch, fused_attention),
-        "exchange buckets": 2 * bucket if devices > 1 else 0,
+    captured = sum(layer.a.elements + layer.g.elements for layer in layers)
+    return {
+        "weights": FLOAT * count,
+        "weights as products take them": BYTES[precision] * count if precision != "float32" else 0,
+        "gradients": FLOAT * count,
+        "sums of gradients and factors": FLOAT * (count + captured) if accumulate > 1 else 0,
+        **{kind: FLOAT * states[kind] for kind in dict.fromkeys(STATE_KINDS.values())},
+        "captured factors": FLOAT * captured,
+        "activations": activation_bytes(model, batch, fused_attention, precision),
+        "exchange buckets": 2 * BUCKET_BYTES if devices > 1 else 0,
     }
-    return {kind: FLOAT * value for kind, value in elements.items()}
+
+
+def gradients_in_backward_order(model: BertConfig, batch: Batch) -> list[tuple[int, float]]:
+    """(elements, share of the backward pass's products after which it is there) of every gradient, in the order of the parameters.
+
+    The pass goes through the layers from the last to the first; it begins with the decoder, and ends with the tables.
+    """
+    total = 2 / 3 * step_flop(model, batch)
+    done = 4.0 * batch.rows("predictions") * model.hidden_size * model.vocab_size
+    found = []
+    for spec in reversed(architecture(model)):
+        if spec.kind == "dense":
+            done += 4 * batch.rows(spec.rows) * prod(spec.shape)
+        if spec.name.endswith("attention.qkv.weight"):
+            done += 8 * batch.tokens * batch.length * model.hidden_size
+        found.append((prod(spec.shape), done / total))
+    return found[::-1]

@@ -18,8 +18,9 @@ from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError
 from bert_thor.files import write_json
 from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_log_likelihood
-from bert_thor.network.precision import Precision, choose_precision
+from bert_thor.network.precision import choose_precision
 from bert_thor.network.sizes import BertConfig
+from bert_thor.precision import Precision
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
 from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows

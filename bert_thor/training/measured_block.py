@@ -17,7 +17,10 @@ from bert_thor.training.run_folder import RunFolder
 
 
 def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -> PretrainConfig:
-    """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed."""
+    """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed.
+
+    What is measured is one micro-batch, because a whole batch may not fit into memory.
+    """
     if folder.config.is_file() and config.resumes:
         return _with_block(config, int(folder.read_config()["optimizer.block"]))
     if launched_ranks() > 1:
@@ -25,7 +28,7 @@ def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -
             "block is auto with several processes: measure with one process first, then give the number with --block"
         )
     use_graph_mode(config.device_target)
-    batch = next(TrainingBatches(rows, config.batch_size, config.seed, ahead=0))
+    batch = next(TrainingBatches(rows, config.batch_size // config.accumulate, config.seed, ahead=0))
     network = BertForPreTraining(
         config.model, config.seed, choose_precision(config.precision, config.device_target).precision
     )

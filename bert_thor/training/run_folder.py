@@ -15,8 +15,9 @@ from typing import Any, Optional
 
 from bert_thor.errors import ConfigError
 from bert_thor.files import json_text, make_folder, read_json_object, replace_text, write_json
-from bert_thor.network.precision import PRECISIONS, Precision
 from bert_thor.network.sizes import BertConfig
+from bert_thor.optimizer.config import OptimizerConfig
+from bert_thor.precision import PRECISIONS, Precision
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps
 from bert_thor.training.run_data import RUN_DATA, VOCABULARY, RunData, write_run_data
@@ -41,7 +42,12 @@ RESUMABLE_CHANGES = (
 """Fields that a resumed run may change: none of them changes a number that the run computes."""
 
 
-BEFORE_THERE_WAS_A_CHOICE = {"precision": "float32"}
+BEFORE_THERE_WAS_A_CHOICE = {
+    "precision": "float32",
+    "accumulate": 1,
+    "optimizer.loss_scale": 1.0,
+    "optimizer.loss_scale_window": OptimizerConfig.loss_scale_window,
+}
 """What a run was trained with whose config.json does not say it."""
 
 
@@ -121,7 +127,8 @@ class RunFolder:
                 f"{self.path} already holds a run: add --resume to continue it, or choose another folder with --run"
             )
         before, now = {**BEFORE_THERE_WAS_A_CHOICE, **self.read_config()}, resolved(config)
-        for field in sorted(before):  # one that is not there is younger than the run
+        # What the run did not have yet is not compared; precision comes first, because other options follow from it.
+        for field in sorted(before, key=lambda name: (name != "precision", name)):
             if field not in (*RESUMABLE_CHANGES, "steps") and before[field] != now.get(field):
                 raise ConfigError(
                     f"{self.path} was started with {field}={before.get(field)}, not {now.get(field)}: "

@@ -61,16 +61,17 @@ class Trainer:
         precision, self.reason = choose_precision(config.precision, config.device_target)
         config = replace(config, precision=precision)
         config = with_loss_scale(config, precision)
+        check_micro_batches(config, launched_ranks())
         self.folder = RunFolder(config.run)
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
             config = with_measured_block(config, self.folder, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
-        check_micro_batches(config, launched_ranks())
         self.folder.check(config)
         self.read_start = read_start
-        summed_in = exchange_precision(config.exchange_precision, precision, config.device_target)
+        scaled = config.optimizer.loss_scale != 1.0
+        summed_in = exchange_precision(config.exchange_precision, scaled, config.device_target)
         use_graph_mode(config.device_target)
         self.world = join_world()
         self.agreement = Agreement(self.world)
@@ -349,7 +350,7 @@ class Trainer:
 
 def check_micro_batches(config: PretrainConfig, ranks: int) -> None:
     """Raise `ConfigError` unless every process can cut its share of a batch into equal micro-batches."""
-    if config.batch_size % (ranks * config.accumulate):
+    if config.accumulate > 1 and config.batch_size % (ranks * config.accumulate):
         share = (
             f"the {config.batch_size // ranks} rows of a process" if ranks > 1 else f"batch_size {config.batch_size}"
         )

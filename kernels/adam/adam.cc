@@ -7,6 +7,7 @@
 namespace {
 
 constexpr const char* kF32 = "float32";
+constexpr float kLargest = 9223372036854775808.0f;  // 2^63, whose square a float holds
 
 struct Problem {
   const float* factors;
@@ -32,7 +33,8 @@ int Run(const Problem& p, const thor::AdamTensors& t, thor::AdamLoop loop, int t
   thor::ParallelForParts(p.parts, p.elements, threads, [&](int64_t part, int64_t first, int64_t count) {
     const float f = p.factors[part];
     const float* const b = p.betas;
-    loop(t, part * p.elements + first, count, {b[0], b[1] * f, b[2], b[3] * f * f, p.correction, p.eps, kept, p.rate});
+    loop(t, part * p.elements + first, count,
+         {b[0], b[1] * f, b[2], b[3] * f * f, p.correction, p.eps, kept, p.rate, kLargest / std::fabs(f)});
   });
   return THOR_OK;
 }

@@ -6,15 +6,16 @@
  *   adam:         direction   = correction next_first / (sqrt(next_second) + eps)
  *   adam_update:  next_weight = (1 - rate decay) weight - rate direction
  *
- * With correction = sqrt(1 - beta2^t) / (1 - beta1^t) in step t this is Adam with its eps beside the uncorrected root;
- * with eps sqrt(1 - beta2^t) in place of eps, beside the corrected one.
- * Layout: weight, moments, gradient, direction: [parts, elements], contiguous; factors [parts]; betas [4] = (beta1, 1 -
- * beta1, beta2, 1 - beta2), so that the caller rounds each once. Aliasing: each next_ may be what it follows, direction
- * may be gradient. Alignment: a float's. Numerics: each moment within 4 * 2^-24 of the sum of its terms' absolute
- * values, direction within 6 * 2^-24 of itself for the moments as stored, next_weight within 4 * 2^-24 more of its
- * terms' sizes; the same bits for any thread count. NaN and infinity go into their own element. Cost: 12 (15) parts
- * elements FLOP, 6 (7) passes over memory. Errors: a size below 0: THOR_BAD_SIZE; a beta, correction, eps, rate or
- * decay below 0 or not finite: THOR_BAD_VALUE. */
+ * An element of f g beyond 2^63 (9.2e18) in size counts as 2^63 with its sign, so that no finite gradient makes a
+ * moment infinite; NaN or infinity in the gradient makes NaN of its own element of the moments and of the result. With
+ * correction = sqrt(1 - beta2^t) / (1 - beta1^t) in step t this is Adam with its eps beside the uncorrected root; with
+ * eps sqrt(1 - beta2^t) in place of eps, beside the corrected one. Layout: weight, moments, gradient, direction:
+ * [parts, elements], contiguous; factors [parts]; betas [4] = (beta1, 1 - beta1, beta2, 1 - beta2), so that the caller
+ * rounds each once. Aliasing: each next_ may be what it follows, direction may be gradient. Alignment: a float's.
+ * Numerics: each moment within 4 * 2^-24 of the sum of its terms' absolute values, direction within 6 * 2^-24 of itself
+ * for the moments as stored, next_weight within 4 * 2^-24 more of its terms' sizes; the same bits for any thread count.
+ * Cost: 16 (19) parts elements FLOP, 6 (7) passes over memory. Errors: a size below 0: THOR_BAD_SIZE; a beta,
+ * correction, eps, rate or decay below 0 or not finite: THOR_BAD_VALUE. */
 #ifndef THOR_ADAM_H_
 #define THOR_ADAM_H_
 

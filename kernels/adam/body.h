@@ -7,13 +7,16 @@
 
 namespace {
 
+// g, or `largest` with its sign where it is larger; NaN where it is not finite.
+THOR_INLINE Floats Bounded(Floats g, float largest) { return Max(Set(-largest), Min(Set(largest), g)) - (g - g); }
+
 // finish(i, direction, lanes) for every vector, after the moments are stored.
 template <typename Finish>
 THOR_INLINE void MoveMoments(const thor::AdamTensors& t, int64_t begin, int64_t count, const thor::AdamNumbers& n,
                              Finish finish) {
   ForEachVector(count, [=](int64_t offset, auto lanes) {
     const int64_t i = begin + offset;
-    const Floats g = Load(t.gradient + i, lanes);
+    const Floats g = Bounded(Load(t.gradient + i, lanes), n.largest);
     const Floats m = MultiplyAdd(Set(n.old_first), Load(t.first + i, lanes), Set(n.new_first) * g);
     const Floats v = MultiplyAdd(Set(n.old_second), Load(t.second + i, lanes), Set(n.new_second) * g * g);
     Store(t.next_first + i, m, lanes);

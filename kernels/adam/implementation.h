@@ -15,9 +15,9 @@ struct AdamTensors {
 };
 
 // The weights of the old moments and of what is new, with the gradient's factor in the new ones' weights; next weight =
-// kept weight - rate direction.
+// kept weight - rate direction. Elements of the gradient count as `largest` at most.
 struct AdamNumbers {
-  float old_first, new_first, old_second, new_second, correction, eps, kept, rate;
+  float old_first, new_first, old_second, new_second, correction, eps, kept, rate, largest;
 };
 
 using AdamLoop = void (*)(const AdamTensors& tensors, int64_t first, int64_t count, const AdamNumbers& numbers);

@@ -9,6 +9,8 @@ from bert_thor.kernels.parts import scaled_parts
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+LARGEST = 2.0**63
+"""Of an element of the gradient, with its factor; its square still is a float32."""
 
 
 def adam(
@@ -24,7 +26,8 @@ def adam(
 
     m = beta1 first + (1 - beta1) f g; v = beta2 second + (1 - beta2) (f g)^2; direction = correction m / (sqrt(v) + eps).
     first, second and gradient have one shape; factors [parts] has an f for each of that many equal parts of it. With
-    correction = sqrt(1 - beta2^t) / (1 - beta1^t) the moments' bias in step t is corrected.
+    correction = sqrt(1 - beta2^t) / (1 - beta1^t) the moments' bias in step t is corrected. f g counts as `LARGEST` at most,
+    and as NaN where it is not finite.
     """
     return _rounded(*_moved(first, second, gradient, factors, betas, correction, eps))
 
@@ -56,6 +59,7 @@ def _moved(
     eps: float,
 ) -> tuple[Float64, Float64, Float64]:
     g = scaled_parts(gradient, factors)
+    g = np.where(np.isfinite(g), np.clip(g, -LARGEST, LARGEST), np.nan)
     m = betas[0] * np.asarray(first, np.float64) + (1.0 - betas[0]) * g
     v = betas[1] * np.asarray(second, np.float64) + (1.0 - betas[1]) * g * g
     return m, v, correction * m / (np.sqrt(v) + eps)

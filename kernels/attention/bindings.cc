@@ -3,4 +3,6 @@
 #include "attention/attention.h"
 
 THOR_BIND(thor_attention_f32);
+THOR_BIND(thor_attention_bf16);
 THOR_BIND(thor_attention_grad_f32);
+THOR_BIND(thor_attention_grad_bf16);

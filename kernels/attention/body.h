@@ -2,17 +2,12 @@
 #ifndef THOR_ATTENTION_BODY_H_
 #define THOR_ATTENTION_BODY_H_
 
+#include "attention/heads.h"
 #include "attention/products.h"
 #include "common/elementary.h"
 #include "common/philox.h"
 
 namespace {
-
-// The mask of a sequence, -infinity beyond its end.
-inline void PadMask(const thor::AttentionShape& n, const float* mask, float* padded) {
-  for (int64_t j = 0; j < n.length; ++j) padded[j] = mask[j];
-  for (int64_t j = n.length; j < n.padded_length; ++j) padded[j] = -__builtin_inff();
-}
 
 // Scores become probabilities; returns the logarithm of the denominator.
 inline float Softmax(int64_t columns, const float* mask, float* scores) {
@@ -34,18 +29,19 @@ inline float Softmax(int64_t columns, const float* mask, float* scores) {
   return top + __builtin_logf(sum);
 }
 
-void Forward(const thor::AttentionArguments& a, int64_t head, float* scratch) {
+template <typename T>
+void Forward(const thor::AttentionArguments<T>& a, int64_t head, float* scratch) {
   const thor::AttentionShape& n = a.shape;
   const int64_t sequence = head / n.heads, offset = head % n.heads * n.head_size, stride = 3 * n.hidden;
   const int64_t matrix = n.padded_length * n.padded_size;
   float *const q = scratch, *const k = q + matrix, *const v = k + matrix, *const mask = v + matrix;
   float* const scores = mask + n.padded_length;
-  const float* const source = a.qkv + sequence * n.length * stride + offset;
+  if (!PadMask(n, a.mask + sequence * n.length, mask)) return ForgetHead(a, head);
+  const T* const source = a.qkv + sequence * n.length * stride + offset;
   const float* const bias = a.bias + offset;
   PackHead(n, source, stride, bias, 1.0f / __builtin_sqrtf(n.head_size), q);
   PackTransposed(n, source + n.hidden, stride, bias + n.hidden, k);
   PackHead(n, source + 2 * n.hidden, stride, bias + 2 * n.hidden, 1.0f, v);
-  PadMask(n, a.mask + sequence * n.length, mask);
   for (int64_t first = 0; first < n.length; first += thor::kQueryBlock) {
     const int64_t rows = Smaller(thor::kQueryBlock, n.length - first);
     MultiplyTransposed(n, q, first, rows, k, scores);
@@ -58,8 +54,8 @@ void Forward(const thor::AttentionArguments& a, int64_t head, float* scratch) {
           Store(row + j, Load(row + j, lanes) * scale, lanes);
         });
     }
-    float* const out = a.out + (sequence * n.length + first) * n.hidden + offset;
-    MultiplyPanels(n, {scores, n.padded_length, 1}, rows, n.length, v,
+    T* const out = a.out + (sequence * n.length + first) * n.hidden + offset;
+    MultiplyPanels(n, {scores, n.padded_length, 1}, rows, n.length, v, n.padded_length,
                    [&](int64_t i, int64_t j, Floats sum) { StoreColumns(n, out + i * n.hidden, j, sum); });
   }
 }
@@ -88,33 +84,8 @@ inline void SoftmaxGradient(const thor::AttentionShape& n, const thor::Dropout& 
     });
 }
 
-// panels += left times the first `depth` rows of right.
-inline void Accumulate(const thor::AttentionShape& n, LeftFactor left, int64_t depth, const float* right,
-                       float* panels) {
-  MultiplyPanels(n, left, n.length, depth, right, [&](int64_t i, int64_t j, Floats sum) {
-    float* const p = panels + j * n.padded_length + i * kLanes;
-    Store(p, Load(p, All{}) + sum, All{});
-  });
-}
-
-// A head's columns of dqkv and of their sums.
-inline void StorePanels(const thor::AttentionShape& n, const float* panels, float* rows, float* column_sums) {
-  ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
-    Floats sum = Set(0);
-    for (int64_t s = 0; s < n.length; ++s) {
-      const Floats value = Load(panels + j * n.padded_length + s * kLanes, All{});
-      Store(rows + s * 3 * n.hidden + j, value, lanes);
-      sum = sum + value;
-    }
-    Store(column_sums + j, sum, lanes);
-  });
-}
-
-inline void Zero(int64_t n, float* p) {
-  ForEachVector(n, [=](int64_t j, auto lanes) { Store(p + j, Set(0), lanes); });
-}
-
-void Backward(const thor::AttentionGradArguments& a, int64_t head, float* scratch) {
+template <typename T>
+void Backward(const thor::AttentionGradArguments<T>& a, int64_t head, float* scratch) {
   const thor::AttentionShape& n = a.shape;
   const int64_t sequence = head / n.heads, offset = head % n.heads * n.head_size, stride = 3 * n.hidden;
   const int64_t matrix = n.padded_length * n.padded_size, block = thor::kQueryBlock * n.padded_length;
@@ -123,7 +94,8 @@ void Backward(const thor::AttentionGradArguments& a, int64_t head, float* scratc
   float *const dk = dout + matrix, *const dv = dk + matrix, *const scores = dv + matrix,
                *const dscores = scores + block;
   float* const mask = dscores + block;
-  const float* const source = a.qkv + sequence * n.length * stride + offset;
+  if (!PadMask(n, a.mask + sequence * n.length, mask)) return ForgetHead(a, head);
+  const T* const source = a.qkv + sequence * n.length * stride + offset;
   const float* const bias = a.bias + offset;
   const float scale = 1.0f / __builtin_sqrtf(n.head_size);
   PackHead(n, source, stride, bias, scale, q);
@@ -131,10 +103,9 @@ void Backward(const thor::AttentionGradArguments& a, int64_t head, float* scratc
   PackTransposed(n, source + n.hidden, stride, bias + n.hidden, k_transposed);
   PackTransposed(n, source + 2 * n.hidden, stride, bias + 2 * n.hidden, v_transposed);
   PackHead(n, a.dout + sequence * n.length * n.hidden + offset, n.hidden, nullptr, 1.0f, dout);
-  PadMask(n, a.mask + sequence * n.length, mask);
   Zero(2 * matrix, dk);  // and dv
   float* const sums = a.bias_sums + sequence * stride + offset;
-  float* const dqkv = a.dqkv + sequence * n.length * stride + offset;
+  T* const dqkv = a.dqkv + sequence * n.length * stride + offset;
   Zero(n.head_size, sums);
   for (int64_t first = 0; first < n.length; first += thor::kQueryBlock) {
     const int64_t rows = Smaller(thor::kQueryBlock, n.length - first);
@@ -144,19 +115,21 @@ void Backward(const thor::AttentionGradArguments& a, int64_t head, float* scratc
       const int64_t index = head * n.length + first + i, row = i * n.padded_length;
       SoftmaxGradient(n, a.dropout, index, mask, a.log_sum_exp[index], scores + row, dscores + row);
     }
-    Accumulate(n, {scores, 1, n.padded_length}, rows, dout + first * kLanes, dv);
-    Accumulate(n, {dscores, 1, n.padded_length}, rows, q + first * kLanes, dk);
-    MultiplyPanels(n, {dscores, n.padded_length, 1}, rows, n.length, k, [&](int64_t i, int64_t j, Floats sum) {
-      const Floats value = sum * Set(scale);
-      StoreColumns(n, dqkv + (first + i) * stride, j, value);
-      StoreColumns(n, sums, j, Load(sums + j, First{static_cast<int>(Smaller(kLanes, n.head_size - j))}) + value);
-    });
+    Accumulate(n, {scores, 1, n.padded_length}, rows, dout + first * kLanes, n.padded_length, dv);
+    Accumulate(n, {dscores, 1, n.padded_length}, rows, q + first * kLanes, n.padded_length, dk);
+    MultiplyPanels(
+        n, {dscores, n.padded_length, 1}, rows, n.length, k, n.padded_length, [&](int64_t i, int64_t j, Floats sum) {
+          const Floats value = sum * Set(scale);
+          StoreColumns(n, dqkv + (first + i) * stride, j, value);
+          StoreColumns(n, sums, j, Load(sums + j, First{static_cast<int>(Smaller(kLanes, n.head_size - j))}) + value);
+        });
   }
   StorePanels(n, dk, dqkv + n.hidden, sums + n.hidden);
   StorePanels(n, dv, dqkv + 2 * n.hidden, sums + 2 * n.hidden);
 }
 
-constexpr thor::AttentionImplementation kImplementation = {Forward, Backward};
+constexpr thor::AttentionImplementation kImplementation = {{Forward<float>, Backward<float>},
+                                                           {Forward<uint16_t>, Backward<uint16_t>}};
 
 }  // namespace
 

@@ -11,8 +11,9 @@
 namespace {
 
 // (source + bias) * scale in panels. bias may be null.
-inline void PackHead(const thor::AttentionShape& n, const float* source, int64_t stride, const float* bias, float scale,
-                     float* panels) {
+template <typename T>
+void PackHead(const thor::AttentionShape& n, const T* source, int64_t stride, const float* bias, float scale,
+              float* panels) {
   ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
     const Floats shift = bias == nullptr ? Set(0) : Load(bias + j, lanes);
     float* const panel = panels + j * n.padded_length;
@@ -23,8 +24,8 @@ inline void PackHead(const thor::AttentionShape& n, const float* source, int64_t
 }
 
 // The transpose of what PackHead makes with scale 1.
-inline void PackTransposed(const thor::AttentionShape& n, const float* source, int64_t stride, const float* bias,
-                           float* panels) {
+template <typename T>
+void PackTransposed(const thor::AttentionShape& n, const T* source, int64_t stride, const float* bias, float* panels) {
   for (int64_t s = 0; s < n.length; s += kLanes)
     ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
       const Floats shift = Load(bias + j, lanes);
@@ -55,17 +56,17 @@ inline void MultiplyTransposed(const thor::AttentionShape& n, const float* left,
 }
 
 // finish(i, j, sum) for every row i < rows and panel column j of the product of `left` with the first `depth` rows of
-// `right`, a matrix in panels.
-template <typename Finish>
+// `right`, a matrix in panels of `height` rows.
+template <class Product = MultiplyAddF32, typename Finish>
 THOR_INLINE void MultiplyPanels(const thor::AttentionShape& n, LeftFactor left, int64_t rows, int64_t depth,
-                                const float* right, Finish finish) {
+                                const float* right, int64_t height, Finish finish) {
   for (int64_t i = 0; i < rows; i += kTileRows)
     ForEachTileColumn(0, n.head_size, [&](int64_t j, auto vectors) {
       constexpr int kVectors = decltype(vectors)::value;
       Floats sum[kTileRows][kVectors];
       Clear(sum);
-      AddProduct<kVectors>(depth, {left.data + i * left.row, left.row, left.depth}, right + j * n.padded_length,
-                           kLanes * n.padded_length, sum);
+      AddProduct<kVectors, Product>(depth, {left.data + i * left.row, left.row, left.depth}, right + j * height,
+                                    kLanes * height, sum);
       const int64_t height = Smaller(kTileRows, rows - i);
       for (int64_t r = 0; r < height; ++r)
         for (int v = 0; v < kVectors; ++v) finish(i + r, j + v * kLanes, sum[r][v]);
@@ -73,8 +74,33 @@ THOR_INLINE void MultiplyPanels(const thor::AttentionShape& n, LeftFactor left, 
 }
 
 // Panel column j of a row of a matrix with head_size columns.
-inline void StoreColumns(const thor::AttentionShape& n, float* row, int64_t j, Floats value) {
+template <typename T>
+THOR_INLINE void StoreColumns(const thor::AttentionShape& n, T* row, int64_t j, Floats value) {
   Store(row + j, value, First{static_cast<int>(Smaller(kLanes, n.head_size - j))});
+}
+
+// panels += left times the first `depth` rows of right, whose panels have `height` rows.
+template <class Product = MultiplyAddF32>
+void Accumulate(const thor::AttentionShape& n, LeftFactor left, int64_t depth, const float* right, int64_t height,
+                float* panels) {
+  MultiplyPanels<Product>(n, left, n.length, depth, right, height, [&](int64_t i, int64_t j, Floats sum) {
+    float* const p = panels + j * n.padded_length + i * kLanes;
+    Store(p, Load(p, All{}) + sum, All{});
+  });
+}
+
+// A head's columns of dqkv and of their sums.
+template <typename T>
+void StorePanels(const thor::AttentionShape& n, const float* panels, T* rows, float* column_sums) {
+  ForEachVector(n.head_size, [&](int64_t j, auto lanes) {
+    Floats sum = Set(0);
+    for (int64_t s = 0; s < n.length; ++s) {
+      const Floats value = Load(panels + j * n.padded_length + s * kLanes, All{});
+      Store(rows + s * 3 * n.hidden + j, value, lanes);
+      sum = sum + value;
+    }
+    Store(column_sums + j, sum, lanes);
+  });
 }
 
 }  // namespace

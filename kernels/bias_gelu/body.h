@@ -7,7 +7,8 @@
 
 namespace {
 
-void Forward(const float* x, const float* bias, int64_t rows, int64_t features, float* y) {
+template <typename T>
+void Forward(const T* x, const float* bias, int64_t rows, int64_t features, T* y) {
   for (int64_t r = 0; r < rows; ++r, x += features, y += features)
     ForEachVector(features, [=](int64_t j, auto lanes) {
       const Floats u = Load(x + j, lanes) + Load(bias + j, lanes);
@@ -15,8 +16,8 @@ void Forward(const float* x, const float* bias, int64_t rows, int64_t features, 
     });
 }
 
-void Backward(const float* dy, const float* x, const float* bias, int64_t rows, int64_t features, float* dx,
-              float* dbias) {
+template <typename T>
+void Backward(const T* dy, const T* x, const float* bias, int64_t rows, int64_t features, T* dx, float* dbias) {
   ForEachVector(features, [=](int64_t j, auto lanes) { Store(dbias + j, Set(0), lanes); });
   for (int64_t r = 0; r < rows; ++r, dy += features, x += features, dx += features)
     ForEachVector(features, [=](int64_t j, auto lanes) {
@@ -28,7 +29,8 @@ void Backward(const float* dy, const float* x, const float* bias, int64_t rows, 
     });
 }
 
-constexpr thor::BiasGeluImplementation kImplementation = {Forward, Backward};
+constexpr thor::BiasGeluImplementation kImplementation = {{Forward<float>, Backward<float>},
+                                                          {Forward<uint16_t>, Backward<uint16_t>}};
 
 }  // namespace
 

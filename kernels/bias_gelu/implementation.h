@@ -1,4 +1,4 @@
-// What bias_gelu.cc asks of body.h.
+// What bias_gelu.cc asks of body.h: rows of one storage type.
 #ifndef THOR_BIAS_GELU_IMPLEMENTATION_H_
 #define THOR_BIAS_GELU_IMPLEMENTATION_H_
 
@@ -8,11 +8,16 @@
 
 namespace thor {
 
-struct BiasGeluImplementation {
-  void (*forward)(const float* x, const float* bias, int64_t rows, int64_t features, float* y);
+template <typename T>
+struct BiasGeluRows {
+  void (*forward)(const T* x, const float* bias, int64_t rows, int64_t features, T* y);
   // dbias gets the sum over these rows.
-  void (*backward)(const float* dy, const float* x, const float* bias, int64_t rows, int64_t features, float* dx,
-                   float* dbias);
+  void (*backward)(const T* dy, const T* x, const float* bias, int64_t rows, int64_t features, T* dx, float* dbias);
+};
+
+struct BiasGeluImplementation {
+  BiasGeluRows<float> f32;
+  BiasGeluRows<uint16_t> bf16;
 };
 
 THOR_DECLARE_IMPLEMENTATIONS(BiasGeluImplementation, bias_gelu);

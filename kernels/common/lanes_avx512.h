@@ -32,10 +32,17 @@ inline void Store(float* p, Floats a, First lanes) { _mm512_mask_storeu_ps(p, La
 // Past the caches: the line is not read first. p is aligned to the bytes of sixteen elements.
 inline void StoreStream(float* p, Floats a) { _mm512_stream_ps(p, a.v); }
 inline void StreamFence() { _mm_sfence(); }
-inline void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Inlined always: GCC takes a function that only prefetches for one without an effect, and drops calls of it.
+inline __attribute__((always_inline)) void Prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
-// bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
+// bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN. The processor's
+// own rounding takes subnormal floats for 0.
 inline Floats Widen(__m256i bits) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}; }
+#if defined(__AVX512BF16__)
+inline __m256i Narrow(Floats a) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)); }
+#else
 inline __m256i Narrow(Floats a) {
   const __m512i bits = _mm512_castps_si512(a.v);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -44,6 +51,7 @@ inline __m256i Narrow(Floats a) {
   const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
 }
+#endif
 inline Floats Load(const uint16_t* p, All) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 inline Floats Load(const uint16_t* p, First lanes) { return Widen(_mm256_maskz_loadu_epi16(LaneMask(lanes), p)); }
 inline void Store(uint16_t* p, Floats a, All) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Narrow(a)); }

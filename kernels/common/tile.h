@@ -44,11 +44,16 @@ THOR_INLINE void Clear(Floats (&sum)[kRows][kVectors]) {
     for (int v = 0; v < kVectors; ++v) sum[i][v] = Set(0);
 }
 
-// sum[i][v] += sum over k < depth of a(i, k) * b_v(k, :) for v < kUsed, b_v being the panel at b + v * panel.
-template <int kUsed, class Product = MultiplyAddF32, int kRows, int kVectors>
+// sum[i][v] += sum over k < depth of a(i, k) * b_v(k, :) for v < kUsed, b_v being the panel at b + v * panel. Panels
+// that come from the L2 cache are asked for kAhead rows before they are used, a being one of them; 0: they are in L1.
+template <int kUsed, class Product = MultiplyAddF32, int kAhead = 0, int kRows, int kVectors>
 THOR_INLINE void AddProduct(int64_t depth, LeftFactor a, const float* b, int64_t panel,
                             Floats (&sum)[kRows][kVectors]) {
   for (int64_t k = 0; k < depth; ++k) {
+    if constexpr (kAhead > 0) {
+      Prefetch(a.data + (k + kAhead) * a.depth);
+      for (int v = 0; v < kUsed; ++v) Prefetch(b + (k + kAhead) * kLanes + v * panel);
+    }
     Floats right[kUsed];
     for (int v = 0; v < kUsed; ++v) right[v] = Load(b + k * kLanes + v * panel, All{});
 #pragma GCC unroll 16

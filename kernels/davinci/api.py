@@ -5,21 +5,25 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Callable
 
 import numpy as np
 
 from .errors import ArgumentError, PoisonError, StructureError, UnwrittenOutputError
 from .instructions.allocation import GLOBAL, Allocation
+from .instructions.expressions import Expression
 from .instructions.program import KernelProgram, Loop
 from .instructions.table import Instruction
 from .machine import Machine
+from .run.cores import Scout
 from .run.execute import Execution, walk
 from .run.memory import POISON, UNWRITTEN, Storage
 from .time.report import Report, Timing
 from .trace.load import package_of_kernel, stand_ins
 from .trace.tik import collecting
 
+LARGEST_OUTPUT, LARGEST_WORKSPACE = 1 << 30, 1 << 26
 CHECKS = ("uninitialised", "poison", "bounds", "races")
 
 
@@ -101,9 +105,10 @@ class Program:
 
     Attributes:
         name: the kernel's name.
-        block_num: number of cores that it asks for.
+        block_num: number of cores that it asks for; None where a scalar decides, so that a run's report knows it.
         inputs, outputs: (name, shape, dtype) of each, in BuildCCE's order. The shape is the caller's where the kernel has as
-            many inputs and outputs as there were descriptions, and the kernel's own otherwise.
+            many inputs and outputs as there were descriptions, and the kernel's own otherwise. The tensors of ``flowtable``,
+            which tell a kernel for any shape its sizes, are the last inputs.
         peak_bytes: most bytes in use at once, per on-chip buffer.
     """
 
@@ -121,9 +126,10 @@ class Program:
             )
         self._defined = {a: self._promised(a, d) for a, d in zip(declared, defined) if d is not None}
         self.name = kernel.name
-        self.block_num = kernel.block_num
+        self.block_num: int | None = None if isinstance(kernel.block_num, Expression) else kernel.block_num
         self.inputs, self.outputs = (
-            [(a.name, self._shape(a), a.dtype) for a in tensors] for tensors in (kernel.inputs, kernel.outputs)
+            [(a.name, self._shape(a), a.dtype) for a in tensors]
+            for tensors in ((*kernel.inputs, *kernel.tiling), kernel.outputs)
         )
         self.peak_bytes = kernel.peak_bytes
 
@@ -138,8 +144,8 @@ class Program:
         """Run the kernel on every core, check it, and time it.
 
         Args:
-            arrays: one per input, with its dtype; then one number per InputScalar. The kernel's declaration may be larger
-                or smaller: the memory is the caller's.
+            arrays: one per input, with its dtype, those of ``flowtable`` last; then one number per InputScalar. The kernel's
+                declaration may be larger or smaller: the memory is the caller's.
             chip: a chip of machine.json.
             constants: timing constants to replace, by name.
             ignore: checks to skip, for foreign kernels with such habits: "uninitialised" (outputs and scalars that
@@ -157,12 +163,21 @@ class Program:
         if unknown:
             raise ArgumentError(f"there is no check {unknown[0]!r} to ignore; there are {', '.join(CHECKS)}")
         machine = Machine(chip, constants)
-        execution = Execution(self._kernel, ignore)
         aliases = self._aliases(inplace or {})
+        kernel = replace(self._kernel, block_num=self._cores(arrays, aliases, ignore))
+        execution = Execution(kernel, ignore)
         self._place_arguments(execution, arrays, aliases)
         execution.run()
         outputs = [self._output(execution.storage(a), set(ignore)) for a in self._kernel.outputs]
-        return Result(outputs, Timing(self._kernel, execution, machine))
+        return Result(outputs, Timing(kernel, execution, machine))
+
+    def _cores(self, arrays: Sequence[Any], aliases: Mapping[Allocation, Allocation], ignore: Iterable[str]) -> int:
+        """Number of cores; where a scalar decides, one core goes ahead to find it."""
+        if self.block_num is not None:
+            return self.block_num
+        scout = Scout(replace(self._kernel, block_num=1), ignore)
+        self._place_arguments(scout, arrays, aliases)
+        return scout.count()
 
     def _promised(self, allocation: Allocation, index: Any) -> np.ndarray:
         """True where an output is to be defined."""
@@ -197,24 +212,25 @@ class Program:
         self, execution: Execution, arrays: Sequence[Any], aliases: Mapping[Allocation, Allocation]
     ) -> None:
         kernel = self._kernel
-        wanted = len(kernel.inputs) + len(kernel.arguments)
+        inputs = [*kernel.inputs, *kernel.tiling]
+        wanted = len(inputs) + len(kernel.arguments)
         if len(arrays) != wanted:
             raise ArgumentError(
                 f"{kernel.name} takes {wanted} arrays ({', '.join(n for n, _, _ in self.inputs)}); {len(arrays)} were given"
             )
         read, written, atomic = self._global_use(aliases)
-        for allocation, array in zip(kernel.inputs, arrays):
+        for allocation, array in zip(inputs, arrays):
             writable = allocation in written
             array = self._fitting(allocation, array)
             execution.place(allocation, array.size, array, writable, allocation in read)
-        for variable, number in zip(kernel.arguments, arrays[len(kernel.inputs) :]):
+        for variable, number in zip(kernel.arguments, arrays[len(inputs) :]):
             execution.arguments[variable.identifier] = number
         for allocation in (*kernel.outputs, *kernel.workspaces):
             if allocation in aliases:
                 execution.lay(allocation, aliases[allocation])
-            elif allocation not in kernel.inputs:
+            elif allocation not in inputs:
                 zeroed = allocation.is_atomic_add or allocation in atomic
-                size = int(np.prod(self._shape(allocation)))
+                size = self._room(allocation)
                 content = np.zeros(size, allocation.dtype) if zeroed else None
                 execution.place(allocation, size, content, True, allocation in read)
 
@@ -236,8 +252,22 @@ class Program:
                             (atomic if node.atomic else written).add(allocation)
         return read, written | atomic, atomic
 
+    def _room(self, allocation: Allocation) -> int:
+        """Elements of an output or a workspace. A workspace for any shape is declared as large as can be."""
+        size, itemsize = int(np.prod(self._shape(allocation))), np.dtype(allocation.dtype).itemsize
+        if allocation in self._kernel.outputs:
+            if size * itemsize > LARGEST_OUTPUT:
+                raise ArgumentError(
+                    f"output {allocation.name} has {size * itemsize} B; the interpreter takes {LARGEST_OUTPUT}. A kernel for any "
+                    "shape needs a description for each of its inputs and outputs and for nothing else"
+                )
+            return size
+        return min(size, LARGEST_WORKSPACE // itemsize)
+
     def _fitting(self, allocation: Allocation, array: Any) -> np.ndarray:
         array, size = np.asarray(array), int(np.prod(self._shape(allocation)))
+        if allocation in self._kernel.tiling and str(array.dtype) == allocation.dtype:
+            return array
         if str(array.dtype) != allocation.dtype or array.size != size:
             raise ArgumentError(
                 f"input {allocation.name} is {allocation.dtype} of shape {self._shape(allocation)}; got {array.dtype} of "

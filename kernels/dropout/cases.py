@@ -9,10 +9,10 @@ from bert_thor.kernels.cases import PROBABILITY, SEED, SITE, Problem, normal
 ELEMENTS = (0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 511, 512, 513, 1030, 16383, 16385, 50001)
 """Around a block (4), a vector (16), a call of the generator (32), a segment (512) and the work of one thread (16384)."""
 SMALL = (
-    *((1, elements, "fp32", PROBABILITY) for elements in ELEMENTS),
+    *((1, elements, dtype, PROBABILITY) for elements in ELEMENTS for dtype in ("fp32", "bf16")),
     *((rows, features, "fp32", probability) for rows, features in ((3, 17), (37, 50)) for probability in (0.0, 0.6)),
 )
-LARGE = ((1536, 768, "fp32", PROBABILITY), (6144, 1024, "bf16", PROBABILITY))
+LARGE = ((1536, 768, "fp32", PROBABILITY), (1536, 768, "bf16", PROBABILITY), (6144, 1024, "bf16", PROBABILITY))
 
 
 def problems(rows: int, features: int, dtype: str, probability: float) -> Iterator[Problem]:

@@ -7,7 +7,8 @@
  * seed it is its own gradient.
  * seed: {key[0], key[1], step, slice}; site: which dropout of the network; both are bit patterns.
  * Layout: n contiguous elements. Aliasing: y may be x. Alignment: that of the element type.
- * Numerics: one rounding per element; probability 0 copies x and draws nothing. An infinity that is dropped becomes
+ * Numerics: one rounding per element; probability 0 copies x and draws nothing (a subnormal
+ * bfloat16 may become 0). An infinity that is dropped becomes
  * NaN. Cost: n FLOP and 2 passes over memory, and about 2 integer operations per element for the generator. Errors: n <
  * 0: THOR_BAD_SIZE; probability not in [0, 1): THOR_BAD_VALUE. Nothing is written then. */
 #ifndef THOR_DROPOUT_H_

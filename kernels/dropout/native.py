@@ -6,7 +6,7 @@ from typing import Optional
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.arrays import Array, check_array, check_site, make_outputs
 from bert_thor.kernels.library import load_native
 
 
@@ -23,7 +23,7 @@ def dropout(
     outputs = make_outputs("dropout", out, (x.shape,), (x.dtype.type,))
     native = load_native()
     call = native.dropout_f32 if x.dtype == np.float32 else native.dropout_bf16
-    call(x, float(probability), seed, int(site), x.size, outputs[0], threads)
+    call(x, float(probability), seed, check_site("dropout", site), x.size, outputs[0], threads)
     return outputs[0]
 
 
@@ -31,5 +31,5 @@ def philox4x32(seed: Array, site: int, first_block: int, blocks: int) -> Array:
     """Words uint32 [blocks, 4] of the counters (block mod 2^32, block / 2^32, seed[2], site), key (seed[0], seed[1])."""
     check_array("philox", "seed", seed, (np.int32,), (4,))
     words = np.empty((blocks, 4), np.uint32)
-    load_native().philox_u32(seed, int(site), int(first_block), blocks, words)
+    load_native().philox_u32(seed, check_site("philox4x32", site), int(first_block), blocks, words)
     return words

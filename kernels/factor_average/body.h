@@ -1,4 +1,4 @@
-// The loop of factor_average, compiled once per instruction set.
+// The loops of factor_average, compiled once per instruction set.
 #ifndef THOR_FACTOR_AVERAGE_BODY_H_
 #define THOR_FACTOR_AVERAGE_BODY_H_
 
@@ -14,7 +14,12 @@ void Average(const float* factor, const float* captured, int64_t n, float keep, 
   });
 }
 
-constexpr thor::FactorAverageImplementation kImplementation = Average;
+bool IsFinite(const float* captured, int64_t n, float scale) {
+  const Floats factor = Set(scale), zero = Set(0);
+  return SumOverVectors(n, [=](int64_t i, auto lanes) { return zero * (factor * Load(captured + i, lanes)); }) == 0;
+}
+
+constexpr thor::FactorAverageImplementation kImplementation = {IsFinite, Average};
 
 }  // namespace
 

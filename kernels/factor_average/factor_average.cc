@@ -1,19 +1,40 @@
 #include "factor_average/factor_average.h"
 
+#include <memory>
+#include <new>
+
 #include "common/dispatch.h"
 #include "common/parts.h"
-#include "common/scratch.h"
 #include "factor_average/implementation.h"
 
 namespace {
 
 constexpr const char* kF32 = "float32";
 
-// Sum over the diagonal of a block [edge, edge] of scale times its elements, each product rounded.
-double Trace(const float* block, int64_t edge, float scale) {
+// What is known of the `count` elements of a block from its element `first` on, for which one task is responsible.
+struct Piece {
+  double factor_trace, captured_trace, next_trace;  // of what lies of the diagonal in it
+  bool finite;                                      // all of scale captured
+};
+
+// Sum over the diagonal of a block [edge, edge], as far as it lies in the piece, of scale times its elements, each
+// product rounded. `piece` points to element `first`.
+double Trace(const float* piece, int64_t edge, int64_t first, int64_t count, float scale) {
   double sum = 0;
-  for (int64_t i = 0; i < edge; ++i) sum += scale * block[i * (edge + 1)];
+  for (int64_t i = (first + edge) / (edge + 1) * (edge + 1); i < first + count; i += edge + 1)
+    sum += scale * piece[i - first];
   return sum;
+}
+
+// The pieces of one block: whether all that was captured is finite, its trace as a float too.
+bool IsSound(const Piece* pieces, int64_t count) {
+  double trace = 0;
+  bool finite = true;
+  for (int64_t k = 0; k < count; ++k) {
+    trace += pieces[k].captured_trace;
+    finite = finite && pieces[k].finite;
+  }
+  return finite && std::isfinite(static_cast<float>(trace));
 }
 
 }  // namespace
@@ -26,26 +47,34 @@ int thor_factor_average_f32(const float* factor, const float* captured, int64_t 
   if (!thor::CouldExist({blocks, edge, edge})) return THOR_BAD_SIZE;
   if (!thor::IsFiniteNotNegative(keep) || keep > 1 || !thor::IsFiniteNotNegative(scale)) return THOR_BAD_VALUE;
   if (!summary || (blocks > 0 && (!factor || !captured || !next))) return THOR_NULL_POINTER;
-  const thor::Scratch scratch(1, blocks);
-  if (scratch.Failed()) return THOR_OUT_OF_MEMORY;
-  float* const left_out = scratch.ForWorker(0);
-  const int64_t size = edge * edge;
-  double before = 0, after = 0, lost = 0;
-  for (int64_t q = 0; q < blocks; ++q) {
-    before += Trace(factor + q * size, edge, 1);
-    left_out[q] = std::isfinite(static_cast<float>(Trace(captured + q * size, edge, scale))) ? 0 : 1;
-    lost += left_out[q];
-  }
-  const float kept = before > 0 ? keep : 0;
-  const auto average = THOR_CHOOSE(thor::factor_average);
+  const int64_t size = edge * edge, each = (size + thor::kGrain - 1) / thor::kGrain;
+  const std::unique_ptr<Piece[]> pieces(new (std::nothrow) Piece[blocks * each]);
+  const std::unique_ptr<bool[]> sound(new (std::nothrow) bool[blocks]);
+  if (!pieces || !sound) return THOR_OUT_OF_MEMORY;
+  const auto implementation = THOR_CHOOSE(thor::factor_average);
   thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
     const int64_t i = q * size + first;
-    if (left_out[q] == 0)
-      average(factor + i, captured + i, count, kept, 1 - kept, scale, next + i);
+    pieces[q * each + first / thor::kGrain] = {Trace(factor + i, edge, first, count, 1),
+                                               Trace(captured + i, edge, first, count, scale), 0,
+                                               implementation.is_finite(captured + i, count, scale)};
+  });
+  double before = 0, after = 0;
+  int64_t lost = 0;
+  for (int64_t q = 0; q < blocks; ++q) {
+    for (int64_t k = 0; k < each; ++k) before += pieces[q * each + k].factor_trace;
+    sound[q] = IsSound(&pieces[q * each], each);
+    if (!sound[q]) ++lost;
+  }
+  const float kept = before > 0 ? keep : 0;
+  thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
+    const int64_t i = q * size + first;
+    if (sound[q])
+      implementation.average(factor + i, captured + i, count, kept, 1 - kept, scale, next + i);
     else if (next != factor)
       std::copy_n(factor + i, count, next + i);
+    pieces[q * each + first / thor::kGrain].next_trace = Trace(next + i, edge, first, count, 1);
   });
-  for (int64_t q = 0; q < blocks; ++q) after += Trace(next + q * size, edge, 1);
+  for (int64_t k = 0; k < blocks * each; ++k) after += pieces[k].next_trace;
   summary[0] = static_cast<float>(after);
   summary[1] = static_cast<float>(lost);
   return THOR_OK;

@@ -1,18 +1,18 @@
 /* A Fisher factor averaged over time (Martens & Grosse 2015, section 5), with the traces that damping needs.
  *
- *   next[q] = keep factor[q] + (1 - keep) scale captured[q]   where the trace of scale captured[q] is a finite float,
+ *   next[q] = keep factor[q] + (1 - keep) scale captured[q]   where all of scale captured[q], and its trace, is finite,
  *             factor[q]                                       elsewhere: the block is left out
  *   summary = (sum of the traces of next, number of blocks left out)
  *
- * keep counts as 0 while the trace of all of factor is not above 0: the first capture is taken whole. captured is a
- * Gram matrix, none of whose elements is larger than its trace: so the trace says whether all of it is finite.
+ * So next is finite where factor is, whatever was captured. keep counts as 0 while the trace of all of factor is not
+ * above 0: the first capture is taken whole.
  *
  * Layout: factor, captured, next: [blocks, edge, edge], contiguous; summary [2].
  * Aliasing: next may be factor. Alignment: none beyond a float's.
  * Numerics: keep factor, scale captured, its product with 1 - keep and the sum are rounded once each; traces are summed
- * in double and rounded once. The same bits for any thread count and instruction set. Infinity or NaN off the diagonal
- * of a captured block goes into its own element.
- * Cost: 4 blocks edge^2 FLOP, 3 passes over memory.
+ * in double and rounded once. Finite is what is no NaN and below 3.4e38 in size as a float, for an element of scale
+ * captured as for its trace. The same bits for any thread count and instruction set.
+ * Cost: 6 blocks edge^2 FLOP, 4 passes over memory.
  * Errors: a size below 0: THOR_BAD_SIZE; an edge below 1: THOR_BAD_BLOCK; keep outside [0, 1], scale below 0 or not
  * finite: THOR_BAD_VALUE. */
 #ifndef THOR_FACTOR_AVERAGE_H_

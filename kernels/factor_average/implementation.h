@@ -8,9 +8,13 @@
 
 namespace thor {
 
-// next = keep factor + fresh (scale captured), each operation rounded on its own.
-using FactorAverageImplementation = void (*)(const float* factor, const float* captured, int64_t n, float keep,
-                                             float fresh, float scale, float* next);
+struct FactorAverageImplementation {
+  // Whether scale captured, rounded, is finite everywhere.
+  bool (*is_finite)(const float* captured, int64_t n, float scale);
+  // next = keep factor + fresh (scale captured), each operation rounded on its own.
+  void (*average)(const float* factor, const float* captured, int64_t n, float keep, float fresh, float scale,
+                  float* next);
+};
 
 THOR_DECLARE_IMPLEMENTATIONS(FactorAverageImplementation, factor_average);
 

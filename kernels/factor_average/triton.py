@@ -38,9 +38,14 @@ def factor_average(
     trace = tl.sum(tl.load(sums + every, mask=every < blocks, other=0.0), axis=0)
     kept = tl.where(trace > 0.0, keep, 0.0)
     new_trace = tl.load(sums + blocks + block)
-    sound = new_trace * 0.0 == 0.0
     fresh = (1.0 - kept) * scale
     items = edge * edge
+    finite = tl.zeros((WIDTH,), dtype=tl.float32)  # 0, or NaN
+    for first in range(0, items, WIDTH):
+        item = first + tl.arange(0, WIDTH)
+        new = tl.load(captured + block * items + item, mask=item < items, other=0.0)
+        finite += new * scale * 0.0
+    sound = new_trace * 0.0 + tl.sum(finite, axis=0) == 0.0
     for first in range(0, items, WIDTH):
         item = first + tl.arange(0, WIDTH)
         at = block * items + item

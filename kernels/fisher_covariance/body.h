@@ -19,6 +19,20 @@ struct Widened {
   }
 };
 
+// As Widened, of x 2^-96, whose sums of products no x and no number of rows takes out of the range of float.
+template <typename T>
+struct Shrunk {
+  using Element = T;
+  using Product = MultiplyAddF32;
+  static constexpr int64_t kRows = 1;
+  static constexpr float kFactor = 0x1p-96f;
+  static void Pack(const T* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
+    PackPanels(x, stride, rows, columns, panels);
+    for (int64_t i = 0; i < rows * RoundUp(columns, kLanes); i += kLanes)
+      Store(panels + i, Load(panels + i, All{}) * Set(kFactor), All{});
+  }
+};
+
 // Part of one block of out: its place in the block, and its size as far as x has features for it.
 struct Tile {
   int64_t row, column, height, width;
@@ -74,16 +88,10 @@ inline void StorePadding(int64_t features, int64_t block, float* out) {
     for (int64_t j = i < features ? features : 0; j < block; ++j) out[i * block + j] = 0.0f;
 }
 
+// sums = x^T x of the tile.
 template <class Input>
-void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, Tile tile,
-                 float* scratch) {
-  float* const out = a.out + q * a.block * a.block;
-  const int64_t features = Smaller(a.block, a.features - q * a.block);
-  if (tile.row == 0) StorePadding(features, a.block, out);
-  tile.height = Smaller(a.edge, features - tile.row);
-  tile.width = Smaller(a.edge, features - tile.column);
-  if (tile.height <= 0) return;
-  float* const sums = scratch;
+void SumTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, const Tile& tile,
+             float* sums) {
   float* const left = sums + a.kMaxEdge * a.kMaxEdge;
   float* const right = tile.Diagonal() ? left : left + a.kMaxEdge * a.kDepth;
   constexpr int64_t kRows = a.kDepth * Input::kRows;
@@ -94,7 +102,47 @@ void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>&
     if (right != left) Input::Pack(x + tile.column, a.features, rows, tile.width, right);
     MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums);
   }
-  StoreTile(tile, a.rows, features, a.block, sums, out);
+}
+
+// Whether the tile of out is finite.
+inline bool IsFinite(const Tile& tile, int64_t block, const float* out) {
+  const Floats zero = Set(0);
+  for (int64_t i = tile.row; i < tile.row + tile.height; ++i) {
+    const float* const row = out + i * block + tile.column;
+    if (SumOverVectors(tile.width, [=](int64_t j, auto lanes) { return zero * Load(row + j, lanes); }) != 0)
+      return false;
+  }
+  return true;
+}
+
+// The elements that are not finite from sums of the shrunk x.
+inline void ReplaceElements(const Tile& tile, int64_t rows_of_x, int64_t block, const float* sums, float factor,
+                            float* out) {
+  const auto scale = static_cast<float>(1.0 / (static_cast<double>(factor) * static_cast<double>(rows_of_x)));
+  for (int64_t i = 0; i < tile.height; ++i)
+    for (int64_t j = 0; j < (tile.Diagonal() ? i + 1 : tile.width); ++j) {
+      float* const below = out + (tile.row + i) * block + tile.column + j;
+      if (*below - *below == 0) continue;
+      *below = sums[i * kStride + j] * scale * (1 / factor);
+      out[(tile.column + j) * block + tile.row + i] = *below;
+    }
+}
+
+template <class Input>
+void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, Tile tile,
+                 float* scratch) {
+  float* const out = a.out + q * a.block * a.block;
+  const int64_t features = Smaller(a.block, a.features - q * a.block);
+  if (tile.row == 0) StorePadding(features, a.block, out);
+  tile.height = Smaller(a.edge, features - tile.row);
+  tile.width = Smaller(a.edge, features - tile.column);
+  if (tile.height <= 0) return;
+  SumTile<Input>(a, q, tile, scratch);
+  StoreTile(tile, a.rows, features, a.block, scratch, out);
+  if (IsFinite(tile, a.block, out)) return;
+  using Again = Shrunk<typename Input::Element>;
+  SumTile<Again>(a, q, tile, scratch);
+  ReplaceElements(tile, a.rows, a.block, scratch, Again::kFactor, out);
 }
 
 template <class Input>

@@ -10,13 +10,6 @@
 
 namespace {
 
-const thor::FisherCovarianceImplementation& Implementation() {
-#ifdef THOR_X86
-  if (thor_isa() == THOR_AVX512_BF16) return thor::fisher_covariance_avx512_bf16;
-#endif
-  return THOR_CHOOSE(thor::fisher_covariance);
-}
-
 int64_t CeilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 // The largest tiles with which every thread has its share. An element is the same sum in any tile.
@@ -59,12 +52,12 @@ int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_
 extern "C" {
 
 int thor_fisher_covariance_f32(const float* x, int64_t rows, int64_t features, int64_t block, float* out, int threads) {
-  return Run(Implementation().f32, x, rows, features, block, out, threads);
+  return Run(THOR_CHOOSE(thor::fisher_covariance).f32, x, rows, features, block, out, threads);
 }
 
 int thor_fisher_covariance_bf16(const uint16_t* x, int64_t rows, int64_t features, int64_t block, float* out,
                                 int threads) {
-  return Run(Implementation().bf16, x, rows, features, block, out, threads);
+  return Run(THOR_CHOOSE(thor::fisher_covariance).bf16, x, rows, features, block, out, threads);
 }
 
 int thor_fisher_covariance(THOR_AOT_PARAMETERS) {

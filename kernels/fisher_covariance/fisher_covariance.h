@@ -7,7 +7,8 @@
 // gives zeros. Numbers: products and sums in fp32; bf16 products are exact before they are summed. Each element of out
 // is summed in one fixed order, whatever the number of threads; out is exactly symmetric. With max = max |x|,
 //   |out - exact| <= 2 * 2^-24 * (N + 1) * max^2.
-// NaN and infinity in x go to the elements of out that they belong to.
+// NaN and infinity in x go to the elements of out that they belong to. An element whose products or sum leave the range
+// of float is summed again from 2^-96 x: it is infinite only where its mean is above the largest float.
 // Cost: N * d * (b + 1) FLOP (half of the full products), about N * d * sizeof(x) + 4 * d * b bytes.
 #ifndef THOR_FISHER_COVARIANCE_H_
 #define THOR_FISHER_COVARIANCE_H_

@@ -36,7 +36,6 @@ struct FisherCovarianceImplementation {
 };
 
 THOR_DECLARE_IMPLEMENTATIONS(FisherCovarianceImplementation, fisher_covariance);
-extern const FisherCovarianceImplementation fisher_covariance_avx512_bf16;
 
 }  // namespace thor
 

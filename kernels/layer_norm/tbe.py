@@ -4,8 +4,9 @@ The variance is the corrected two-pass one (Chan, Golub, LeVeque 1983): with m t
 
     e = mean(d),  variance = mean(d^2) - e^2,  y = ((d - e) rstd) gamma + beta
 
-so that neither a mean far from zero nor the rounding of m costs digits. For fp16, e = (sum x - features m) / features, where
-both terms are exact sums of 11-bit numbers; for fp32 it is summed from d.
+so that neither a mean far from zero nor the rounding of m costs digits; the mean that is stored is m + e. In fp32, where a
+row may vary by less than that is rounded by, the gradient takes mean(x - mean) out once more. For fp16,
+e = (sum x - features m) / features, where both terms are exact sums of 11-bit numbers; for fp32 it is summed from d.
 
 Numbers: sums and statistics are fp32, element-wise steps are done in x's type. In fp16 the sums are the cube's, and what
 binds is the bandwidth of global memory; in fp32, which the cube does not take, all is the vector unit's.

@@ -22,7 +22,8 @@ inline Floats Interleave(__m256i even, __m256i odd) {
 
 inline __m256i Round(Floats x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)); }
 
-// Elements 2k and 2k + 1 of the depth are the two halves of one element of a panel; an odd last one is paired with zero.
+// Elements 2k and 2k + 1 of the depth are the two halves of one element of a panel; an odd last one is paired with
+// zero.
 struct Paired {
   using Product = MultiplyAddPairs;
   static constexpr int64_t kElements = 2;

@@ -1,6 +1,6 @@
 // linear over the sixteen lanes of common/lanes.h. Both factors of a product are packed into panels of common/tile.h:
-// the left one once for all threads, the right one by the task that needs it, a chunk of the depth at a time, so that
-// it stays in the L2 cache while the left panels pass by.
+// the left one once for all threads, the right one by the task that needs its columns. A chunk of the right factor and
+// the partial sums of a block of rows stay in the L2 cache while the left panels pass by.
 #ifndef THOR_LINEAR_BODY_H_
 #define THOR_LINEAR_BODY_H_
 
@@ -92,8 +92,7 @@ template <class Unit, class Product>
 Chunk FindChunk(const Product& p, int64_t index) {
   const int64_t begin = index * p.Chunk(), depth = Smaller(p.Chunk(), p.depth - begin);
   float* const packed = p.packed + p.Panels() * kLanes * (begin / Unit::kElements);
-  return {begin,  depth,      (depth + Unit::kElements - 1) / Unit::kElements,
-          packed, index == 0, index == p.Chunks() - 1};
+  return {begin, depth, (depth + Unit::kElements - 1) / Unit::kElements, packed, index == 0, index == p.Chunks() - 1};
 }
 
 template <class Unit, class Product>
@@ -107,12 +106,15 @@ void PackLeft(const Product& p, int64_t begin, int64_t end) {
   }
 }
 
+// In the next three the loops have to be unrolled: an index known at run time would move the sums out of registers.
 // The part of a register tile that lies within `rows` x `columns`.
 template <int kVectors, typename Out>
 THOR_INLINE void StoreTile(const Floats (&sum)[kTileRows][kVectors], int64_t rows, int64_t columns, int64_t stride,
                            Out* out) {
+#pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
     if (r >= rows) return;
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       Out* const to = out + r * stride + v * kLanes;
       if (columns >= (v + 1) * kLanes)
@@ -125,20 +127,43 @@ THOR_INLINE void StoreTile(const Floats (&sum)[kTileRows][kVectors], int64_t row
 
 template <int kVectors>
 THOR_INLINE void AddPartial(const float* partial, Floats (&sum)[kTileRows][kVectors]) {
+#pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sum[r][v] = Load(partial + (r * kVectors + v) * kLanes, All{}) + sum[r][v];
 }
 
 template <int kVectors>
 THOR_INLINE void StorePartial(const Floats (&sum)[kTileRows][kVectors], float* partial) {
+#pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) Store(partial + (r * kVectors + v) * kLanes, sum[r][v], All{});
 }
 
-// A block of out: one task.
+// Some rows and columns of out.
 struct Block {
   int64_t row, rows, column, columns;
 };
+
+constexpr int kAhead = 16;  // rows of a panel: as many rows' work hides the way from L2
+
+// sum = sum over `rows` rows of two panels, in stretches that are added up: the rounding error of a float32 sum grows
+// with the length of its chain, and BLAS libraries have chains of about this length.
+template <class Unit, int kVectors>
+THOR_INLINE void MultiplyPanels(int64_t rows, const LeftFactor& left, const float* right,
+                                Floats (&sum)[kTileRows][kVectors]) {
+  constexpr int64_t kStretch = thor::LinearProduct<float, float, float>::kStretch;
+  float before[kTileRows * kVectors * kLanes];
+  for (int64_t k = 0; k < rows; k += kStretch) {
+    if (k > 0) StorePartial(sum, before);
+    Clear(sum);
+    AddProduct<kVectors, typename Unit::Product, kAhead>(Smaller(kStretch, rows - k),
+                                                         {left.data + k * left.depth, left.row, left.depth},
+                                                         right + k * kLanes, kLanes * rows, sum);
+    if (k > 0) AddPartial(before, sum);
+  }
+}
 
 // What one chunk adds to a block. The partial sums lie tile after tile, in the order in which they are visited.
 template <class Unit, class Product>
@@ -148,8 +173,7 @@ void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, con
       Floats sum[kTileRows][vectors()];
       const int64_t row = block.row + i;
       const LeftFactor left = PanelColumns(chunk.packed + row / kLanes * kLanes * chunk.rows, row % kLanes);
-      Clear(sum);
-      AddProduct<vectors(), typename Unit::Product>(chunk.rows, left, right + j * chunk.rows, kLanes * chunk.rows, sum);
+      MultiplyPanels<Unit>(chunk.rows, left, right + j * chunk.rows, sum);
       if (!chunk.first) AddPartial(partial, sum);
       if (chunk.last)
         StoreTile(sum, block.rows - i, block.columns - j, p.columns, p.out + row * p.columns + block.column + j);
@@ -159,16 +183,24 @@ void MultiplyChunk(const Product& p, const Block& block, const Chunk& chunk, con
     });
 }
 
+// All chunks of a block, one after the other. A task's first block packs the right factor as it goes.
+template <class Unit, class Product>
+void MultiplyBlock(const Product& p, const Block& block, bool pack, float* scratch) {
+  for (int64_t index = 0; index < p.Chunks(); ++index) {
+    const Chunk chunk = FindChunk<Unit>(p, index);
+    float* const right = scratch + (p.KeepsRight() ? index * p.RightChunk() : 0);
+    if (pack) Pack<Unit>(p.right, block.column, block.columns, chunk.begin, chunk.depth, right);
+    MultiplyChunk<Unit>(p, block, chunk, right, scratch + p.RightSize());
+  }
+}
+
 template <class Unit, class Product>
 void Multiply(const Product& p, int64_t begin, int64_t end, float* scratch) {
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t row = task % p.RowTasks() * p.height, column = task / p.RowTasks() * p.width;
-    const Block block = {row, Smaller(p.height, p.rows - row), column, Smaller(p.width, p.columns - column)};
-    for (int64_t index = 0; index < p.Chunks(); ++index) {
-      const Chunk chunk = FindChunk<Unit>(p, index);
-      Pack<Unit>(p.right, block.column, block.columns, chunk.begin, chunk.depth, scratch);
-      MultiplyChunk<Unit>(p, block, chunk, scratch, scratch + p.RightSize());
-    }
+    const int64_t first = task % p.RowTasks() * p.height, column = task / p.RowTasks() * p.width;
+    const int64_t last = Smaller(first + p.height, p.rows), columns = Smaller(p.width, p.columns - column);
+    for (int64_t row = first; row < last; row += p.kBlockRows)
+      MultiplyBlock<Unit>(p, {row, Smaller(p.kBlockRows, last - row), column, columns}, row == first, scratch);
   }
 }
 

@@ -16,8 +16,8 @@ struct LinearFactor {
   bool transposed;
 };
 
-// out[i, j] = sum over k < depth of left(i, k) * right(j, k), in chunks of the depth. A task is a block of `height` rows
-// and `width` columns.
+// out[i, j] = sum over k < depth of left(i, k) * right(j, k), in chunks of the depth. A task is a block of `height`
+// rows and `width` columns.
 template <typename Left, typename Right, typename Out>
 struct LinearProduct {
   static constexpr int64_t kLanes = 16;
@@ -25,29 +25,34 @@ struct LinearProduct {
   LinearFactor<Left> left;
   LinearFactor<Right> right;
   int64_t rows, columns, depth;
-  Out* out;               // [rows, columns]
-  int64_t elements;       // of the depth in one row of a panel
+  Out* out;                                 // [rows, columns]
+  int64_t elements;                         // of the depth in one row of a panel
   int64_t height = kLanes, width = kLanes;  // multiples of kLanes
-  float* packed = nullptr;  // the left factor in panels, chunk after chunk
+  float* packed = nullptr;                  // the left factor in panels, chunk after chunk
 
-  static constexpr int64_t kPanelRows = 384;   // at most, of a chunk: kWidth columns of it take a quarter of a 1 MiB L2
-  static constexpr int64_t kWidth = 128;       // at most, of a task
-  static constexpr int64_t kHeight = 4096;     // at most, of a task: its partial sums take 2 MiB
-  static constexpr int64_t kPackPanels = 4;    // of the left factor, packed by one task
+  static constexpr int64_t kPanelRows = 768;  // at most, of a chunk: kWidth columns of it take 3/4 of a 1 MiB L2
+  static constexpr int64_t kStretch = 384;    // rows of a panel that are summed in one chain
+  static constexpr int64_t kWidth = 256;      // at most, of a task
+  static constexpr int64_t kBlockRows = 512;  // of a block: its partial sums take half of it
+  static constexpr int64_t kPackPanels = 4;   // of the left factor, packed by one task
 
   bool Empty() const { return rows == 0 || columns == 0 || depth == 0; }
   static int64_t Ceil(int64_t x, int64_t y) { return (x + y - 1) / y; }
   // Chunks of equal length, as far as a whole number of rows of a panel goes.
-  int64_t Chunks() const { return Ceil(depth, kPanelRows * elements); }
-  int64_t Chunk() const { return Ceil(Ceil(depth, Chunks()), elements) * elements; }
+  int64_t Chunk() const { return Ceil(Ceil(depth, Ceil(depth, kPanelRows * elements)), elements) * elements; }
+  int64_t Chunks() const { return Ceil(depth, Chunk()); }
   int64_t Panels() const { return Ceil(rows, kLanes); }
   int64_t RowTasks() const { return Ceil(rows, height); }
   int64_t Tasks() const { return Ceil(columns, width) * RowTasks(); }
   int64_t PackTasks() const { return Ceil(Panels(), kPackPanels); }
-  // In floats: the packed left factor; a worker's packed chunk of the right factor and its partial sums.
+  // In floats. The packed left factor.
   int64_t PackedSize() const { return Panels() * kLanes * Chunks() * (Chunk() / elements); }
-  int64_t RightSize() const { return width * (Chunk() / elements); }
-  int64_t ScratchSize() const { return RightSize() + (Chunks() > 1 ? height * width : 0); }
+  // A chunk of a task's columns of the right factor; chunks are kept where more than one block of rows needs them.
+  int64_t RightChunk() const { return width * (Chunk() / elements); }
+  bool KeepsRight() const { return height > kBlockRows; }
+  int64_t RightSize() const { return (KeepsRight() ? Chunks() : 1) * RightChunk(); }
+  // What a worker needs: that, and the partial sums of a block.
+  int64_t ScratchSize() const { return RightSize() + (Chunks() > 1 ? kBlockRows * width : 0); }
 };
 
 template <typename Left, typename Right, typename Out>

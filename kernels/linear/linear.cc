@@ -26,7 +26,7 @@ Product WithBlocks(Product p, int threads) {
   const int64_t workers = thor::Workers(INT64_MAX, threads);
   const int64_t blocks = CeilDivide(CeilDivide(p.columns, p.kWidth), workers) * workers;
   p.width = CeilDivide(CeilDivide(p.columns, blocks), kStep) * kStep;
-  const int64_t parts = std::max(CeilDivide(p.rows, p.kHeight), CeilDivide(workers, CeilDivide(p.columns, p.width)));
+  const int64_t parts = CeilDivide(workers, CeilDivide(p.columns, p.width));
   p.height = CeilDivide(CeilDivide(p.rows, parts), kStep) * kStep;
   return p;
 }
@@ -81,8 +81,7 @@ struct Layer {
   int64_t rows, inputs, outputs;
 
   bool CouldExist() const {
-    return thor::CouldExist({rows, inputs}) && thor::CouldExist({rows, outputs}) &&
-           thor::CouldExist({outputs, inputs});
+    return thor::CouldExist({rows, inputs}) && thor::CouldExist({rows, outputs}) && thor::CouldExist({outputs, inputs});
   }
   bool Missing() const {
     return (x == nullptr && rows != 0 && inputs != 0) || (weight == nullptr && inputs != 0 && outputs != 0);
@@ -95,8 +94,8 @@ int Forward(const thor::LinearFunctions<T, float, T>& functions, int64_t element
   if (!a.CouldExist()) return THOR_BAD_SIZE;
   if (a.Missing() || (y == nullptr && a.rows != 0 && a.outputs != 0)) return THOR_NULL_POINTER;
   const Prepared<T, float, T> product(
-      functions,
-      {{a.x, a.inputs, false}, {a.weight, a.inputs, false}, a.rows, a.outputs, a.inputs, y, elements}, threads);
+      functions, {{a.x, a.inputs, false}, {a.weight, a.inputs, false}, a.rows, a.outputs, a.inputs, y, elements},
+      threads);
   if (product.Failed()) return THOR_OUT_OF_MEMORY;
   product.Run();
   return THOR_OK;
@@ -120,7 +119,7 @@ int Backward(const thor::LinearFunctions<T, float, T>& to_input, const thor::Lin
   return THOR_OK;
 }
 
-constexpr const char *kF32 = "float32", *kBf16 = "bfloat16";
+constexpr const char* kF32 = "float32";
 
 }  // namespace
 
@@ -131,8 +130,8 @@ int thor_linear_f32(const float* x, const float* weight, int64_t rows, int64_t i
   return Forward(Implementation().f32, 1, {x, weight, rows, inputs, outputs}, y, threads);
 }
 
-int thor_linear_bf16(const uint16_t* x, const float* weight, int64_t rows, int64_t inputs, int64_t outputs,
-                     uint16_t* y, int threads) {
+int thor_linear_bf16(const uint16_t* x, const float* weight, int64_t rows, int64_t inputs, int64_t outputs, uint16_t* y,
+                     int threads) {
   const thor::LinearImplementation& implementation = Implementation();
   return Forward(implementation.bf16, implementation.bf16_elements, {x, weight, rows, inputs, outputs}, y, threads);
 }
@@ -153,22 +152,21 @@ int thor_linear_grad_bf16(const uint16_t* dy, const uint16_t* x, const float* we
 int thor_linear(THOR_AOT_PARAMETERS) {
   (void)stream, (void)extra;
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  const bool bf16 = nparam == 3 && dtypes != nullptr && a.Is(0, kBf16);
-  const char* const type = bf16 ? kBf16 : kF32;
+  const char* const type = a.Activations(0);
   if (const int status = a.Check({type, kF32, type})) return status;
   const int64_t rows = a.Rows(0), inputs = a.Dim(0, -1), outputs = a.Dim(1, 0);
   if (a.Rank(0) < 1 || a.Rank(1) != 2 || a.Dim(1, 1) != inputs || !SameRows(a, 0, 2) || a.Dim(2, -1) != outputs)
     return THOR_BAD_SHAPE;
   const float* const weight = a.Data<float>(1);
-  if (bf16) return thor_linear_bf16(a.Data<uint16_t>(0), weight, rows, inputs, outputs, a.Data<uint16_t>(2), 0);
+  if (a.Is(0, "bfloat16"))
+    return thor_linear_bf16(a.Data<uint16_t>(0), weight, rows, inputs, outputs, a.Data<uint16_t>(2), 0);
   return thor_linear_f32(a.Data<float>(0), weight, rows, inputs, outputs, a.Data<float>(2), 0);
 }
 
 int thor_linear_grad(THOR_AOT_PARAMETERS) {
   (void)stream, (void)extra;
   const thor::AotArguments a = THOR_AOT_ARGUMENTS;
-  const bool bf16 = nparam == 5 && dtypes != nullptr && a.Is(0, kBf16);
-  const char* const type = bf16 ? kBf16 : kF32;
+  const char* const type = a.Activations(0);
   if (const int status = a.Check({type, type, kF32, type, kF32})) return status;
   const int64_t rows = a.Rows(1), inputs = a.Dim(1, -1), outputs = a.Dim(0, -1);
   if (a.Rank(2) != 2 || a.Dim(2, 0) != outputs || a.Dim(2, 1) != inputs || !SameRows(a, 0, 1) || !a.SameShape(1, 3) ||
@@ -176,7 +174,7 @@ int thor_linear_grad(THOR_AOT_PARAMETERS) {
     return THOR_BAD_SHAPE;
   const float* const weight = a.Data<float>(2);
   float* const dw = a.Data<float>(4);
-  if (bf16)
+  if (a.Is(0, "bfloat16"))
     return thor_linear_grad_bf16(a.Data<uint16_t>(0), a.Data<uint16_t>(1), weight, rows, inputs, outputs,
                                  a.Data<uint16_t>(3), dw, 0);
   return thor_linear_grad_f32(a.Data<float>(0), a.Data<float>(1), weight, rows, inputs, outputs, a.Data<float>(3), dw,

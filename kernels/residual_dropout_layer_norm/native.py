@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from bert_thor.kernels.arrays import Array, check_array, make_outputs
+from bert_thor.kernels.arrays import Array, check_array, check_site, make_outputs
 from bert_thor.kernels.library import load_native
 
 _FORWARD, _BACKWARD = "residual_dropout_layer_norm", "residual_dropout_layer_norm_grad"
@@ -42,7 +42,7 @@ def residual_dropout_layer_norm(
     shapes = (x.shape, x.shape, (rows,), (rows,))
     outputs = make_outputs(_FORWARD, out, shapes, (x.dtype.type, x.dtype.type, np.float32, np.float32))
     call = getattr(load_native(), f"{_FORWARD}_{_suffix(x)}")
-    scalars = (float(eps), float(probability), seed, int(site), rows, features)
+    scalars = (float(eps), float(probability), seed, check_site(_FORWARD, site), rows, features)
     call(x, bias, residual, gamma, beta, *scalars, *outputs, threads)
     return outputs
 
@@ -71,7 +71,20 @@ def residual_dropout_layer_norm_grad(
     shapes = (total.shape, (features,), total.shape, (features,), (features,))
     outputs = make_outputs(_BACKWARD, out, shapes, (storage, np.float32, storage, np.float32, np.float32))
     call = getattr(load_native(), f"{_BACKWARD}_{_suffix(total)}")
-    call(dy, total, gamma, mean, rstd, float(probability), seed, int(site), rows, features, *outputs, threads)
+    call(
+        dy,
+        total,
+        gamma,
+        mean,
+        rstd,
+        float(probability),
+        seed,
+        check_site(_BACKWARD, site),
+        rows,
+        features,
+        *outputs,
+        threads,
+    )
     return outputs
 
 

@@ -9,7 +9,7 @@ import pytest
 from bench import measure
 from bench.case import Case
 from bench.measure import Result, interleave
-from bench.steps import encoder_step
+from bench.steps import race
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_everybody_runs_in_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", ["1", "0", "-3", "many"])
 def test_too_few_rounds_get_a_sentence(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"^{text} rounds cannot be compared"):
-        encoder_step._rounds(text)
+        race._rounds(text)

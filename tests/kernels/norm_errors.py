@@ -64,4 +64,4 @@ def tolerances_of_gradient(
 
 def narrowing(like: np.ndarray, result: np.ndarray) -> np.ndarray:
     """The rounding of a result to bfloat16 where it is stored so."""
-    return 2 * BF16_UNIT * np.abs(result) if like.dtype == np.uint16 else np.zeros_like(result)
+    return 1.01 * BF16_UNIT * np.abs(result) if like.dtype == np.uint16 else np.zeros_like(result)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +58,26 @@ def test_every_small_problem(operation: str) -> None:
             )
             tried += 1
     assert tried > 0, f"kernels/{operation}/cases.py has no small problem"
+
+
+@pytest.mark.parametrize("operation", cases.operations())
+@pytest.mark.parametrize(
+    ("threads", "error"),
+    [
+        (-1, ValueError),
+        (2**31, ValueError),
+        (2**40, ValueError),
+        (2**70, ValueError),
+        (1.5, TypeError),
+        ("2", TypeError),
+    ],
+)
+def test_what_is_no_number_of_threads_gets_a_sentence(operation: str, threads: Any, error: type) -> None:
+    native = module(operation, "native")
+    functions = {problem.function: problem for problem in cases.small(operation)}
+    for name, problem in functions.items():
+        with pytest.raises(error, match=re.escape(f"{name}: threads is {threads!r}") + ".*; pass 0 for all"):
+            problem.computed(native, threads=threads)
 
 
 @pytest.mark.parametrize("operation", cases.operations())

@@ -1,6 +1,9 @@
 """Planted mistakes in attention that its tests must notice: (file, original, mutant, what it breaks)."""
 
 BODY = "kernels/attention/body.h"
+HEADS = "kernels/attention/heads.h"
+PAIRS = "kernels/attention/avx512_bf16.cc"
+PACKED = "kernels/attention/pairs.h"
 PRODUCTS = "kernels/attention/products.h"
 ENTRY = "kernels/attention/attention.cc"
 
@@ -11,7 +14,60 @@ MUTANTS = [
         "site, batch * heads * length, dropout",
         "slices overlap",
     ),
-    (BODY, "-__builtin_inff();\n}", "0.0f;\n}", "lanes past the sequence count"),
+    (
+        HEADS,
+        "masked ? -__builtin_inff() : mask[j];",
+        "j >= n.length ? 0.0f : masked ? -__builtin_inff() : mask[j];",
+        "lanes past the sequence count",
+    ),
+    (HEADS, "mask[j] <= thor::kMasked", "mask[j] < thor::kMasked", "-10000 does not mask"),
+    (HEADS, "any |= !masked;", "any = true;", "a sequence that is masked everywhere becomes NaN"),
+    (
+        HEADS,
+        "Zero(n.head_size, a.bias_sums",
+        "Zero(0, a.bias_sums",
+        "bias sums of a masked sequence keep what was there",
+    ),
+    (
+        HEADS,
+        "a.log_sum_exp[head * n.length + i] = ",
+        "if (i > 0) a.log_sum_exp[head * n.length + i] = ",
+        "log_sum_exp not stored",
+    ),
+    (PAIRS, "mask[j] += h.scale * Dot", "mask[j] += 0 * Dot", "bias of q forgotten in bfloat16 scores"),
+    (PAIRS, "*log_sum_exp += ForgottenTerm(n, h, first + i);", "", "bias of k forgotten in log_sum_exp"),
+    (PAIRS, "EndPairs(n.length, weights);", "", "an odd last key paired with what was there"),
+    (PAIRS, "EndPairs(n.length, even);", "", "an odd last key paired with what was there in dq"),
+    (PAIRS, "MultiplyAdd(bias, Set(normalizers[i].kept), mixed)", "bias + mixed", "bias of v not dropped"),
+    (PAIRS, "SumLanes(kept) / total", "SumLanes(kept)", "bias of v not normalised"),
+    (PAIRS, "(Load(dscores + j, lanes) + more)", "Load(dscores + j, lanes)", "bias of v forgotten in the gradient"),
+    (PAIRS, "  AddBias(n, key_sums, h.q_bias, h.scale, dk);\n", "", "bias of q forgotten in dk"),
+    (PAIRS, "        Zero(next, weights);\n", "", "an odd last query paired with what was there"),
+    (
+        PAIRS,
+        "scores + next, 1, 2 * next}, depth, dout_pairs + pair",
+        "scores + next, 1, 2 * next}, depth, dout_pairs",
+        "wrong block of queries in dv",
+    ),
+    (PAIRS, "Zero(next, key_sums);", "", "key sums do not start at zero"),
+    (
+        PAIRS,
+        "- Load(scores + next + j, lanes) * mean[1]",
+        "- Load(scores + next + j, lanes) * mean[0]",
+        "mean of the other query",
+    ),
+    (
+        PACKED,
+        "s + 1 < n.length ? LoadBits(even + stride, lanes) : __m256i{}",
+        "LoadBits(even + stride, lanes)",
+        "row past the sequence",
+    ),
+    (
+        PACKED,
+        "Smaller(2 * kLanes, n.head_size - 2 * c)",
+        "Smaller(2 * kLanes, n.head_size + 1 - 2 * c)",
+        "column past the head",
+    ),
     (BODY, "Load(scores + j, lanes) + Load(mask + j, lanes);", "Load(scores + j, lanes);", "mask forgotten"),
     (
         BODY,
@@ -25,18 +81,18 @@ MUTANTS = [
     (BODY, "(Load(dscores + j, lanes) - mean)", "Load(dscores + j, lanes)", "mean forgotten in the softmax's gradient"),
     (
         BODY,
-        "Accumulate(n, {scores, 1, n.padded_length}, rows, dout + first * kLanes, dv);",
-        "Accumulate(n, {scores, 1, n.padded_length}, rows, dout, dv);",
+        "rows, dout + first * kLanes, n.padded_length, dv);",
+        "rows, dout, n.padded_length, dv);",
         "wrong block of queries in dv",
     ),
     (
         BODY,
-        "Accumulate(n, {dscores, 1, n.padded_length}, rows, q + first * kLanes, dk);",
-        "Accumulate(n, {dscores, 1, n.padded_length}, rows, q, dk);",
+        "rows, q + first * kLanes, n.padded_length, dk);",
+        "rows, q, n.padded_length, dk);",
         "wrong block of queries in dk",
     ),
     (
-        BODY,
+        PRODUCTS,
         "Store(p, Load(p, All{}) + sum, All{});",
         "Store(p, sum, All{});",
         "only the last block of queries in dk and dv",

@@ -1,11 +1,27 @@
 """Planted mistakes in embedding that its tests must notice: (file, original, mutant, what it breaks)."""
 
 ENTRY = "kernels/embedding/embedding.cc"
+BODY = "kernels/embedding/body.h"
 
 MUTANTS = [
     (ENTRY, "ids[r] >= vocabulary", "ids[r] > vocabulary", "id one past the end accepted"),
     (ENTRY, "if (ids[r] < 0 || ", "if (", "negative id accepted"),
-    (ENTRY, "target[j] += source[j];", "target[j] = source[j];", "only the last row of an id"),
+    (BODY, "Load(sums + j, lanes) + Load(row + j, lanes)", "Load(row + j, lanes)", "only the last row of an id"),
+    (ENTRY, "next[r] = first[ids[r]];", "next[r] = kNone;", "only the first row of an id in a bfloat16 gradient"),
+    (
+        ENTRY,
+        "for (int64_t r = rows - 1; r >= 0; --r) {\n      next",
+        "for (int64_t r = 0; r < rows; ++r) {\n      next",
+        "rows of a bfloat16 gradient added backwards",
+    ),
+    (ENTRY, "      std::fill_n(sums, features, 0.0f);\n", "", "sums go on from the row before"),
+    (ENTRY, "std::fill_n(target, features, uint16_t{0});", "", "rows without an id keep what was there"),
+    (
+        ENTRY,
+        "if (a.Is(2, kF32) && !a.Is(0, kF32)) return THOR_BAD_DTYPE;",
+        "",
+        "float32 rows of a bfloat16 table accepted",
+    ),
     (
         ENTRY,
         "std::fill_n(dtable + begin * features, (end - begin) * features, 0.0f);",
@@ -18,7 +34,12 @@ MUTANTS = [
         "if (ids[r] < begin) continue;",
         "two threads add to one row",
     ),
-    (ENTRY, "dy + r * features;\n      float", "dy + ids[r] * features;\n      float", "wrong row of dy"),
+    (
+        ENTRY,
+        "add(dy + r * features, features, dtable",
+        "add(dy + ids[r] % rows * features, features, dtable",
+        "wrong row of dy",
+    ),
     (
         ENTRY,
         "for (int64_t r = 0; r < rows; ++r) {\n      if (ids",
@@ -30,8 +51,8 @@ MUTANTS = [
     (ENTRY, "!a.SameShape(2, 3)", "false", "gradient of another size accepted"),
     (
         ENTRY,
-        "std::copy_n(table + ids[r] * features, features,",
-        "std::copy_n(table + ids[r] * features, features - 1,",
+        "(const float* row, float* target) { std::copy_n(row, features, target); }",
+        "(const float* row, float* target) { std::copy_n(row, features - 1, target); }",
         "last feature not copied",
     ),
 ]

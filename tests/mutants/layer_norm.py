@@ -5,23 +5,55 @@ ROWS = "kernels/layer_norm/rows.h"
 MUTANTS = [
     (
         ROWS,
-        "Keep(Load(x + j, lanes) - center, lanes)",
-        "(Load(x + j, lanes) - center)",
+        "const Floats d = Keep(Load(x + j, lanes) - center, lanes);",
+        "const Floats d = Load(x + j, lanes) - center;",
         "empty lanes count in the variance",
     ),
-    (ROWS, "variance + a.eps", "variance", "eps is forgotten"),
-    (ROWS, "variance + a.eps);", "variance * h / (h - 1) + a.eps);", "variance divided by h - 1"),
     (
         ROWS,
-        "const Floats d = Keep(Load(x + j, lanes) - center, lanes);\n"
-        "                                          return d * d;\n"
-        "                                        }) /\n"
-        "                         h;",
-        "const Floats d = Load(x + j, lanes);\n"
-        "                                          return d * d;\n"
-        "                                        }) /\n"
-        "                         h - mean * mean;",
-        "one-pass variance",
+        "return Keep(Load(x + j, lanes) - center, lanes); }) / h;",
+        "return Load(x + j, lanes) - center; }) / h;",
+        "empty lanes count in the rest of the mean",
+    ),
+    (ROWS, "if (__builtin_fabsf(mean) * rstd <= 1) return 0;", "return 0;", "the rest of the mean is never taken"),
+    (ROWS, "__builtin_fabsf(mean) * rstd <= 1", "mean * rstd <= 1", "means below zero keep their rest"),
+    (ROWS, "__builtin_fabsf(mean) * rstd <= 1", "__builtin_fabsf(mean) <= 1", "a mean beside no deviation"),
+    (ROWS, "mean_square - rest * rest, a.eps", "mean_square, a.eps", "the rest stays in the variance"),
+    (ROWS, "shift = Set(-rest * rstd);", "shift = Set(0);", "the rest stays in y"),
+    (ROWS, "shift = Set(-rest * rstd);", "shift = Set(-rest);", "the rest is not scaled"),
+    (ROWS, "a.mean[r] = mean + rest;", "a.mean[r] = mean;", "the rest is not stored"),
+    (
+        ROWS,
+        "shift[r] = Set(-RestOfMean(x + r * h,",
+        "shift[r] = Set(0 * RestOfMean(x + r * h,",
+        "the rest stays in the gradient",
+    ),
+    (
+        ROWS,
+        "shift[r] = Set(-RestOfMean(x + r * h,",
+        "shift[r] = Set(-RestOfMean(x,",
+        "the first row's rest for its neighbour",
+    ),
+    (
+        ROWS,
+        "shift_x = shift[r];",
+        "shift_x = Set(0);",
+        "the rest stays in dx",
+    ),
+    (ROWS, "(variance < 0 ? 0 : variance)", "variance", "a variance below zero"),
+    (
+        ROWS,
+        "const float in_range = variance - variance;",
+        "const float in_range = 0;",
+        "squares that overflow make beta",
+    ),
+    (ROWS, " + in_range + eps);", " + in_range);", "eps is forgotten"),
+    (ROWS, "/ __builtin_sqrtf((variance", "/ (eps + (variance", "the root left out"),
+    (
+        ROWS,
+        "const Floats d = Keep(Load(x + j, lanes) - center, lanes);",
+        "const Floats d = Load(x + j, lanes);",
+        "one-pass variance without its mean",
     ),
     (
         ROWS,
@@ -36,7 +68,7 @@ MUTANTS = [
         "const Floats mean_g = Set(0 * SumLanes(sum_g[r]) / h)",
         "mean of g dropped from dx",
     ),
-    (ROWS, "xhat * mean_gx", "mean_gx", "projection on xhat dropped from dx"),
+    (ROWS, "- xhat * mean_gx", "- mean_gx", "projection on xhat dropped from dx"),
     (
         ROWS,
         "gamma_sum = MultiplyAdd(d, xhat, gamma_sum);",

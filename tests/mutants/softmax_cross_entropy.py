@@ -7,7 +7,14 @@ MUTANTS = [
     (BODY, "Store(z, Set(-__builtin_inff()), All{});", "Store(z, Set(0), All{});", "lanes past the row count"),
     (BODY, "*largest + __builtin_logf", "__builtin_logf", "maximum missing"),
     (BODY, "*largest = MaxLanes(top);", "*largest = 0 * MaxLanes(top);", "overflow of the exponential"),
-    (BODY, "gradient[label] -= scale;", "", "label missing in the gradient"),
+    (BODY, "of_label - factor", "of_label", "label missing in the gradient"),
+    (BODY, "of_label - factor", "Load(gradient + label, First{1}) - factor", "label's gradient rounded twice"),
+    (
+        BODY,
+        "d = softmax(j, lanes);",
+        "d = softmax(j, lanes) * Set(1.0f + 0x1p-10f);",
+        "gradient off by a quarter of a bfloat16 unit",
+    ),
     (BODY, "bias_sums[label] -= scale;", "", "label missing in dbias"),
     (BODY, "Load(bias_sums + j, lanes) + d", "d", "dbias of the last row only"),
     (
@@ -33,8 +40,8 @@ MUTANTS = [
     (ENTRY, "std::fill_n(partial[0], classes, 0.0f);", "", "dbias does not start at zero"),
     (
         ENTRY,
-        "const float z = row[labels[r]] + bias[labels[r]];\n    nll",
-        "const float z = row[labels[r]];\n    nll",
+        "const float z = ToFloat(row[labels[r]]) + bias[labels[r]];\n    nll",
+        "const float z = ToFloat(row[labels[r]]);\n    nll",
         "bias forgotten at the label",
     ),
 ]

@@ -96,7 +96,7 @@ class TestChoice:
             ("tpu", "THOR_BACKEND=tpu names no backend: use tbe, akg, mindspore, cpu or auto"),
             (
                 "layernorm=akg",
-                "THOR_BACKEND=layernorm=akg names no operation: use adam, attention, bias_gelu, cholesky_inverse",
+                "THOR_BACKEND=layernorm=akg names no operation: use adam, add, attention, bias_gelu, cholesky_inverse",
             ),
             ("aot", "THOR_BACKEND=aot names a backend that is called cpu: use cpu"),
             ("akg,adam=aot", "THOR_BACKEND=adam=aot names a backend that is called cpu: use adam=cpu"),

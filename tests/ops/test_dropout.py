@@ -35,7 +35,7 @@ def test_value_and_gradient_in_bfloat16(mode: int) -> None:
         return x * scale
 
     inputs = [np.random.default_rng(0).standard_normal(shape)]
-    assert_same_in_bfloat16(dropout(0.1, SITE), theirs, inputs, (0,), shape, 2, rest=[SEED])
+    assert_same_in_bfloat16(dropout(0.1, SITE), theirs, inputs, (0,), shape, 1, rest=[SEED])
 
 
 def test_a_step_later_the_mask_is_another(mode: int) -> None:

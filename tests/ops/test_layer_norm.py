@@ -9,7 +9,6 @@ from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor, nn, ops
 
 from bert_thor.kernels.status import KernelError
-from bert_thor.ops._custom import kernel_errors
 from bert_thor.ops.layer_norm import layer_norm
 
 EPS = 1e-6
@@ -42,7 +41,7 @@ def test_value_and_gradient(mode: int, backend: str, shape: tuple[int, ...]) -> 
 def test_value_and_gradient_in_bfloat16(mode: int, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     inputs = [rng.standard_normal(size) for size in (shape, shape[-1:], shape[-1:])]
-    assert_same_in_bfloat16(Ours(), theirs, inputs, (0,), shape, 2)
+    assert_same_in_bfloat16(Ours(), theirs, inputs, (0,), shape, 1)
 
 
 def test_statistics_are_flat_over_rows(mode: int, backend: str) -> None:
@@ -54,9 +53,9 @@ def test_statistics_are_flat_over_rows(mode: int, backend: str) -> None:
 
 def test_bad_arguments_get_a_sentence(mode: int) -> None:
     x, vector = Tensor(np.ones((3, 4), np.float32)), Tensor(np.ones(4, np.float32))
-    with pytest.raises(KernelError, match="do not fit together"), kernel_errors():
+    with pytest.raises(KernelError, match="do not fit together"):
         layer_norm(1.0)(x, Tensor(np.ones(5, np.float32)), vector)[0].asnumpy()
-    with pytest.raises(KernelError, match="cast it to float32"), kernel_errors():
+    with pytest.raises(KernelError, match="cast it to float32"):
         layer_norm(1.0)(x, vector.astype(ms.float16), vector)[0].asnumpy()
     with pytest.raises(TypeError, match=r"layer_norm: .* not float16; .* THOR_BACKEND=mindspore"):
         layer_norm(1.0)(x.astype(ms.float16), vector, vector)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from framework import assert_same
+from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor, ops
 
 from bert_thor.kernels.status import KernelError
@@ -19,8 +21,9 @@ def problem() -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     return [3 * rng.standard_normal((12, 40)), rng.standard_normal(40)], labels, weights
 
 
-def test_value_and_gradient(mode: int, backend: str) -> None:
-    inputs, labels, weights = problem()
+def ours_and_theirs() -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """The loss alone, by our operator and by the framework's own."""
+    _, labels, weights = problem()
     operator = softmax_cross_entropy()
 
     def ours(logits: Tensor, bias: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -34,7 +37,17 @@ def test_value_and_gradient(mode: int, backend: str) -> None:
         nll = -ops.gather_elements(log_softmax, 1, labels_2d).reshape(-1)
         return ((nll * weights_64).sum() / (weights_64.sum() + 1e-5)).reshape(1)
 
-    assert_same(ours, theirs, inputs, (1,), 64, rest=[labels, weights])
+    return ours, theirs
+
+
+def test_value_and_gradient(mode: int, backend: str) -> None:
+    inputs, labels, weights = problem()
+    assert_same(*ours_and_theirs(), inputs, (1,), 64, rest=[labels, weights])
+
+
+def test_value_and_gradient_in_bfloat16(mode: int) -> None:
+    inputs, labels, weights = problem()
+    assert_same_in_bfloat16(*ours_and_theirs(), inputs, (0,), (1,), 1, rest=[labels, weights])
 
 
 def test_correct_predictions(mode: int, backend: str) -> None:

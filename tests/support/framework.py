@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 UNIT = 2.0**-24  # unit roundoff of float32
-BFLOAT16_UNIT = 2.0**-9  # and of bfloat16
+BFLOAT16_UNIT = 2.0**-8  # and of bfloat16
 
 
 class WeightedSum(nn.Cell):

@@ -263,6 +263,29 @@ def cast(value: Any, dtype: str) -> Any:
     return np.dtype(dtype).type(value) if dtype in FLOAT_TYPES else int(value)
 
 
+def constant_difference(a: Any, b: Any) -> int | None:
+    """``a - b`` where that is one number whatever the variables are; None where it is not known to be."""
+    terms = _linear(a)
+    for term, factor in _linear(b).items():
+        terms[term] = terms.get(term, 0) - factor
+    constant = terms.pop(None, 0)
+    return None if any(terms.values()) or int(constant) != constant else int(constant)
+
+
+def _linear(value: Any) -> dict[Any, Any]:
+    """A sum of terms, by variable or by what cannot be taken apart; the constant's key is None."""
+    if not isinstance(value, Expression):
+        return {None: value}
+    if value.kind in ("+", "-"):
+        left, right = (_linear(a) for a in value.arguments)
+        sign = 1 if value.kind == "+" else -1
+        return {t: left.get(t, 0) + sign * right.get(t, 0) for t in {**left, **right}}
+    if value.kind == "*" and sum(isinstance(a, Expression) for a in value.arguments) == 1:
+        number, terms = sorted(value.arguments, key=lambda a: isinstance(a, Expression))
+        return {t: number * factor for t, factor in _linear(terms).items()}
+    return {value.arguments[0] if value.kind == "variable" else value: 1}
+
+
 _HELPERS: dict[str, Any] = {f"f_{name.replace('-', '_')}": function for name, function in FUNCTIONS.items()}
 _HELPERS["convert"] = lambda value, dtype: np.asarray(value).astype(dtype)[()]
 

@@ -10,6 +10,8 @@ from .allocation import Allocation
 from .expressions import Expression, Variable
 from .table import Instruction
 
+MAX_BLOCKS = 65535
+
 
 @dataclass
 class Block:
@@ -43,14 +45,15 @@ class Assign:
 
 @dataclass(eq=False)
 class Loop:
-    """``for_range``. ``block_num`` > 1 marks the loop whose iterations are the cores."""
+    """``for_range``. ``over_cores`` marks the loop whose iterations are the cores, ``block_num`` of them, a number or a scalar."""
 
     variable: Variable
     begin: Any
     end: Any
     thread_num: int
-    block_num: int
+    block_num: Any
     location: Location
+    over_cores: bool = False
     body: Block = field(default_factory=Block)
     summary: Any | None = None
 
@@ -83,13 +86,19 @@ Node = Union[Declare, DeclareScalar, Assign, Loop, Branch, Jump, Barrier, Instru
 
 @dataclass(eq=False)
 class KernelProgram:
-    """What ``BuildCCE`` leaves behind."""
+    """What ``BuildCCE`` leaves behind.
+
+    Attributes:
+        block_num: number of cores; a scalar's value is only known in a run.
+        tiling: inputs beside the operator's own, which tell a kernel for any shape what it has before it.
+    """
 
     name: str
     body: Block
     inputs: list[Allocation]
     outputs: list[Allocation]
     workspaces: list[Allocation]
-    block_num: int
+    block_num: Any
     peak_bytes: dict[str, int]
     arguments: list[Variable] = field(default_factory=list)
+    tiling: list[Allocation] = field(default_factory=list)

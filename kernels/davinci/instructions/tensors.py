@@ -17,7 +17,7 @@ from ..errors import (
     caller_location,
 )
 from .allocation import Allocation
-from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary
+from .expressions import FLOAT_TYPES, INTEGER_TYPES, Expression, Variable, binary, constant_difference
 
 DATA_TYPES = (*INTEGER_TYPES, *FLOAT_TYPES)
 SCATTERED = (-1,)  # stands for the extents of a slice that is not contiguous
@@ -83,6 +83,11 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
+        if has_scalars(self._shape):
+            raise UnavailableError(
+                f"{self.name} has a shape of scalars; its size is not known while the kernel is traced",
+                caller_location(),
+            )
         return int(np.prod(self._shape, dtype=np.int64))
 
     @property
@@ -90,8 +95,8 @@ class Tensor:
         """What a call on the whole tensor takes: the slice, if it is one, without the dimensions that have an index."""
         if self._extents is SCATTERED:
             raise UnavailableError(
-                f"a call on the whole tensor takes a slice of {self.name} that is not contiguous, or whose bounds are scalars; "
-                "only contiguous ones with Python integers are modelled",
+                f"a call on the whole tensor takes a slice of {self.name} that is not contiguous, or whose length is a scalar; "
+                "only contiguous ones of a known length are modelled",
                 caller_location(),
             )
         return self._shape if self._extents is None else self._extents
@@ -157,7 +162,7 @@ class Tensor:
 
     def reshape(self, new_shape: Sequence[int]) -> Tensor:
         """The same memory under another shape with the same number of elements."""
-        if int(np.prod(new_shape)) != self.size:
+        if not has_scalars((*new_shape, *self._shape)) and int(np.prod(new_shape)) != self.size:
             raise ArgumentError(
                 f"cannot reshape {self.name} of shape {self._shape} to {tuple(new_shape)}", caller_location()
             )
@@ -197,7 +202,7 @@ class Tensor:
             )
         flat: Any = 0
         for start, extent in zip(starts, self._shape):
-            if isinstance(start, int) and not 0 <= start <= extent:
+            if isinstance(start, int) and isinstance(extent, int) and not 0 <= start <= extent:
                 raise BoundsError(f"index {start} of {self.name} is outside its extent {extent}", caller_location())
             flat = flat * extent + start
         return flat
@@ -210,8 +215,13 @@ def _value(operand: Any) -> Any:
     return operand._value() if isinstance(operand, Tensor) else operand
 
 
+def has_scalars(shape: Sequence[Any]) -> bool:
+    """Whether an extent is only known in a run."""
+    return any(isinstance(extent, Expression) for extent in shape)
+
+
 def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:
-    """Extents of a slice of contiguous memory whose bounds are Python integers; SCATTERED for any other."""
+    """Extents of a slice of contiguous memory whose length is known; SCATTERED for any other."""
     extents: list[int] = []
     is_whole = True  # all later dimensions are taken whole
     for entry, extent in reversed(list(zip(entries, shape))):
@@ -219,9 +229,10 @@ def _sliced(entries: Sequence[Any], shape: Sequence[int]) -> tuple[int, ...]:
             taken = 1
         else:
             start, stop = 0 if entry.start is None else entry.start, extent if entry.stop is None else entry.stop
-            if not isinstance(start, int) or not isinstance(stop, int) or entry.step not in (None, 1):
+            length = constant_difference(stop, start)
+            if length is None or entry.step not in (None, 1):
                 return SCATTERED
-            taken = stop - start
+            taken = length
             extents.insert(0, taken)
         if taken != 1 and not is_whole:
             return SCATTERED

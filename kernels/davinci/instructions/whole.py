@@ -140,6 +140,14 @@ def h_cast(tik: Builder, dst: Tensor, src: Tensor, round_mode: str) -> None:
         tik.vconv(mask, round_mode, dst[first], src[first], repeats, 1, 1, stride_of(width, dst), stride_of(width, src))
 
 
+def h_quant(tik: Builder, dst: Tensor, src: Tensor, deqscale: Any) -> None:
+    """Dst, float16, = src, int32, times deqscale."""
+    width = width_of(dst, src)
+    for mask, first, repeats in parts_of(same_length("h_quant", dst, src), width):
+        strides = stride_of(width, dst), stride_of(width, src)
+        tik.vconv(mask, "none", dst[first], src[first], repeats, 1, 1, *strides, deqscale)
+
+
 def h_data_move(tik: Builder, dst: Tensor, src: Tensor) -> None:
     """Copy whole tensors."""
     size = np.dtype(src.dtype).itemsize * same_length("h_data_move", dst, src)
@@ -158,5 +166,6 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "h_duplicate": h_duplicate,
     "h_cast": h_cast,
     "h_conv": h_cast,
+    "h_quant": h_quant,
     "h_data_move": h_data_move,
 }

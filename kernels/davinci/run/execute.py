@@ -185,7 +185,7 @@ class Execution(State):
         return rows
 
     def _loop(self, node: Loop, lanes: Lanes, records: list[Record]) -> Lanes | None:
-        if node.block_num > 1:
+        if node.over_cores:
             numbers = self._core_numbers
             lanes.values[node.variable.identifier] = int(numbers[0]) if numbers.size == 1 else numbers
             self._block(node.body, lanes, records)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, LimitError, StructureError, UnavailableError, caller_location
+from ..errors import ArgumentError, LimitError, StructureError, caller_location
 from ..instructions.expressions import FLOAT_TYPES, Expression, Variable
-from ..instructions.program import Barrier, Block, Branch, Jump, Loop
+from ..instructions.program import MAX_BLOCKS, Barrier, Block, Branch, Jump, Loop
 from ..instructions.tensors import Tensor
 from ..machine import DEFAULT_CHIP, Machine
 from .scopes import Buffers, Scope
 
-MAX_THREADS, MAX_BLOCKS = 4, 65535
+MAX_THREADS = 4
 MAX_NODES = 200_000  # about 2 KiB each
 
 
@@ -26,7 +26,8 @@ class ControlFlow:
         self.machine = Machine(DEFAULT_CHIP)
         self._buffers = Buffers(self.machine)
         self._scopes: list[Scope] = [Scope(Block())]
-        self._block_num = 1
+        self._block_num: Any = 1
+        self._has_core_loop = False
         self._in_core_loop = False
         self._nodes = 0
 
@@ -34,6 +35,10 @@ class ControlFlow:
     def copies(self) -> int:
         """How often a tensor declared here exists: the product of the loops' ``thread_num``."""
         return self._scopes[-1].copies
+
+    def get_available_buffer_size(self, buffer_scope: str) -> int:
+        """Bytes of an on-chip buffer that nothing holds."""
+        return self._buffers.free(buffer_scope)
 
     def _append(self, node: Any) -> None:
         self._nodes += 1
@@ -63,12 +68,11 @@ class ControlFlow:
         begint, endt, block_num = _integral(begint), _integral(endt), _integral(block_num)
         is_core_loop = not (isinstance(block_num, int) and block_num == 1)
         self._check_loop(begint, endt, thread_num, block_num, is_core_loop, for_type)
-        loop = Loop(
-            Variable(name, dtype), begint, endt, max(thread_num, 1), block_num if is_core_loop else 1, caller_location()
-        )
+        variable, copies = Variable(name, dtype), max(thread_num, 1)
+        loop = Loop(variable, begint, endt, copies, block_num if is_core_loop else 1, caller_location(), is_core_loop)
         self._append(loop)
         if is_core_loop:
-            self._block_num = block_num
+            self._block_num, self._has_core_loop = block_num, True
         with self._scope(loop.body, max(thread_num, 1), is_core_loop):
             yield loop.variable
 
@@ -92,15 +96,15 @@ class ControlFlow:
 
     def _check_core_loop(self, begint: Any, endt: Any, thread_num: int, block_num: Any) -> None:
         where = caller_location()
-        if isinstance(block_num, Expression):
-            raise UnavailableError("block_num is a scalar; only Python integers are modelled", where)
         if self._in_core_loop:
             raise StructureError("loops over cores (block_num > 1) cannot be nested", where)
-        if self._block_num != 1:
+        if self._has_core_loop:
             raise StructureError("a kernel has one loop over cores (block_num > 1); this is the second", where)
-        if not 1 <= block_num <= MAX_BLOCKS:
+        is_scalar = isinstance(block_num, Expression)
+        if not is_scalar and not 1 <= block_num <= MAX_BLOCKS:
             raise LimitError(f"block_num is {block_num}; it is 1 to {MAX_BLOCKS}", where)
-        if (begint, endt) != (0, block_num):
+        runs_over_all = endt is block_num if is_scalar else isinstance(endt, int) and endt == block_num
+        if not isinstance(begint, int) or begint != 0 or not runs_over_all:
             raise StructureError(
                 f"a loop over cores runs from 0 to block_num {block_num}, not from {begint} to {endt}", where
             )
@@ -178,7 +182,8 @@ class ControlFlow:
         where = caller_location()
         if not self._in_core_loop:
             raise StructureError("block_barrier belongs inside the loop over cores", where)
-        if not 2 <= self._block_num <= self.machine.cores:
+        is_scalar = isinstance(self._block_num, Expression)
+        if not is_scalar and not 2 <= self._block_num <= self.machine.cores:
             raise LimitError(
                 f"block_barrier needs 2 to {self.machine.cores} cores at once; block_num is {self._block_num}", where
             )
@@ -187,7 +192,7 @@ class ControlFlow:
             memory.is_workspace
             and memory.is_atomic_add
             and memory.dtype == "int64"
-            and memory.size == 4 * self._block_num
+            and (is_scalar or memory.size == 4 * self._block_num)
         ):
             raise ArgumentError(
                 f"block_barrier needs an int64 workspace with is_workspace and is_atomic_add of {4 * self._block_num} elements",

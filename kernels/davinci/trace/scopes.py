@@ -58,6 +58,10 @@ class Buffers:
         self.peak[scope] = max(self.peak[scope], self._used[scope])
         self._live.append(allocation)
 
+    def free(self, scope: str) -> int:
+        """Bytes that nothing holds."""
+        return self._machine.capacity(scope) - self._used[scope]
+
     def release(self, scope: Scope) -> None:
         """End a scope: its tensors and scalars may not be used any more."""
         for item in scope.declared:

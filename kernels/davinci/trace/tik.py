@@ -41,6 +41,7 @@ def negate(condition: Any) -> Expression:
 
 MAX_INPUTS_AND_OUTPUTS = 192
 COMPARE_MASK_BYTES = 16
+LARGEST_GLOBAL = 2**31 - 1
 ATOMIC_MODES: dict[Any, bool] = {0: False, 1: True, "float32": True}
 
 _built: list[list[KernelProgram]] = []
@@ -129,7 +130,10 @@ class Tik(ControlFlow):
         is_global_tensor: bool = False,
         start_addr: Any = None,
     ) -> tensors.Tensor:
-        """Declare a tensor. ``scope`` and ``name`` may come in either order when positional."""
+        """Declare a tensor. ``scope`` and ``name`` may come in either order when positional.
+
+        One with ``is_global_tensor`` is memory of the runtime, such as the status of float operations; it starts as 0.
+        """
         if name in ALL_SCOPES and scope not in ALL_SCOPES:
             scope, name = name, scope
         if scope not in ALL_SCOPES:
@@ -137,21 +141,30 @@ class Tik(ControlFlow):
                 f"scope {scope!r} is not a buffer of Ascend 910; use one of {', '.join(ALL_SCOPES)}", caller_location()
             )
         dtype = require_data_type(dtype)
+        extents = _shape(shape)
+        memory = self._room(dtype, scope, max_mem_size) if tensors.has_scalars(extents) else extents
         allocation = Allocation(
             name or "tensor",
             dtype,
-            _shape(shape),
+            memory,
             scope,
             caller_location(),
             self._scopes[-1].copies if scope != GLOBAL else 1,
-            is_workspace=is_workspace,
-            is_atomic_add=is_atomic_add,
+            is_workspace=is_workspace or is_global_tensor,
+            is_atomic_add=is_atomic_add or is_global_tensor,
             initial=_initial(init_value),
         )
         if (is_workspace or is_atomic_add) and scope != GLOBAL:
             raise ScopeError(f"{name} is a workspace or atomic tensor; these live in scope_gm", caller_location())
         self._declare(allocation)
-        return tensors.Tensor(self, allocation, dtype, allocation.shape)
+        return tensors.Tensor(self, allocation, dtype, extents)
+
+    def _room(self, dtype: str, scope: str, max_mem_size: Any) -> tuple[int]:
+        """Elements of a tensor whose shape holds scalars: ``max_mem_size`` bytes of them, or what is left of its buffer."""
+        if scope == GLOBAL:
+            return (LARGEST_GLOBAL,)
+        room = self._buffers.free(scope) // self._scopes[-1].copies if max_mem_size is None else int(max_mem_size)
+        return (max(1, room // np.dtype(dtype).itemsize),)
 
     def _declare(self, allocation: Allocation) -> None:
         if allocation.scope == GLOBAL:
@@ -166,6 +179,14 @@ class Tik(ControlFlow):
         scalar = tensors.Scalar(self, require_data_type(dtype), name)
         self._scopes[-1].declared.append(scalar)
         self._append(DeclareScalar(scalar))
+        if init_value is not None:
+            self.assign(scalar, init_value)
+        return scalar
+
+    def global_scalar(self, dtype: str = "int64", name: str = "reg_buf", init_value: Any = None) -> tensors.Scalar:
+        """A register that outlives the scope."""
+        scalar = tensors.Scalar(self, require_data_type(dtype), name)
+        self._scopes[0].block.nodes.insert(0, DeclareScalar(scalar))
         if init_value is not None:
             self.assign(scalar, init_value)
         return scalar
@@ -284,15 +305,18 @@ class Tik(ControlFlow):
         evaluates: Any = None,
         extend_params: Any = None,
     ) -> Tik:
-        """End the kernel: name its inputs and outputs, each a tensor or a list of them, all in global memory."""
+        """End the kernel: name its inputs and outputs, each a tensor or a list of them, all in global memory.
+
+        ``flowtable``: tensors with the numbers that a kernel for any shape is told, which are inputs too.
+        """
         where = caller_location()
-        inputs, outputs = _listed(inputs), _listed(outputs)
-        given = [t for t in (*inputs, *outputs) if isinstance(t, tensors.Tensor)]
+        inputs, outputs, tiling = _listed(inputs), _listed(outputs), _listed(flowtable)
+        given = [t for t in (*inputs, *tiling, *outputs) if isinstance(t, tensors.Tensor)]
         for tensor in given:
             if tensor.scope != GLOBAL:
                 raise ScopeError(f"{tensor.name} is in {tensor.scope}; inputs and outputs are in scope_gm", where)
         known = {id(t) for t in inputs}
-        names = [t.name for t in inputs] + [t.name for t in outputs if id(t) not in known]
+        names = [t.name for t in (*inputs, *tiling)] + [t.name for t in outputs if id(t) not in known]
         if len(set(names)) != len(names):
             raise StructureError(f"the names of inputs and outputs must differ: {', '.join(names)}", where)
         if len(names) > MAX_INPUTS_AND_OUTPUTS:
@@ -310,6 +334,7 @@ class Tik(ControlFlow):
             self._block_num,
             dict(self._buffers.peak),
             list(self._arguments),
+            [t.allocation for t in tiling if isinstance(t, tensors.Tensor)],
         )
         if _built:
             _built[-1].append(program)
@@ -339,16 +364,18 @@ def _loaded_as(scalar: tensors.Scalar, element: tensors.Tensor) -> tensors.Tenso
 
 
 def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, (list, tuple)) else [given]
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def _shape(shape: Any) -> tuple[Any, ...]:
     extents = shape if isinstance(shape, (list, tuple)) else (shape,)
     for extent in extents:
+        if isinstance(extent, Expression):
+            continue
         whole = isinstance(extent, (int, np.integer)) or (isinstance(extent, float) and extent.is_integer())
         if not whole or extent < 1:
-            raise ArgumentError(f"shape {tuple(extents)} must hold positive Python integers", caller_location())
-    return tuple(int(e) for e in extents)
+            raise ArgumentError(f"shape {tuple(extents)} must hold positive integers", caller_location())
+    return tuple(e if isinstance(e, Expression) else int(e) for e in extents)
 
 
 def _initial(value: Any) -> list[Any] | None:

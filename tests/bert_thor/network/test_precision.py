@@ -10,8 +10,9 @@ from bert_thor import compat
 from bert_thor.errors import ConfigError
 from bert_thor.kernels.library import InstructionSet
 from bert_thor.network import precision
-from bert_thor.network.precision import PRECISIONS, Precision, activation_type, choose_precision
+from bert_thor.network.precision import activation_type, choose_precision
 from bert_thor.ops._backend import VARIABLE
+from bert_thor.precision import PRECISIONS, Precision
 
 
 @pytest.fixture(autouse=True)

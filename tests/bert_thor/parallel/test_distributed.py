@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from ranks import PRETRAIN, Ranks
 
+from bert_thor.compat import sums_on_a_cpu
 from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, load_checkpoint
 
 SIZES = (
@@ -84,10 +85,63 @@ def test_two_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -
     assert sum("kronecker" in log for log in logs) == 1, "the table is printed once, by whichever process is rank 0"
 
 
+def test_an_overflow_of_one_rank_is_one_of_all(prepared: Path, tmp_path: Path) -> None:
+    """Rows of the second half of a batch overflow, in the second micro-batch of rank 1: what one process does with that batch."""
+    program = tmp_path / "overflow.py"
+    program.write_text(
+        "import os, sys\n"
+        "from bert_thor.cli import main\n"
+        "from bert_thor.training.trainer import Trainer\n"
+        "inputs = Trainer._inputs\n"
+        "def spoiled(self, batch):\n"
+        "    if self.progress.step in (0, 3) and self.world.rank == self.world.ranks - 1:\n"
+        "        weights = batch.masked_lm_weights.copy()\n"
+        "        weights[-1] = float('inf')\n"
+        "        batch = batch._replace(masked_lm_weights=weights)\n"
+        "    return inputs(self, batch)\n"
+        "Trainer._inputs = spoiled\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+
+    def arguments(run: Path, *more: str) -> list[str]:
+        options = ("--loss-scale", "dynamic", "--loss-scale-window", "4", "--checksum-interval", "1")
+        return [sys.executable, str(program), *command(prepared, run, 10, *options, *more)[3:]]
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run(arguments(one), check=True, capture_output=True, cwd=tmp_path)
+    together(2, tmp_path, arguments(two, "--accumulate", "2"))
+    found, expected = (
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (two, one)
+    )
+    for name in ("step", "applied", "refreshed", "loss_scale", "overflows", "learning_rate"):
+        assert [line[name] for line in found] == [line[name] for line in expected], name
+    assert [line["step"] for line in found if not line["applied"]] == [1, 4]
+    assert [line["refreshed"] for line in found] == [step in (2, 8) for step in range(1, 11)]
+    for ours, theirs in zip(found, expected):
+        assert not ours["applied"] or abs(ours["loss"] - theirs["loss"]) <= 1e-4 * theirs["loss"]
+
+
 @pytest.mark.long
 def test_four_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -> None:
     together(4, tmp_path, command(prepared, tmp_path / "run", 20))
     assert_follows(tmp_path / "run", alone)
+
+
+@pytest.mark.long
+@pytest.mark.skipif("float16" not in sums_on_a_cpu(), reason="the processes of this MindSpore's CPU sum float32 alone")
+def test_two_processes_exchange_scaled_gradients_in_float16(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient rounded to 11 bits, twice: losses within 2^-10 of those with sums in float32, some other bits, and no overflow more."""
+    monkeypatch.setenv("THOR_BACKEND", "mindspore")
+    found = []
+    for exchange in ("float32", "float16"):
+        options = ("--precision", "float16", "--exchange-precision", exchange, "--optimizer", "adamw")
+        together(2, tmp_path, command(prepared, tmp_path / exchange, 10, *options))
+        lines = [json.loads(line) for line in (tmp_path / exchange / "metrics.jsonl").read_text().splitlines()]
+        assert all(line["applied"] for line in lines[5:])
+        found.append(np.array([line["loss"] for line in lines]))
+    assert (abs(found[1] - found[0]) <= 2.0**-10 * abs(found[0])).all() and (found[0] != found[1]).any(), found
 
 
 @pytest.mark.long

@@ -85,31 +85,30 @@ def test_the_wish_to_stop_travels_along(exchanged: list[dict[str, Any]]) -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "precision", "device", "expected"),
+    ("asked", "scaled", "device", "expected"),
     [
-        (None, "float32", "CPU", "float32"),
-        (None, "float16", "CPU", "float32"),
-        (None, "float16", "Ascend", "float16"),
-        (None, "bfloat16", "Ascend", "float32"),
-        ("float32", "float16", "Ascend", "float32"),
-        ("bfloat16", "bfloat16", "Ascend", "bfloat16"),
-        ("bfloat16", "float32", "Ascend", "bfloat16"),
+        (None, False, "CPU", "float32"),
+        (None, True, "CPU", "float32"),
+        (None, True, "Ascend", "float16"),
+        (None, False, "Ascend", "float32"),
+        ("float32", True, "Ascend", "float32"),
+        ("float16", True, "Ascend", "float16"),
+        ("bfloat16", False, "Ascend", "bfloat16"),
     ],
 )
-def test_the_precision_of_the_exchange(asked: Optional[str], precision: str, device: str, expected: str) -> None:
-    assert exchange_precision(asked, precision, device) == expected
+def test_the_precision_of_the_exchange(asked: Optional[str], scaled: bool, device: str, expected: str) -> None:
+    assert exchange_precision(asked, scaled, device) == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "precision", "device", "fragment"),
+    ("asked", "scaled", "device", "fragment"),
     [
-        ("float8", "float32", "CPU", "'float8': use one of float32, float16, bfloat16"),
-        ("bfloat16", "bfloat16", "CPU", "does not sum over processes of a CPU: use float32"),
-        ("float16", "float32", "Ascend", "no loss scale"),
-        ("float16", "bfloat16", "CPU", "or precision float16"),
+        ("float8", False, "CPU", "'float8': use one of float32, float16, bfloat16"),
+        ("bfloat16", False, "CPU", "does not sum over processes of a CPU: use float32"),
+        ("float16", False, "Ascend", "no loss scale"),
     ],
 )
-def test_a_precision_that_cannot_be_exchanged(asked: str, precision: str, device: str, fragment: str) -> None:
+def test_a_precision_that_cannot_be_exchanged(asked: str, scaled: bool, device: str, fragment: str) -> None:
     with pytest.raises(ConfigError) as error:
-        exchange_precision(asked, precision, device)
+        exchange_precision(asked, scaled, device)
     assert fragment in str(error.value) and str(error.value).startswith("exchange_precision is")

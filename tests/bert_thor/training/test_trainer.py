@@ -160,11 +160,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert [(line["step"], line["loss"]) for line in metrics(run)] == [
         (line["step"], line["loss"]) for line in metrics(expected)
     ]
-    ours, theirs = (load_checkpoint(checkpoint_path(folder / "checkpoints", 60)) for folder in (run, expected))
-    for part in ("model", "optimizer"):
-        one, other = getattr(ours, part), getattr(theirs, part)
-        assert one.keys() == other.keys()
-        assert all(one[name].tobytes() == other[name].tobytes() for name in one), part
+    assert_same_checkpoints(run, expected, 60)
 
 
 def test_damaged_rows_stop_the_run_or_are_skipped_and_counted(prepared: Path, tmp_path: Path) -> None:
@@ -218,3 +214,101 @@ def test_evaluate_prints_the_originals_line_and_writes_json(prepared: Path, unin
         assert report["unigram_accuracy"] == pytest.approx(manifest["unigram"]["held_out_accuracy"], abs=1e-12)
         assert 0.0 <= report["masked_lm_accuracy"] <= 1.0 and 0.0 <= report["next_sentence_accuracy"] <= 1.0
         assert report["masked_lm_loss"] < np.log(100) + 0.1
+
+
+SCALED = ("--loss-scale", "dynamic", "--loss-scale-window", "6", "--accumulate", "2")
+DROPOUT = ("--hidden-dropout", "0.1", "--attention-dropout", "0.1")
+OVERFLOWS = (4, 7, 17)
+"""Steps, from 1, whose batch is spoiled; 7 would refresh, because it is the sixth but for the lost one."""
+SPOILED = f"""
+import os, signal, sys
+import numpy as np
+from bert_thor.cli import main
+from bert_thor.training.trainer import Trainer
+inputs = Trainer._inputs
+def spoiled(self, batch):
+    step = self.progress.step + 1
+    if step == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if step in {OVERFLOWS}:
+        batch = batch._replace(masked_lm_weights=np.full_like(batch.masked_lm_weights, np.inf))
+    return inputs(self, batch)
+Trainer._inputs = spoiled
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def spoiled(data: Path, run: Path, killed_at: int, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """25 steps of which some overflow; the process is killed in step `killed_at`."""
+    program = run.parent / "spoiled.py"
+    program.write_text(SPOILED)
+    arguments = [sys.executable, str(program), str(killed_at), *command(data, run, 25, *SCALED, *more)[3:]]
+    environment = {**os.environ, "GLOG_v": "3", **variables}
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=run.parent, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    ("precision", "backend", "dropout"),
+    [("float32", "auto", DROPOUT), ("float16", "mindspore", ())],
+    ids=["float32", "float16"],
+)
+def test_a_scaled_and_accumulated_run_resumes_exactly(
+    prepared: Path, tmp_path: Path, precision: str, backend: str, dropout: tuple[str, ...]
+) -> None:
+    """Without dropout where its masks come from MindSpore's generator, which knows no seed of a step."""
+    more = ("--precision", precision, "--compile-cache", str(tmp_path / "graphs"), *dropout)
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    done = spoiled(prepared, whole, 0, *more, THOR_BACKEND=backend)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = metrics(whole)
+    assert [line["step"] for line in lines if not line["applied"]] == [*OVERFLOWS]
+    assert [line["overflows"] for line in lines][-1] == len(OVERFLOWS) == lines[-1]["skipped_steps"]
+    scales = [line["loss_scale"] / 2**16 for line in lines]
+    assert scales == [1] * 4 + [0.5] * 3 + [0.25] * 6 + [0.5] * 4 + [0.25] * 6 + [0.5] * 2
+    changes = re.findall(r"^loss scale (\d+) -> (\d+) after step (\d+): (.*)$", done.stdout, re.MULTILINE)
+    assert changes == [
+        ("65536", "32768", "4", "overflow"),
+        ("32768", "16384", "7", "overflow"),
+        ("16384", "32768", "13", "6 steps in a row were finite"),
+        ("32768", "16384", "17", "overflow"),
+        ("16384", "32768", "23", "6 steps in a row were finite"),
+    ]
+    refreshed = [line["step"] for line in lines if line["refreshed"]]
+    assert refreshed == [1, 8, 13, 19, 24]  # after 0, 5, 10, ... steps that were applied
+    done = spoiled(prepared, halves, 15, *more, THOR_BACKEND=backend)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    done = spoiled(prepared, halves, 0, "--resume", *more, THOR_BACKEND=backend)
+    assert done.returncode == 0 and "at step 10" in done.stdout, done.stdout + done.stderr
+    exact = ("step", "loss", "gradient_norm", "loss_scale", "overflows", "skipped_steps", "learning_rate", "curvature")
+    assert [[line[name] for name in exact] for line in metrics(halves)] == [
+        [line[name] for name in exact] for line in lines
+    ]
+    assert_same_checkpoints(whole, halves, 25)
+    done = spoiled(prepared, halves, 0, "--resume", *more, "--accumulate", "4", THOR_BACKEND=backend)
+    assert done.returncode == 1 and "was started with accumulate=2, not 4" in done.stderr
+    done = spoiled(prepared, halves, 0, "--resume", *more, "--loss-scale", "8", THOR_BACKEND=backend)
+    assert done.returncode == 1 and "was started with optimizer.loss_scale=dynamic, not 8.0" in done.stderr
+
+
+def assert_same_checkpoints(run: Path, expected: Path, step: int) -> None:
+    ours, theirs = (load_checkpoint(checkpoint_path(folder / "checkpoints", step)) for folder in (run, expected))
+    for part in ("model", "optimizer"):
+        one, other = getattr(ours, part), getattr(theirs, part)
+        assert one.keys() == other.keys()
+        assert all(one[name].tobytes() == other[name].tobytes() for name in one), part
+
+
+def test_nothing_is_finite(prepared: Path, tmp_path: Path) -> None:
+    """The search for a scale does not end a run; that no scale helps does, and so does a constant scale that never does."""
+    run = tmp_path / "run"
+    program = tmp_path / "spoiled.py"
+    program.write_text(SPOILED.replace(f"step in {OVERFLOWS}", "step > 1"))
+    for scale, last, remedy in (("dynamic", 1 + 16 + 10, "new run"), ("8", 1 + 10, "or with --loss-scale dynamic")):
+        run = tmp_path / scale
+        arguments = command(prepared, run, 60, "--optimizer", "adamw", "--loss-scale", scale)[3:]
+        done = subprocess.run(
+            [sys.executable, str(program), "0", *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert f"in 10 steps in a row up to step {last}" in done.stderr and remedy in done.stderr
+        assert metrics(run)[-1]["overflows"] == last - 1

@@ -103,11 +103,30 @@ def test_outputs_may_replace_inputs(instruction_set: int) -> None:
 
 
 def test_special_values_stay_in_their_element(instruction_set: int) -> None:
-    gradient, zeros = F32([0.0, np.inf, np.nan, 1.0]), np.zeros(4, F32)
-    m, v, direction = native.adam(zeros, zeros, gradient, np.ones(1, F32), BETAS, 1.0, EPS)
-    assert m[0] == v[0] == direction[0] == 0 and m[1] == v[1] == np.inf
-    assert np.isnan(m[2]) and np.isnan(v[2]) and np.isnan(direction[1]) and np.isnan(direction[2])
-    assert direction[3] > 0
+    gradient, zeros = F32([0.0, np.inf, np.nan, 1.0, -np.inf]), np.zeros(5, F32)
+    inputs = (zeros, zeros, gradient, np.ones(1, F32), BETAS, 1.0, EPS)
+    for m, v, direction in (native.adam(*inputs), reference.adam(*inputs)):
+        assert m[0] == v[0] == direction[0] == 0
+        assert all(np.isnan(output[[1, 2, 4]]).all() for output in (m, v, direction))
+        assert direction[3] > 0
+    step = native.adam_update(zeros, *inputs, RATE, DECAY)
+    assert all((np.isnan(output) == [False, True, True, False, True]).all() for output in step)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0**-20, 2.0**10])
+def test_gradients_whose_squares_are_no_floats_count_as_two_to_the_63(instruction_set: int, factor: float) -> None:
+    """No finite gradient makes a moment infinite, however often it comes."""
+    gradient = F32([1e17, 9.3e18, 1.8e19, -2e19, 3.4e38, -3.4e38]) / F32(max(factor, 1.0))
+    first, second = np.zeros((2, 6), F32)
+    for _ in range(50):
+        arrays = (first, second, gradient, F32([factor]))
+        expected = reference.adam(*arrays, BETAS, CORRECTION, EPS)
+        first, second, direction = native.adam(*arrays, BETAS, CORRECTION, EPS)
+        assert np.isfinite((first, second, direction)).all()
+        for ours, exact in zip((first, second, direction), expected):
+            assert_within(ours, exact, 16 * UNIT * np.abs(exact))
+    bounded = np.clip(gradient.astype(np.float64) * factor, -(2.0**63), 2.0**63)
+    assert_within(second, (1 - BETAS[1] ** 50) * bounded**2, 1e-3 * bounded**2)
 
 
 def test_entry_point_changes_the_moments(instruction_set: int) -> None:

@@ -19,11 +19,12 @@ SEED, SITE = np.array([1, -2, 3, 5], np.int32), 7
 
 
 def problem(batch: int, heads: int, length: int, size: int) -> list[np.ndarray]:
-    """dout, qkv, bias, mask with a quarter of the keys padded."""
+    """dout, qkv, bias, mask with a quarter of the keys padded, never the first."""
     rng = np.random.default_rng(1000 * length + size)
     rows, hidden = batch * length, heads * size
     dout, qkv, bias = (rng.standard_normal(s).astype(F32) for s in ((rows, hidden), (rows, 3 * hidden), 3 * hidden))
     mask = np.where(rng.random((batch, length)) < 0.25, -10000, 0).astype(F32)
+    mask[:, 0] = 0
     return [dout, qkv, bias, mask]
 
 

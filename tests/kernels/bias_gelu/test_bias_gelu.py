@@ -12,11 +12,13 @@ from comparison import (
     assert_within,
     call_guarded,
     column_sum_bound,
+    from_bf16,
+    to_bf16,
 )
 from scipy.special import ndtr
 
 from bert_thor.kernels.bias_gelu import native, reference
-from bert_thor.kernels.bias_gelu.cases import SMALL
+from bert_thor.kernels.bias_gelu.cases import SIZES
 
 F32 = np.float32
 
@@ -54,11 +56,33 @@ def assert_gelu_gradient(dx: np.ndarray, dbias: np.ndarray, dy: np.ndarray, x: n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for rows, features in SMALL:
+    for rows, features in SIZES:
         dy, x, bias = problem(rows, features)
         assert_gelu(call_guarded(native.bias_gelu, (x, bias), [x.shape], [F32], offset, single=True)[0], x, bias)
         gradients = call_guarded(native.bias_gelu_grad, (dy, x, bias), [x.shape, bias.shape], [F32] * 2, offset)
         assert_gelu_gradient(*gradients, dy, x, bias)
+
+
+def test_bfloat16_is_float32_rounded_once(instruction_set: int) -> None:
+    for rows, features in SIZES[1:]:
+        dy, x, bias = problem(rows, features)
+        bits, dy_bits = to_bf16(x), to_bf16(dy)
+        y = call_guarded(native.bias_gelu, (bits, bias), [x.shape], [np.uint16], 1, single=True)[0]
+        assert (y == to_bf16(native.bias_gelu(from_bf16(bits), bias))).all()
+        dtypes = [np.uint16, F32]
+        ours = call_guarded(native.bias_gelu_grad, (dy_bits, bits, bias), [x.shape, bias.shape], dtypes, 1)
+        dx, dbias = native.bias_gelu_grad(from_bf16(dy_bits), from_bf16(bits), bias)
+        assert (ours[0] == to_bf16(dx)).all() and (ours[1] == dbias).all()
+
+
+def test_entry_points_in_bfloat16(instruction_set: int) -> None:
+    dy, x, bias = problem(9, 20)
+    dy, x = to_bf16(dy), to_bf16(x)
+    y, gradients = native.bias_gelu(x, bias), native.bias_gelu_grad(dy, x, bias)
+    assert_entry_point("bias_gelu", (x, bias), (y,))
+    assert_entry_point("bias_gelu_grad", (dy, x, bias), gradients)
+    assert_entry_point_refuses("bias_gelu", (x, bias), (y,))
+    assert_entry_point_refuses("bias_gelu_grad", (dy, x, bias), gradients)
 
 
 def test_the_whole_line(instruction_set: int) -> None:

@@ -130,6 +130,15 @@ def test_entry_point_of_the_framework(instruction_set: int) -> None:
         assert aot.call("dropout", *tensors) == status
 
 
+def test_entry_point_in_bfloat16(instruction_set: int) -> None:
+    x = to_bf16(np.random.default_rng(0).standard_normal((7, 31)).astype(F32))
+    y, rest = Guarded((7, 31), np.uint16, 1), (F32([0.1]), SEED, np.int32([SITE]))
+    assert aot.call("dropout", x, *rest, y.array) == Status.OK
+    y.assert_intact()
+    assert (y.array == native.dropout(x, 0.1, SEED, SITE)).all()
+    assert aot.call("dropout", x, *rest, from_bf16(x)) == Status.BAD_DTYPE
+
+
 def test_bad_arguments_get_a_sentence() -> None:
     x = np.ones(4, F32)
     with pytest.raises(KernelError, match="0 <= dropout < 1"):

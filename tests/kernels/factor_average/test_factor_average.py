@@ -26,6 +26,13 @@ def problem(blocks: int, edge: int) -> tuple[np.ndarray, np.ndarray]:
     return pair[0], pair[1]
 
 
+def with_value(captured: np.ndarray, place: tuple[int, int], value: float) -> np.ndarray:
+    """The second and the fourth block with `value` in one place."""
+    spoilt = captured.copy()
+    spoilt[(1, 3), place[0], place[1]] = value
+    return spoilt
+
+
 def assert_average(
     outputs: tuple[np.ndarray, ...], factor: np.ndarray, captured: np.ndarray, sound: np.ndarray, keep: float
 ) -> None:
@@ -50,16 +57,31 @@ def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
 
 def test_reference_is_the_definition() -> None:
     factor, captured = problem(4, 20)
-    captured[2, 7, 7] = np.nan
+    captured[2, 7, 7] = captured[0, 3, 7] = np.nan
     outputs = reference.factor_average(factor, captured, KEEP, SCALE)
-    assert_average(outputs, factor, captured, np.array([True, True, False, True]), KEEP)
+    assert_average(outputs, factor, captured, np.array([False, True, False, True]), KEEP)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [0, 8, 16])
-def test_a_block_whose_trace_is_not_finite_is_left_out(instruction_set: int, value: float, place: int) -> None:
+@pytest.mark.parametrize("place", [(0, 299), (150, 149), (299, 298)])
+def test_every_task_of_a_large_block_is_looked_at(instruction_set: int, place: tuple[int, int]) -> None:
+    """90,000 elements are six tasks; the trace runs through all of them."""
+    factor, captured = problem(2, 300)
+    captured[(1, *place)] = np.inf
+    sound = np.array([True, False])
+    assert_average(native.factor_average(factor, captured, KEEP, SCALE, threads=2), factor, captured, sound, KEEP)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+@pytest.mark.parametrize("place", [(0, 0), (8, 8), (16, 16), (0, 1), (9, 8), (16, 15), (16, 0)])
+def test_a_block_that_is_not_finite_is_left_out(instruction_set: int, value: float, place: tuple[int, int]) -> None:
+    """On the diagonal or beside it; 1e39 is what the scale makes of a finite number."""
     factor, captured = problem(4, 17)
-    captured[1, place, place] = captured[3, place, place] = value
+    if value == 1e39:
+        captured, value = captured / F32(64), 2e38
+        following, summary = native.factor_average(factor, with_value(captured, place, value), KEEP, 64 * SCALE)
+        assert summary[1] == 2 and np.isfinite(following).all() and (following[[1, 3]] == factor[[1, 3]]).all()
+        return
+    captured = with_value(captured, place, value)
     sound = np.array([True, False, True, False])
     assert_average(native.factor_average(factor, captured, KEEP, SCALE), factor, captured, sound, KEEP)
     in_place = factor.copy()

@@ -21,7 +21,7 @@ def samples(rows: int, features: int, dtype: type, seed: int = 0) -> np.ndarray:
 
 
 def widened(x: np.ndarray) -> np.ndarray:
-    return x if x.dtype == np.float32 else (x.astype(np.uint32) << 16).view(np.float32)
+    return x if x.dtype != np.uint16 else (x.astype(np.uint32) << 16).view(np.float32)
 
 
 def brute_force(x: np.ndarray, block: int) -> np.ndarray:
@@ -105,6 +105,35 @@ def test_nan_and_infinity_stay_where_they_belong(instruction_set: int) -> None:
     assert np.isinf(out[1, 4]).all() and np.isinf(out[1, :, 4]).all()
     rest = np.delete(np.delete(out[0], 3, 0), 3, 1)
     assert (rest == 1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rows", "features", "block"), [(40, 33, 33), (300, 70, 64), (9, 300, 300), (131, 280, 140)])
+def test_a_mean_that_fits_is_right_though_its_sum_or_a_product_is_no_float(
+    instruction_set: int, dtype: type, rows: int, features: int, block: int
+) -> None:
+    x = samples(rows, features, dtype)
+    large = widened(x) * np.float32(4e18)
+    large[rows // 2, features // 2] = 1e19 * np.sqrt(rows)
+    large[:, 5] = widened(x)[:, 5]  # small beside it
+    x = large if dtype == np.float32 else (large.view(np.uint32) >> 16).astype(np.uint16)
+    exact = brute_force(x, block)
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(np.float32(widened(x)[:, features // 2] ** 2).sum())
+    assert np.abs(exact).max() < 3.4e38
+    out = native.fisher_covariance(x, block)
+    columns = np.abs(widened(x).astype(np.float64))
+    terms = brute_force(columns, block)
+    assert (np.abs(out - exact) <= 2 * UNIT * (rows + 2) * terms).all()
+    assert (out == out.transpose(0, 2, 1)).all()
+
+
+def test_a_mean_that_is_no_float_is_infinite(instruction_set: int) -> None:
+    x = np.full((3, 20), 1.0, np.float32)
+    x[:, 4] = 2e19
+    out = native.fisher_covariance(x, 20)[0]
+    assert np.isposinf(out[4, 4]) and np.isinf(out).sum() == 1
+    assert (np.delete(out[4], 4) == np.float32(2e19)).all()
 
 
 @pytest.mark.parametrize(

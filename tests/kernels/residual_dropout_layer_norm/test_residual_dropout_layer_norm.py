@@ -246,3 +246,10 @@ def test_bad_arguments_get_a_sentence() -> None:
         native.residual_dropout_layer_norm(x, bias, residual[:3], gamma, beta, EPS, 0.1, SEED, SITE)
     with pytest.raises(ValueError, match=r"bias has shape \(5,\)"):
         native.residual_dropout_layer_norm(x, bias[:5], residual, gamma, beta, EPS, 0.1, SEED, SITE)
+    for site in (-1, 2**31, 2**40):
+        with pytest.raises(
+            ValueError, match=f"residual_dropout_layer_norm: site is {site}; pass a number from 0 to 2147483647"
+        ):
+            native.residual_dropout_layer_norm(x, bias, residual, gamma, beta, EPS, 0.1, SEED, site)
+    with pytest.raises(ValueError, match="residual_dropout_layer_norm_grad: site is -1; pass a number from 0"):
+        native.residual_dropout_layer_norm_grad(*backward_problem(4, 6, 0.1), 0.1, SEED, -1)

@@ -13,11 +13,13 @@ from comparison import (
     assert_within,
     call_guarded,
     column_sum_bound,
+    from_bf16,
     lane_sum_units,
+    to_bf16,
 )
 
 from bert_thor.kernels.softmax_cross_entropy import native, reference
-from bert_thor.kernels.softmax_cross_entropy.cases import SMALL
+from bert_thor.kernels.softmax_cross_entropy.cases import SIZES
 from bert_thor.kernels.status import Status
 
 F32 = np.float32
@@ -55,7 +57,7 @@ def assert_backward(outputs: list[np.ndarray], dloss: np.ndarray, inputs: list[n
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
-    for rows, classes in SMALL:
+    for rows, classes in SIZES:
         inputs, dloss = problem(rows, classes), F32([1.7])
         outputs = call_guarded(native.softmax_cross_entropy, inputs, [(1,), (1,), (rows,)], [F32] * 3, offset)
         assert_forward(outputs, inputs)
@@ -63,6 +65,48 @@ def test_every_size_and_alignment(instruction_set: int, offset: int) -> None:
         sizes = [(rows, classes), (classes,)]
         gradients = call_guarded(native.softmax_cross_entropy_grad, gradient_inputs, sizes, [F32] * 2, offset)
         assert_backward(gradients, dloss, inputs)
+
+
+def test_bfloat16_is_float32_rounded_once(instruction_set: int) -> None:
+    for rows, classes in SIZES[1:]:
+        logits, *rest = problem(rows, classes)
+        bits = to_bf16(logits)
+        ours = call_guarded(native.softmax_cross_entropy, (bits, *rest), [(1,), (1,), (rows,)], [F32] * 3, 1)
+        expected = native.softmax_cross_entropy(from_bf16(bits), *rest)
+        assert all((one == other).all() for one, other in zip(ours, expected))
+        gradient = (F32([1.7]), bits, *rest, ours[2])
+        sizes, dtypes = [(rows, classes), (classes,)], [np.uint16, F32]
+        dlogits, dbias = call_guarded(native.softmax_cross_entropy_grad, gradient, sizes, dtypes, 1)
+        exact = native.softmax_cross_entropy_grad(gradient[0], from_bf16(bits), *rest, ours[2])
+        assert (dlogits == to_bf16(exact[0])).all() and (dbias == exact[1]).all()
+
+
+def test_gradient_may_replace_bfloat16_logits(instruction_set: int) -> None:
+    logits, *rest = problem(9, 50)
+    bits = to_bf16(logits)
+    log_sum_exp = native.softmax_cross_entropy(bits, *rest)[2]
+    expected = native.softmax_cross_entropy_grad(F32([1]), bits, *rest, log_sum_exp)
+    native.softmax_cross_entropy_grad(F32([1]), bits, *rest, log_sum_exp, out=(bits, np.empty(50, F32)))
+    assert (bits == expected[0]).all()
+
+
+def test_correct_predictions_of_bfloat16_logits_that_tie(instruction_set: int) -> None:
+    """1 and 1.001 are one number in bfloat16: the first of them is the prediction."""
+    bits = to_bf16(F32([[0, 1.001, 1], [0, 1, 1.001]]))
+    arguments = (bits, np.zeros(3, F32), np.int32([1, 2]), np.ones(2, F32))
+    assert native.softmax_cross_entropy(*arguments)[1] == 1
+
+
+def test_entry_points_in_bfloat16(instruction_set: int) -> None:
+    logits, *rest = problem(9, 20)
+    inputs = (to_bf16(logits), *rest)
+    outputs = native.softmax_cross_entropy(*inputs)
+    gradient = (F32([1.3]), *inputs, outputs[2])
+    gradients = native.softmax_cross_entropy_grad(*gradient)
+    assert_entry_point("softmax_cross_entropy", inputs, outputs)
+    assert_entry_point("softmax_cross_entropy_grad", gradient, gradients)
+    assert_entry_point_refuses("softmax_cross_entropy", inputs, outputs)
+    assert_entry_point_refuses("softmax_cross_entropy_grad", gradient, gradients)
 
 
 def test_gradient_of_a_row_sums_to_zero(instruction_set: int) -> None:

@@ -1,4 +1,5 @@
-"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDERS python foreign_picture.py [NAME ...]``.
+"""How many kernels of others load, trace, run and are right: ``TIK_KERNELS=FOLDERS python foreign_picture.py [NAME ...]``, or
+with ``--folder ENDING``: on the files of the same names in another folder, as an older release has them.
 
 FOLDERS are any that hold CANN's op_impl/ai_core/tbe/impl, or a checkout of one of the repositories that foreign_*.py name;
 several with ``:`` between them.
@@ -6,23 +7,27 @@ several with ``:`` between them.
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import os
-import sys
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import foreign_arithmetic  # noqa: F401 - registers its cases
 import foreign_cube  # noqa: F401 - registers its cases
+import foreign_dynamic  # noqa: F401 - registers its cases
 import foreign_layouts  # noqa: F401 - registers its cases
 import foreign_networks  # noqa: F401 - registers its cases
 import foreign_samples  # noqa: F401 - registers its cases
 import foreign_search  # noqa: F401 - registers its cases
+import foreign_search_last  # noqa: F401 - registers its cases
+import foreign_search_more  # noqa: F401 - registers its cases
+import foreign_small  # noqa: F401 - registers its cases
 import numpy as np
 from foreign_cases import CANN, CASES, Case
 
@@ -107,19 +112,29 @@ def outcome(case: Case, ignore: tuple[str, ...] = ()) -> Outcome:
     return result
 
 
-def main(names: list[str]) -> None:
-    """Print the table and the shares."""
+def main(names: list[str], ending: str | None = None) -> None:
+    """Print the table and the shares. ``ending``: run CANN's cases on another folder's files instead, as far as it has them."""
     if not os.environ.get("TIK_KERNELS"):
         raise SystemExit("set TIK_KERNELS to a folder that holds CANN's op_impl/ai_core/tbe/impl")
+    cases = {name: CASES[name]() for name in names or CASES}
+    if ending is not None:
+        root = folder(ending)
+        if root is None:
+            raise SystemExit(f"TIK_KERNELS names no folder that holds {ending}")
+        cases = {n: replace(c, folder=ending) for n, c in cases.items() if c.folder == CANN}
+        cases = {n: c for n, c in cases.items() if (root / f"{c.file}.py").is_file()}
     counts: Counter[str] = Counter()
-    for name in names or CASES:
-        result = outcome(CASES[name]())
+    for name, case in cases.items():
+        result = outcome(case)
         counts.update(STAGES[: result.passed])
         stage = STAGES[result.passed - 1] if result.passed else "nothing"
         print(f"{name:36} {stage:8} {result.cycles:9d} cycles {result.seconds:5.1f} s  {result.reason}")
-    total = len(names or CASES)
-    print(", ".join(f"{stage} {counts[stage]} of {total}" for stage in STAGES))
+    print(", ".join(f"{stage} {counts[stage]} of {len(cases)}" for stage in STAGES))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--folder", help="how the path of another folder with kernels of CANN's names ends")
+    given = parser.parse_args()
+    main(given.names, given.folder)

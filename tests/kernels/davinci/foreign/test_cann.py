@@ -81,3 +81,15 @@ def test_arguments_go_by_position_until_the_first_attribute() -> None:
     with pytest.raises(RuntimeError, match="BuildCCE 0 times"):
         traced(kernel, Case("none", [description, 3, description], [], []))
     assert (seen["axis"], seen["kernel_name"]) == (3, "kernel") and seen["x"]["shape"] == seen["y"]["shape"] == (4,)
+
+
+def test_the_page_counts_the_cases() -> None:
+    """Each case is right without an option or has a finding; ``test_kernel`` shows which."""
+    counts: dict[str, list[int]] = {"CANN 8.1": [0, 0], "Ascend/samples": [0, 0], "Ascend/IndexSDK": [0, 0]}
+    for make in CASES.values():
+        case = make()
+        place = "CANN 8.1" if case.folder.startswith(CANN) else "Ascend/samples"
+        counts["Ascend/IndexSDK" if "ascendfaiss" in case.folder else place][case.finding is not None] += 1
+    page = (Path(davinci.__file__).parent / "README.md").read_text()
+    for place, (right, found) in counts.items():
+        assert f"| {place} | {right + found} | {right} | {found} |" in page

@@ -71,6 +71,14 @@ def test_fill_cast_and_copy() -> None:
     assert same(found["whole"], np.floor(a).astype(np.int32)) and same(found["copied"], a)
 
 
+def test_quantised() -> None:
+    x = np.random.default_rng(4).integers(-9999, 9999, 400).astype(np.int32)
+    found = in_ub(lambda t, x, y: t.h_quant(y, x, 0.25), x=x, y=np.zeros(400, np.float16))["y"]
+    assert same(found, (x * 0.25).astype(np.float16))
+    with pytest.raises(errors.ArgumentError, match="h_quant: the tensors have 16, 400 elements"):
+        in_ub(lambda t, x, y: t.h_quant(y, x, 0.25), x=x, y=np.zeros(16, np.float16))
+
+
 def test_slices_and_lengths() -> None:
     a = values(2, 64, "float32")
     found = in_ub(lambda t, a: t.h_add(a[8:24], a[32:48], a[48:64]), a=a)["a"]
@@ -193,6 +201,23 @@ def test_slices_of_several_dimensions() -> None:
     found = in_ub(lambda t, x: t.h_add(x.reshape((3, 4, 8))[1, 0:2, :], x.reshape((3, 4, 8))[2, 2:4, :], 1.0), x=x)["x"]
     assert same(found[32:48], x[80:] + np.float32(1)) and same(found[:32], x[:32]) and same(found[48:], x[48:])
     with pytest.raises(errors.UnavailableError, match="a slice of x that is not contiguous"):
+        in_ub(lambda t, x: t.h_add(x[::2], x, 1.0), x=x)
+    with pytest.raises(errors.UnavailableError, match="a slice of x that is not contiguous"):
         in_ub(lambda t, x: t.h_add(x[t.Scalar("int32", "i", 3) : 48], x, 1.0), x=x)
     with pytest.raises(errors.UnavailableError, match="a slice of x that is not contiguous"):
         in_ub(lambda t, x: t.h_add(x.reshape((6, 16))[:, 0:8], x.reshape((6, 16))[:, 8:16], 1.0), x=x)
+
+
+def test_slices_that_move_with_a_loop() -> None:
+    """Bounds are scalars, their difference is a number: rows of a tensor, doubled one after the other."""
+    x = values(7, 96, "float32")
+
+    def call(t: Any, x: Any) -> None:
+        rows = x.reshape((6, 16))
+        step = t.Scalar("int32", "step", 1)
+        with t.for_range(0, 3) as i:
+            t.h_mul(rows[2 * i : (i + 1) * 2 - 1, :], rows[i * 2 : 1 + 2 * i, :], 2.0)
+            t.h_mul(rows[2 * i + step : 1 + (2 * i + step), :], rows[step + 2 * i : step + 2 * i + 1, :], 3.0)
+
+    factors = np.tile([2, 3], 3).repeat(16).astype(np.float32)
+    assert same(in_ub(call, x=x)["x"], x * factors)

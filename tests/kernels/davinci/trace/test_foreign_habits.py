@@ -310,3 +310,41 @@ def test_transposes_in_place_of_several_repeats() -> None:
     x = np.arange(512, dtype=np.float16)
     found = in_ub(lambda t, ub: t.vec_trans(ub, ub, 2, 1, 1), ub=x)["ub"]
     assert np.array_equal(found, x.reshape(2, 16, 16).transpose(0, 2, 1).reshape(-1))
+
+
+def test_registers_that_outlive_their_scope() -> None:
+    def call(t: Any, ub: Any) -> None:
+        with t.for_range(0, 3) as i:
+            last = t.global_scalar("float32", "last", 1.0)
+            with t.if_scope(i == 2):
+                last.set_as(7.0)
+        ub[5].set_as(last)
+
+    assert in_ub(call, ub=X)["ub"][5] == 7
+
+
+def test_a_kernel_asks_what_is_left_of_a_buffer() -> None:
+    def call(t: Any, ub: Any) -> None:
+        before = t.get_available_buffer_size("ubuf")
+        with t.new_stmt_scope():
+            t.Tensor("float32", (before // 4,), name="rest", scope="ubuf")
+            assert t.get_available_buffer_size("ubuf") == 0
+        assert before == t.get_available_buffer_size("ubuf") == 262144 - ub.size * 4
+
+    in_ub(call, ub=X)
+
+
+def test_memory_of_the_runtime_is_there_and_0() -> None:
+    def kernel(kernel_name: str) -> None:
+        t = tik.Tik()
+        status = t.Tensor("int32", (8,), tik.scope_gm, "status", is_global_tensor=True)
+        y = t.Tensor("int32", (2, 8), tik.scope_gm, "y")
+        ub = t.Tensor("int32", (8,), tik.scope_ubuf, "ub")
+        for row in range(2):
+            t.data_move(ub, status, 0, 1, 1, 0, 0)
+            t.data_move(y[row, 0], ub, 0, 1, 1, 0, 0)
+            ub[3].set_as(5)
+            t.data_move(status, ub, 0, 1, 1, 0, 0)
+        t.BuildCCE(kernel_name, [], [y])
+
+    assert davinci.trace(kernel).run().outputs[0].tolist() == [[0] * 8, [0, 0, 0, 5, 0, 0, 0, 0]]

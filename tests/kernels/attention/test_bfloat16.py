@@ -1,0 +1,88 @@
+"""attention in bfloat16: as precise as float32 arithmetic that is rounded once, allowing twice its error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comparison import assert_entry_point, assert_entry_point_refuses, from_bf16, to_bf16
+
+from bert_thor.kernels.attention import native, reference
+
+F32 = np.float32
+SEED, SITE = np.array([1, -2, 3, 5], np.int32), 7
+
+
+def problem(batch: int, heads: int, length: int, size: int) -> list[np.ndarray]:
+    """dout and qkv in bfloat16, bias, mask with a quarter of the keys padded, never the first."""
+    rng = np.random.default_rng(1000 * length + size)
+    rows, hidden = batch * length, heads * size
+    dout, qkv, bias = (rng.standard_normal(s).astype(F32) for s in ((rows, hidden), (rows, 3 * hidden), 3 * hidden))
+    mask = np.where(rng.random((batch, length)) < 0.25, -10000, 0).astype(F32)
+    mask[:, 0] = 0
+    return [to_bf16(dout), to_bf16(qkv), bias, mask]
+
+
+def rounded_once(x: np.ndarray) -> np.ndarray:
+    return from_bf16(to_bf16(x))
+
+
+def assert_twice_the_error(ours: np.ndarray, float32: np.ndarray, exact: np.ndarray) -> None:
+    """The largest error and the root mean square of ours are at most twice those of float32 arithmetic, rounded once."""
+    error, theirs = (np.abs(x.astype(np.float64) - exact) for x in (from_bf16(ours), rounded_once(float32)))
+    assert error.max() <= 2 * theirs.max()
+    assert np.sqrt(np.square(error).mean()) <= 2 * np.sqrt(np.square(theirs).mean())
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1])
+@pytest.mark.parametrize("shape", [(2, 3, 128, 64), (1, 2, 77, 33), (1, 2, 300, 64), (4, 2, 20, 16)], ids=str)
+def test_error_is_at_most_twice_that_of_one_rounding(
+    instruction_set: int, shape: tuple[int, ...], probability: float
+) -> None:
+    """Beside NumPy in float32 on the same numbers, against float64: out, dqkv; log_sum_exp and dbias have float32's own error."""
+    dout, qkv, bias, mask = problem(*shape)
+    wide = (from_bf16(qkv), bias, mask, shape[1], probability, SEED, SITE)
+    out, log_sum_exp = native.attention(qkv, *wide[1:])
+    exact, exact_log_sum_exp = reference.attention(*wide)
+    assert_twice_the_error(out, native.attention(*wide)[0], exact)
+    assert np.abs(log_sum_exp - exact_log_sum_exp).max() <= 2.0**-24 * 4 * (shape[3] + 24) * np.abs(log_sum_exp).max()
+    gradient = (dout, qkv, bias, mask, log_sum_exp, probability, SEED, SITE)
+    dqkv, dbias = native.attention_grad(*gradient)
+    exact_dqkv, exact_dbias = reference.attention_grad(from_bf16(dout), *wide)
+    float32 = native.attention_grad(from_bf16(dout), *wide[:3], log_sum_exp, probability, SEED, SITE)
+    assert_twice_the_error(dqkv, float32[0], exact_dqkv)
+    rounded_sum = np.abs(rounded_once(float32[0]).sum(axis=0, dtype=np.float64) - exact_dbias)
+    assert np.abs(dbias - exact_dbias).max() <= 2 * rounded_sum.max()
+
+
+def test_biases_are_not_rounded(instruction_set: int) -> None:
+    """Biases that bfloat16 cannot hold, on values that it can."""
+    _, qkv, bias, mask = problem(1, 1, 40, 32)
+    bias += F32(100) * np.sign(bias)
+    wide = (from_bf16(qkv), bias, mask, 1, 0.0, SEED, SITE)
+    exact = reference.attention(*wide)[0]
+    assert_twice_the_error(native.attention(qkv, *wide[1:])[0], native.attention(*wide)[0], exact)
+
+
+def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
+    dout, qkv, bias, mask = problem(3, 3, 71, 24)
+
+    def run(threads: int) -> list[np.ndarray]:
+        out, log_sum_exp = native.attention(qkv, bias, mask, 3, 0.1, SEED, SITE, threads=threads)
+        gradient = native.attention_grad(dout, qkv, bias, mask, log_sum_exp, 0.1, SEED, SITE, threads=threads)
+        return [out, log_sum_exp, *gradient]
+
+    alone = run(1)
+    for threads in (2, 3, 16):
+        for one, other in zip(alone, run(threads)):
+            assert (one == other).all()
+
+
+def test_entry_points_of_the_framework(instruction_set: int) -> None:
+    dout, qkv, bias, mask = problem(2, 3, 5, 7)
+    tail = [F32([0.1]), SEED, np.int32([SITE])]
+    out = native.attention(qkv, bias, mask, 3, 0.1, SEED, SITE)
+    gradients = native.attention_grad(dout, qkv, bias, mask, out[1], 0.1, SEED, SITE)
+    assert_entry_point("attention", [qkv, bias, mask, *tail], out)
+    assert_entry_point("attention_grad", [dout, qkv, bias, mask, out[1], *tail], gradients)
+    assert_entry_point_refuses("attention", [qkv, bias, mask, *tail], out)
+    assert_entry_point_refuses("attention_grad", [dout, qkv, bias, mask, out[1], *tail], gradients)
