@@ -75,7 +75,7 @@ def test_updates_below_the_resolution_of_the_activations_are_not_lost(
     rates = {"learning_rate": 2e-6, "first_order_learning_rate": 2e-6, "warmup": 0.0, "weight_decay": 0.0}
     optimizer = thor(in_backend(precision, monkeypatch), **rates)
     layers = [entry.parameter for entry in optimizer.table if entry.spec.kind == "dense"]
-    start = [layer.asnumpy().reshape(-1) for layer in layers]
+    start = [layer.asnumpy().reshape(-1).copy() for layer in layers]
     for step in range(4):
         optimizer.step(*inputs_and_labels(batch(step)))
     before, after = np.concatenate(start), np.concatenate([layer.asnumpy().reshape(-1) for layer in layers])

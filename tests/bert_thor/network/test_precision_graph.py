@@ -104,6 +104,22 @@ def test_tik_kernels_take_and_give_what_they_are_registered_for(training: list[O
     assert not found or {kind for (name, kind) in types if name == "fisher_covariance"} == {"Float16"}
 
 
+def test_bfloat16_lives_between_our_own_operators_and_casts_that_we_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MindSpore's own on a CPU do not take it, or are slow: one cast behind the embedding, three in the next-sentence head, and back."""
+    monkeypatch.chdir(tmp_path)
+    use_graph_mode("CPU")
+    model = BertForPreTraining(SIZES, 1, "bfloat16")
+    thor = Thor(model, PretrainingLoss(), 1, config=replace(preset("thor"), block=8), groups=groups_of(SIZES))
+    inputs, labels = inputs_and_labels(batch(0))
+    found = operators(tmp_path, lambda: thor.gradients(len(inputs), True).compile(*inputs, *labels))
+    narrow = [operator for operator in found if "BFloat16" in (*operator.inputs, *operator.outputs)]
+    assert {operator.name for operator in narrow} - {"Reshape"} == {"Custom", "Cast"}
+    casts = [operator for operator in narrow if operator.name == "Cast"]
+    assert len(casts) == 2 * 4 and all(map(is_ours, casts))
+
+
 class Careless(nn.Cell):
     """float16 plus float32: the framework casts."""
 
