@@ -28,8 +28,11 @@ def dropout(
 
 
 def philox4x32(seed: Array, site: int, first_block: int, blocks: int) -> Array:
-    """Words uint32 [blocks, 4] of the counters (block mod 2^32, block / 2^32, seed[2], site), key (seed[0], seed[1])."""
+    """Words uint32 [blocks, 4] of the counters (block mod 2^32, block / 2^32, seed[2], site), key (seed[0], seed[1]).
+
+    `site` is a bit pattern here, as the generator's known answers need it: -1 has all bits set.
+    """
     check_array("philox", "seed", seed, (np.int32,), (4,))
     words = np.empty((blocks, 4), np.uint32)
-    load_native().philox_u32(seed, check_site("philox4x32", site), int(first_block), blocks, words)
+    load_native().philox_u32(seed, int(site), int(first_block), blocks, words)
     return words
