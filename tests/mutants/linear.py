@@ -7,8 +7,6 @@ DISPATCH = "kernels/linear/linear.cc"
 
 MUTANTS = [
     (BODY, "if (!kRound) return x;", "return x;", "the weight is not rounded to bfloat16"),
-    (BODY, "j < columns ? Unit::Along(source + j * stride, lanes) : Set(0)", "Unit::Along(source + j * stride, lanes)",
-     "rows past the last one are read"),
     (BODY, "  Transpose(square);\n", "", "a square is not transposed"),
     (BODY, "k + kStep <= depth", "k + kStep < depth + kStep", "the depth's tail is read as a whole square"),
     (BODY, "factor.data + begin * factor.stride + first", "factor.data + first", "always the first chunk of a transposed factor"),
