@@ -98,6 +98,18 @@ def test_a_trace_that_overflows_is_left_out(instruction_set: int, function: Any,
     assert summary[1] == 1 and (following[1] == factor[1]).all() and np.isfinite(following).all()
 
 
+def test_the_traces_are_those_of_all_of_a_large_block_and_of_what_is_scaled(instruction_set: int) -> None:
+    """90,000 elements are six tasks: a trace that overflows in the first, and a factor that has its trace there alone."""
+    factor, captured = problem(1, 300)
+    factor[0, range(20, 300), range(20, 300)] = 0
+    sound = np.ones(1, bool)
+    assert_average(native.factor_average(factor, captured, KEEP, SCALE), factor, captured, sound, KEEP)
+    captured[0, [0, 1], [0, 1]] = 2e38
+    assert native.factor_average(factor, captured, KEEP, 1.0)[1][1] == 1
+    following, summary = native.factor_average(factor, captured, KEEP, SCALE)
+    assert summary[1] == 0 and (following != factor).any()
+
+
 def test_the_first_capture_is_taken_whole(instruction_set: int) -> None:
     """While the whole factor has no trace; a block without one among others is averaged."""
     factor, captured = problem(3, 9)
