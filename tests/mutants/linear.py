@@ -32,7 +32,6 @@ MUTANTS = [
     (PAIRS, "_mm512_cvtne2ps_pbh(high.v, low.v)", "_mm512_cvtne2ps_pbh(low.v, high.v)", "halves of a row swapped"),
     (PAIRS, "rows > 1 ? LoadBits(source + stride, lanes) : __m256i{}", "LoadBits(source + stride, lanes)",
      "an odd depth reads one row too many"),
-    (PAIRS, "if (lanes.count <= kLanes) return Rounded(Load(source, lanes), Set(0));", "", "a short tail is read as a long one"),
     (CUT, "kStretch = 384", "kStretch = 4096", "long sums in one chain"),
     (DISPATCH, "{a.weight, a.inputs, true}, a.rows, a.inputs", "{a.weight, a.inputs, false}, a.rows, a.inputs", "dx = dy W^T"),
     (DISPATCH, "std::fill_n(product_.out, product_.rows * product_.columns, Out{});", "", "a sum over nothing is not written"),
