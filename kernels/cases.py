@@ -98,7 +98,8 @@ class Problem:
     def in_bfloat16(self) -> tuple[Any, ...]:
         """The arguments with bfloat16 bit patterns where the function takes them."""
         return tuple(
-            to_bfloat16(value) if place in self.bfloat16 else value for place, value in enumerate(self.arguments)
+            to_bfloat16(value) if place in self.bfloat16 and value.dtype == np.float32 else value
+            for place, value in enumerate(self.arguments)
         )
 
 
