@@ -10,7 +10,7 @@ from typing import Any, Union
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn
+from mindspore import nn, ops
 
 from bert_thor.errors import CheckpointError
 
@@ -42,6 +42,14 @@ def version() -> tuple[int, ...]:
 def is_first_ascend_910(device_target: str) -> bool:
     """Whether the device is a first Ascend 910: up to 2.0 MindSpore runs on no other Ascend, later lines on Atlas A2 and A3."""
     return device_target == "Ascend" and version()[:2] <= (2, 0)
+
+
+def float_status_operators() -> tuple[Any, Any, Any]:
+    """(allocate, clear, get): MindSpore's operators on the overflow register of a first Ascend 910, as both lines for it document them.
+
+    1.10 and 2.0 have them; 2.10 calls them deprecated.
+    """
+    return ops.NPUAllocFloatStatus(), ops.NPUClearFloatStatus(), ops.NPUGetFloatStatus()
 
 
 def answer_last() -> None:

@@ -10,18 +10,22 @@ become the step's gradients in place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
+from bert_thor.optimizer.overflow_status import WatchedBackward, WatchedExchange
 from bert_thor.optimizer.step import Backward, Forward, ScaledForward, Unscaled, Update
 from bert_thor.parallel.collectives import Exchange
 
 
 class AddGradients(Backward):
-    """Adds the gradients of one micro-batch, and its factors, to the buffers; `total` is what makes the step's of the sums."""
+    """Adds the gradients of one micro-batch, and its factors, to the buffers; `total` is what makes the step's of the sums.
+
+    Where the device saturates (`watched`) the last of the losses is the flag of `overflow_status`.
+    """
 
     def __init__(
         self,
@@ -30,8 +34,11 @@ class AddGradients(Backward):
         probes: Sequence[Parameter],
         uses: Sequence[Parameter],
         total: Total,
+        watched: bool = False,
     ) -> None:
         super().__init__(ScaledForward(forward), weights, probes, uses)
+        if watched:
+            self.backward = WatchedBackward(self.backward)
         self.buffers = total.buffers
         self.__dict__["total"] = total  # not a part of this graph
 
@@ -60,7 +67,9 @@ class Clear(nn.Cell):
 class Total(nn.Cell):
     """Makes the gradients and factors of the step of the sums in the buffers, in place."""
 
-    def __init__(self, buffers: Sequence[Parameter], parts: int, exchange: Exchange, unscaled: Unscaled) -> None:
+    def __init__(
+        self, buffers: Sequence[Parameter], parts: int, exchange: Union[Exchange, WatchedExchange], unscaled: Unscaled
+    ) -> None:
         super().__init__(auto_prefix=False)
         self.buffers = ParameterTuple(buffers)
         self.exchange, self.unscaled = exchange, unscaled
@@ -95,10 +104,11 @@ class UpdateFromBuffers(nn.Cell):
 
 
 class Accumulation:
-    """The buffers of a step in `parts` micro-batches; `checked` as in `Unscaled`."""
+    """The buffers of a step in `parts` micro-batches; `checked` as in `Unscaled`, `watched` as in `AddGradients`."""
 
-    def __init__(self, parts: int, exchange: Exchange, checked: bool) -> None:
-        self.parts, self.exchange, self.checked = parts, exchange, checked
+    def __init__(self, parts: int, exchange: Exchange, checked: bool, watched: bool = False) -> None:
+        self.parts, self.checked, self.watched = parts, checked, watched
+        self.exchange = WatchedExchange(exchange) if watched else exchange
         self._buffers: dict[tuple[str, tuple[int, ...]], Parameter] = {}
 
     def graph(
@@ -112,7 +122,7 @@ class Accumulation:
         """What computes a micro-batch; `powers` as in `Unscaled`."""
         buffers = [self._buffer(parameter) for parameter in (*weights, *probes)]
         total = Total(buffers, self.parts, self.exchange, Unscaled(len(weights), powers, self.checked))
-        return AddGradients(forward, weights, probes, uses, total)
+        return AddGradients(forward, weights, probes, uses, total, self.watched)
 
     def update(self, update: Update, weights: Sequence[Parameter]) -> UpdateFromBuffers:
         """`update` by what `run` returns as gradients."""

@@ -15,6 +15,7 @@ import mindspore as ms
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.ops.l2_norm import l2_norm
+from bert_thor.optimizer.overflow_status import WatchedBackward, WatchedExchange
 from bert_thor.optimizer.rule import Rule
 from bert_thor.parallel.collectives import Exchange
 
@@ -144,7 +145,10 @@ class Unscaled(nn.Cell):
 
 
 class ScaledGradients(Backward):
-    """What `Gradients` returns, computed from S times the loss; S is taken out after the exchange."""
+    """What `Gradients` returns, computed from S times the loss; S is taken out after the exchange.
+
+    Where the device saturates (`watched`) the last of the losses is the flag of `overflow_status`.
+    """
 
     def __init__(
         self,
@@ -154,9 +158,12 @@ class ScaledGradients(Backward):
         uses: Sequence[Parameter],
         exchange: Exchange,
         powers: Sequence[int],
+        watched: bool = False,
     ) -> None:
         super().__init__(ScaledForward(forward), weights, probes, uses)
-        self.exchange = exchange
+        self.exchange = WatchedExchange(exchange) if watched else exchange
+        if watched:
+            self.backward = WatchedBackward(self.backward)
         self.unscaled = Unscaled(self.weight_count, powers)
 
     def construct(self, loss_scale: Tensor, *batch: Tensor) -> Any:

@@ -8,9 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Optional, Union
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
+from bert_thor.compat import is_first_ascend_910
 from bert_thor.errors import ConfigError
 from bert_thor.ops._custom import kernel_errors
 from bert_thor.optimizer.accumulation import Accumulation
@@ -18,6 +20,7 @@ from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.curvature import Curvatures, Moment, RefreshReport
 from bert_thor.optimizer.loss_scale import LossScale
 from bert_thor.optimizer.methods import method, preset
+from bert_thor.optimizer.overflow_status import judged
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
 from bert_thor.optimizer.schedule import Rate, damping, rates
@@ -112,6 +115,7 @@ class Thor(nn.Cell):
         self.network, self.loss, self.steps, self.labels = network, loss, steps, labels
         self.world, self.step_number = world, 0
         self.loss_scale = LossScale(self.config.loss_scale, self.config.loss_scale_window)
+        self.watched = self.loss_scale.active and is_first_ascend_910(ms.get_context("device_target"))
         self.table = register(network, self.config, groups or {}, strict)
         self.rules: Sequence[Rule] = [entry.rule(entry, self.config) for entry in self.table]
         curved = [rule.curvature for rule in self.rules if rule.has_curvature]
@@ -125,7 +129,7 @@ class Thor(nn.Cell):
         self.exchange = Exchange(world, weights, [probe.shape for probe in self.probes()], exchange_precision)
         self.accumulation: Optional[Accumulation] = None
         if accumulate > 1:
-            self.accumulation = Accumulation(accumulate, self.exchange, self.loss_scale.active)
+            self.accumulation = Accumulation(accumulate, self.exchange, self.loss_scale.active, self.watched)
             self.buffered_update = self.accumulation.update(self.update, [entry.parameter for entry in self.table])
         network.set_train()
 
@@ -274,15 +278,19 @@ class Thor(nn.Cell):
         if self.accumulation is not None:
             return self.accumulation.graph(*sources, powers)
         if self.loss_scale.active:
-            return ScaledGradients(*sources, self.exchange, powers)
+            return ScaledGradients(*sources, self.exchange, powers, self.watched)
         return Gradients(*sources, self.exchange)
 
     def _run(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
-        """(losses, norm, gradients, factors, uses) of one batch."""
+        """(losses, norm, gradients, factors, uses) of one batch; the norm is infinite where the device's status says overflow."""
         graph = self.gradients(inputs, capturing)
         if self.accumulation is not None:
-            return self.accumulation.run(graph, batch, self.loss_scale.value)
-        return graph(*self.loss_scale.inputs(), *batch)
+            losses, norm, *rest = self.accumulation.run(graph, batch, self.loss_scale.value)
+        else:
+            losses, norm, *rest = graph(*self.loss_scale.inputs(), *batch)
+        if self.watched:
+            losses, norm = judged(losses, norm)
+        return (losses, norm, *rest)
 
     def _backward(self, batch: Sequence[Tensor], inputs: int, capturing: bool) -> Any:
         """(losses, norm, gradients, factors); at the first capture the probes may change by what it shows."""
