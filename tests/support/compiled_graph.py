@@ -11,7 +11,10 @@ import mindspore as ms
 
 import bert_thor
 
+_NODE = re.compile(r"^  (%\d+)\(.*?\) = (?:Prim(?:Func)?_)?(\w+)\((.*)")
+_NAME = re.compile(r"%(?:para\d+|\d+)")
 _OPERATOR = re.compile(r"^  %\d+\(.*?\) = (?:Prim(?:Func)?_)?(\w+)\(")
+_NO_KERNEL = ("Unsupported func type for Custom operator on CPU", "Unsupported op [NPUAllocFloatStatus] on CPU")
 _NO_WORK = ("MakeTuple", "TupleGetItem", "Depend", "Load", "UpdateState", "Return")
 _FUNCTION = re.compile(r'func_name: "(\w+)"')
 _TYPES = re.compile(r"^      : \((.*)\) -> \((.*)\)$")
@@ -51,20 +54,61 @@ class Operator(NamedTuple):
         return next((frame.text for frame in reversed(self.frames) if frame.is_own), "")
 
 
+class Node(NamedTuple):
+    """Anything that a graph computes: its operator, the names of its arguments in their order, and the types of its tensors."""
+
+    name: str
+    arguments: list[str]
+    kinds: set[str]
+
+
+class Graph(dict[str, Node]):
+    """All nodes of a graph by name, in an order in which they could be computed."""
+
+    def named(self, name: str) -> list[str]:
+        """The nodes of one operator."""
+        return [place for place, node in self.items() if node.name == name]
+
+    def needed_for(self, place: str) -> set[str]:
+        """All names that have to be computed before this one can be."""
+        found, waiting = set(), [place]
+        while waiting:
+            node = self.get(waiting.pop())
+            new = set(node.arguments) - found if node else set()
+            found |= new
+            waiting += new
+        return found
+
+
 def operators(folder: Path, compile_graph: Callable[[], Any]) -> list[Operator]:
-    """All operators of the one graph that `compile_graph` compiles; `folder` takes what MindSpore saves, before it chooses kernels: for a
-    graph with operators that this device does not have `compile_graph` may fail there.
-    """
+    """All operators of the one graph that `compile_graph` compiles; `folder` takes what MindSpore saves."""
+    return list(_parse(_saved(folder, compile_graph)))
+
+
+def graph_of(folder: Path, compile_graph: Callable[[], Any]) -> Graph:
+    """The one graph that `compile_graph` compiles; `folder` takes what MindSpore saves."""
+    lines = _saved(folder, compile_graph)
+    nodes = Graph()
+    for place, line in enumerate(lines):
+        if found := _NODE.match(line):
+            types = _TYPES.match(lines[place + 1])
+            kinds = {*_kinds(types[1]), *_kinds(types[2])} if types else set()
+            nodes[found[1]] = Node(found[2], _NAME.findall(found[3]), kinds)
+    return nodes
+
+
+def _saved(folder: Path, compile_graph: Callable[[], Any]) -> list[str]:
+    """The text before kernels are chosen: for a graph with operators that this device does not have `compile_graph` may fail there."""
     ms.set_context(save_graphs=1, save_graphs_path=str(folder))
     try:
         compile_graph()
     except RuntimeError as error:
-        if "Unsupported func type for Custom operator on CPU" not in str(error):
+        if not any(sentence in str(error) for sentence in _NO_KERNEL):
             raise
     finally:
         ms.set_context(save_graphs=0)
     (path,) = folder.rglob("*_validate_*.ir")
-    return list(_parse(path.read_text().splitlines()))
+    return path.read_text().splitlines()
 
 
 def _parse(lines: list[str]) -> Iterator[Operator]:
