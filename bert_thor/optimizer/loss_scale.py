@@ -3,9 +3,9 @@
 Everything that the optimizer sees has S taken out again: gradients of weights are divided by S, the factors G, which are of second
 order in the output gradients, by S². Powers of two do that without a rounding.
 
-A step that overflows (loss, gradient or factor not finite) changes nothing but S. As in MindSpore's and NVIDIA's trainers it takes its
-batch and counts as a step of the run, but not of the schedule: rates, damping and refreshes go on from the last step that was applied,
-so that a run of n steps with k overflows ends k steps before the end of its schedule.
+A step that overflows (loss, gradient or factor not finite; for a device that saturates see `overflow_status`) changes nothing but S. As
+in MindSpore's and NVIDIA's trainers it takes its batch and counts as a step of the run, but not of the schedule: rates, damping and
+refreshes go on from the last step that was applied, so that a run of n steps with k overflows ends k steps before the end of its schedule.
 """
 
 from __future__ import annotations
