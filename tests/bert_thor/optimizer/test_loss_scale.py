@@ -16,7 +16,7 @@ from bert_thor.optimizer import StepResult, Thor
 from bert_thor.optimizer.curvature.refresh import KroneckerCurvatures
 from bert_thor.optimizer.loss_scale import LEAST, MOST, START, LossScale, scale_for
 from bert_thor.optimizer.methods import METHODS
-from bert_thor.optimizer.step import ScaledGradients
+from bert_thor.optimizer.step import ScaledGradients, Unscaled
 
 Run = tuple[list[StepResult], dict[str, np.ndarray]]
 NAN = Tensor(np.full((5, 4, 6), np.nan, np.float32))
@@ -142,9 +142,9 @@ def test_a_factor_that_overflows_is_not_averaged() -> None:
 
 def test_an_overflow_that_reaches_the_average_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def unchecked(self: Any, weights: Any, factors: Any) -> Tensor:
-        return self.norm_of(weights)
+        return self.norm(weights)
 
-    monkeypatch.setattr(ScaledGradients, "checked_norm", unchecked)
+    monkeypatch.setattr(Unscaled, "checked_norm", unchecked)
     with pytest.raises(AssertionError):
         assert_a_factor_that_overflows_is_not_averaged()
 
