@@ -65,7 +65,6 @@ def test_the_register_is_cleared_before_and_read_after_all_that_computes_in_floa
     narrow = {place for place, node in graph.items() if "Float16" in node.kinds}
     assert narrow <= watched
     early = {place for place in narrow if clear not in graph.needed_for(place)}
-    print({graph[p].name for p in early}, [graph[p] for p in early])
     assert early and {graph[place].name for place in early} == {"Cast"}  # of weights
     assert len([place for place in narrow if graph[place].name in ("MatMul", "BatchMatMul")]) == PRODUCTS
     (behind,) = (place for place, node in graph.items() if read in node.arguments)
