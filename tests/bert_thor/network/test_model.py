@@ -67,7 +67,7 @@ def build(fixture: dict[str, np.ndarray]) -> BertForPreTraining:
     """The network with the fixture's weights."""
     stored = of_kind(fixture, "weight")
     shapes = {name: value.shape for name, value in stored.items()}
-    values = gather(name_map(CONFIG, HUGGING_FACE), shapes, stored.__getitem__)
+    values = gather(CONFIG, HUGGING_FACE, shapes, stored.__getitem__).parameters
     model = BertForPreTraining(CONFIG)
     for parameter in model.get_parameters():
         parameter.set_data(Tensor(values[parameter.name]))

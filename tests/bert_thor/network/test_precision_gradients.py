@@ -67,7 +67,7 @@ def test_gradients_and_factors_are_those_of_float32_to_rounding(
     assert any((found[name] != value).any() for name, value in exact.items())  # it is another precision
 
 
-@pytest.mark.parametrize("precision", UNIT)
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)])
 def test_updates_below_the_resolution_of_the_activations_are_not_lost(
     precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,7 +153,16 @@ def weigh_each_as_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KroneckerCurvature, "capture_scales", scales)
 
 
-@pytest.mark.parametrize("fault", [count_one_twice, take_one_for_another, keep_the_last_step, weigh_each_as_a_batch])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        count_one_twice,
+        *(
+            pytest.param(fault, marks=pytest.mark.long)
+            for fault in (take_one_for_another, keep_the_last_step, weigh_each_as_a_batch)
+        ),
+    ],
+)
 def test_seeded_faults_are_found(monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
     fault(monkeypatch)
     broken = mixed(first_order=(), damping_rule="absolute", accumulate=2)

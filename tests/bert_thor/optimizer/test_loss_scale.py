@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import mindspore as ms
@@ -16,7 +16,7 @@ from bert_thor.optimizer import StepResult, Thor
 from bert_thor.optimizer.curvature.refresh import KroneckerCurvatures
 from bert_thor.optimizer.loss_scale import LEAST, MOST, START, LossScale, scale_for
 from bert_thor.optimizer.methods import METHODS
-from bert_thor.optimizer.step import ScaledGradients
+from bert_thor.optimizer.step import ScaledGradients, Unscaled
 
 Run = tuple[list[StepResult], dict[str, np.ndarray]]
 NAN = Tensor(np.full((5, 4, 6), np.nan, np.float32))
@@ -67,12 +67,17 @@ def assert_a_power_of_two_changes_no_bit(**options: Any) -> None:
     assert_same_bits(after, scaled_after)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+def param(value: Any, name: str, short: Container[str]) -> Any:
+    return pytest.param(value, id=name, marks=() if name in short else pytest.mark.long)
+
+
+@pytest.mark.parametrize("name", [param(name, name, ("thor", "soap")) for name in sorted(METHODS)])
 def test_a_power_of_two_changes_no_bit(name: str) -> None:
     """Gradients, norms, factors, inverses, moments and weights, over two refreshes and four scales."""
     assert_a_power_of_two_changes_no_bit(name=name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{"damping_rule": "pi"}, {"trace_recompute": 1e-3, "damping_rule": "absolute"}])
 def test_other_rules_of_thor_see_no_scale_either(options: dict[str, Any]) -> None:
     assert_a_power_of_two_changes_no_bit(**options)
@@ -92,7 +97,13 @@ def test_small_factors_are_not_flushed() -> None:
     assert all((ours == theirs).all() for ours, theirs in zip(factors, unscaled))
 
 
-@pytest.mark.parametrize("wrong", [[0, 1], [0, 0], [2, 2]], ids=["S once", "S stays", "A too"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        param(powers, name, ("S stays",))
+        for powers, name in (([0, 1], "S once"), ([0, 0], "S stays"), ([2, 2], "A too"))
+    ],
+)
 def test_a_scale_that_stays_in_a_factor_is_found(monkeypatch: pytest.MonkeyPatch, wrong: list[int]) -> None:
     """Absolute damping is not blind to it, as the relative one is."""
     powers = KroneckerCurvatures.powers
@@ -112,7 +123,9 @@ def assert_an_overflow_changes_nothing(bad: int) -> None:
     assert_same_bits(after, expected)
 
 
-@pytest.mark.parametrize("bad", [0, 1, 2], ids=["first refresh", "cached", "refresh"])
+@pytest.mark.parametrize(
+    "bad", [param(bad, name, ("refresh",)) for bad, name in enumerate(("first refresh", "cached", "refresh"))]
+)
 def test_an_overflow_changes_nothing_but_the_scale(bad: int) -> None:
     assert_an_overflow_changes_nothing(bad)
 
@@ -142,9 +155,9 @@ def test_a_factor_that_overflows_is_not_averaged() -> None:
 
 def test_an_overflow_that_reaches_the_average_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def unchecked(self: Any, weights: Any, factors: Any) -> Tensor:
-        return self.norm_of(weights)
+        return self.norm(weights)
 
-    monkeypatch.setattr(ScaledGradients, "checked_norm", unchecked)
+    monkeypatch.setattr(Unscaled, "checked_norm", unchecked)
     with pytest.raises(AssertionError):
         assert_a_factor_that_overflows_is_not_averaged()
 

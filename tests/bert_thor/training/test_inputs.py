@@ -82,12 +82,13 @@ def assert_alike(found: Any, expected: Any) -> None:
     assert odd == []
 
 
-@pytest.mark.parametrize("accumulate", [2, 8])
+@pytest.mark.parametrize("accumulate", [2, pytest.param(8, marks=pytest.mark.long)])
 def test_micro_batches_are_one_batch(whole: Any, accumulate: int) -> None:
     """Two refreshes, dropout, and up to one row per micro-batch, one of them without a masked token."""
     assert_alike(trained(accumulate), whole)
 
 
+@pytest.mark.long
 def test_dropout_of_another_slice_is_found(monkeypatch: pytest.MonkeyPatch, whole: Any) -> None:
     key = inputs.dropout_seed
     monkeypatch.setattr(inputs, "dropout_seed", lambda seed, step, rank: key(seed, step, 0))

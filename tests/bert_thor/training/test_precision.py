@@ -106,7 +106,14 @@ def test_resuming_in_another_precision_is_refused(prepared: Path, runs: Path) ->
         assert f"was started with precision=bfloat16, not {precision}: resume with the same value" in done.stderr
 
 
-@pytest.mark.parametrize(("before", "now"), [("bfloat16", "float32"), ("float32", "bfloat16"), ("float16", "bfloat16")])
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("float32", "bfloat16"),
+        pytest.param("bfloat16", "float32", marks=pytest.mark.long),
+        pytest.param("float16", "bfloat16", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_starts_from_one_of_another_precision(
     prepared: Path, tmp_path: Path, runs: Path, before: str, now: str
 ) -> None:
