@@ -16,6 +16,8 @@ void Average(const float* factor, const float* captured, int64_t n, float keep, 
 
 bool IsFinite(const float* captured, int64_t n, float scale) {
   const Floats factor = Set(scale), zero = Set(0);
+  if (scale <= 1)  // it takes nothing out of the range of float
+    return SumOverVectors(n, [=](int64_t i, auto lanes) { return zero * Load(captured + i, lanes); }) == 0;
   return SumOverVectors(n, [=](int64_t i, auto lanes) { return zero * (factor * Load(captured + i, lanes)); }) == 0;
 }
 

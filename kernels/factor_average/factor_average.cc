@@ -54,9 +54,10 @@ int thor_factor_average_f32(const float* factor, const float* captured, int64_t 
   const auto implementation = THOR_CHOOSE(thor::factor_average);
   thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
     const int64_t i = q * size + first;
+    // Before the traces: it reads memory in order, they then find their elements in the cache.
+    const bool finite = implementation.is_finite(captured + i, count, scale);
     pieces[q * each + first / thor::kGrain] = {Trace(factor + i, edge, first, count, 1),
-                                               Trace(captured + i, edge, first, count, scale), 0,
-                                               implementation.is_finite(captured + i, count, scale)};
+                                               Trace(captured + i, edge, first, count, scale), 0, finite};
   });
   double before = 0, after = 0;
   int64_t lost = 0;

@@ -11,9 +11,9 @@ from bert_thor.kernels.layer_norm import reference
 
 SIZES = (
     (0, 5), (1, 1), (2, 3), (3, 15), (4, 16), (5, 17), (7, 31), (8, 63), (9, 64), (31, 65), (32, 100), (33, 128),
-    (63, 48), (65, 33), (130, 257), (2100, 20), (3, 1024),
+    (63, 48), (65, 33), (130, 257), (2100, 20), (3, 1024), (5, 1100),
 )  # fmt: skip
-"""Rows around the group of 4 and the chunk of 32; features around the vector (16) and four of them (64)."""
+"""Rows around two and the chunk of 32; features around the vector (16), four of them (64) and a short row (1024)."""
 SMALL = tuple((*sizes, "fp32") for sizes in SIZES)
 LARGE = ((1536, 768, "fp32"), (6144, 1024, "fp32"), (6144, 1024, "bf16"))
 ASCEND = (

@@ -62,7 +62,9 @@ void NormalizeRows(const thor::LayerNormArguments<T>& a, int64_t begin, int64_t 
 }
 
 // R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient)
-// stores the sixteen elements of dx that gradient(j, lanes) gives; the rows `ahead` elements further are fetched then.
+// stores the sixteen elements of dx that gradient(j, lanes) gives. Of the rows `ahead` elements further dy is fetched
+// during the sums and x during the gradient, so that memory is never idle. The loops over R have to be unrolled: an
+// index known at run time would move the sums out of registers.
 template <int R, typename T, typename Finish>
 void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int64_t ahead, float* dgamma, float* dbeta,
                      Finish finish) {
@@ -70,6 +72,7 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
   const T *dy = a.dy + row * h, *x = a.x + row * h;
   const float* gamma_row = a.gamma;  // a copy, which no store can reach
   Floats mean[R], rstd[R], shift[R], sum_g[R], sum_gx[R];
+#pragma GCC unroll 2
   for (int r = 0; r < R; ++r) {
     mean[r] = Set(a.mean[row + r]);
     rstd[r] = Set(a.rstd[row + r]);
@@ -79,7 +82,9 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
   ForEachVector(h, [&](int64_t j, auto lanes) {
     const Floats gamma = Load(a.gamma + j, lanes);
     Floats gamma_sum = Load(dgamma + j, lanes), beta_sum = Load(dbeta + j, lanes);
+#pragma GCC unroll 2
     for (int r = 0; r < R; ++r) {
+      Prefetch(dy + ahead + r * h + j);
       const Floats d = Load(dy + r * h + j, lanes);
       const Floats xhat = MultiplyAdd(Load(x + r * h + j, lanes) - mean[r], rstd[r], shift[r]);
       const Floats g = d * gamma;
@@ -91,12 +96,12 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
     Store(dgamma + j, gamma_sum, lanes);
     Store(dbeta + j, beta_sum, lanes);
   });
+#pragma GCC unroll 2
   for (int r = 0; r < R; ++r) {
     const Floats mean_g = Set(SumLanes(sum_g[r]) / h), mean_gx = Set(SumLanes(sum_gx[r]) / h);
     const Floats mean_x = mean[r], scale = rstd[r], shift_x = shift[r];
     const T *dy_row = dy + r * h, *x_row = x + r * h;
     finish(row + r, [=](int64_t j, auto lanes) {
-      Prefetch(dy_row + ahead + j);
       Prefetch(x_row + ahead + j);
       const Floats g = Load(dy_row + j, lanes) * Load(gamma_row + j, lanes);
       const Floats xhat = MultiplyAdd(Load(x_row + j, lanes) - mean_x, scale, shift_x);
@@ -106,8 +111,8 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
 }
 
 // dgamma and dbeta get the sums over rows [begin, end); finish(row, gradient) stores dx of each, as in GradientOfGroup.
-// Two rows and what they are summed with fit in the nearest cache, with the next two on their way.
-template <typename T, typename Finish>
+// R rows at a time.
+template <int R, typename T, typename Finish>
 void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta,
                     Finish finish) {
   ForEachVector(a.features, [&](int64_t j, auto lanes) {
@@ -115,7 +120,7 @@ void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int
     Store(dbeta + j, Set(0), lanes);
   });
   int64_t r = begin;
-  for (; r + 2 <= end; r += 2) GradientOfGroup<2>(a, r, r + 4 <= end ? 2 * a.features : 0, dgamma, dbeta, finish);
+  for (; r + R <= end; r += R) GradientOfGroup<R>(a, r, r + 2 * R <= end ? R * a.features : 0, dgamma, dbeta, finish);
   if (r < end) GradientOfGroup<1>(a, r, 0, dgamma, dbeta, finish);
   StreamFence();
 }

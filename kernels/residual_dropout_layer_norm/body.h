@@ -42,7 +42,7 @@ void ResidualBackward(const thor::ResidualDropoutGradArguments<T>& a, int64_t be
                       float* dgamma, float* dbeta) {
   const int64_t h = a.norm.features;
   ForEachVector(h, [=](int64_t j, auto lanes) { Store(dbias + j, Set(0), lanes); });
-  GradientOfRows(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient) {
+  GradientOfRows<2>(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient) {
     T *dresidual = a.norm.dx + row * h, *dx = a.dx + row * h;
     const bool stream = a.norm.stream && UnalignedElements(dresidual) == UnalignedElements(dx);
     ForEachDropoutOutputVector(a.dropout, row * h, dx, h, stream, [=](int64_t j, auto lanes, Floats scale) {

@@ -23,6 +23,7 @@ MUTANTS = [
      "the first piece for all of a block"),
     (CHECKS, "Trace(captured + i, edge, first, count, scale)", "Trace(captured + i, edge, first, count, 1)",
      "the trace of what is not scaled"),
+    (BODY, "if (scale <= 1)", "if (scale <= 100)", "an overflow by a scale above 1 is not seen"),
     (BODY, "return zero * (factor *", "return zero + zero * (zero *", "an overflow by the scale is not seen"),
     (CHECKS, "before += pieces", "before = pieces", "only the last piece's trace"),
     (CHECKS, "i += edge + 1)", "i += edge)", "a column instead of the diagonal"),
