@@ -158,4 +158,4 @@ def residual_dropout_layer_norm(eps: float, probability: float, site: int) -> Re
         "mindspore": ResidualDropoutLayerNormMindSpore,
         "cpu": ResidualDropoutLayerNormCpu,
     }
-    return backends[choose(_NAME, backends)](eps, probability, check_site(_NAME, site))
+    return backends[choose("residual_dropout_layer_norm", backends)](eps, probability, check_site(_NAME, site))

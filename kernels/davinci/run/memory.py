@@ -198,7 +198,7 @@ def gather(data: np.ndarray, rows: Rows, offset: Any, pattern: Pattern) -> np.nd
             block = data.take((rows * data.shape[1] + offset)[:, None] + pattern.index)
     else:
         block = data.take(_flat_starts(data, rows, offset)[:, None] + pattern.index)
-    return block.reshape((-1, *pattern.shape))
+    return block.reshape((len(block), *pattern.shape))
 
 
 def _flat_starts(data: np.ndarray, rows: Rows, offset: np.ndarray) -> np.ndarray:
