@@ -130,7 +130,11 @@ def pytorch_loss(name: str, setting: Setting) -> tuple[Any, Callable[[], Any]]:
 
 def pytorch_step(name: str, setting: Setting) -> Callable[[], float]:
     """Forward and backward of the variant `name`."""
-    network, compute = pytorch_loss(name, setting)
+    return backward_pass(*pytorch_loss(name, setting))
+
+
+def backward_pass(network: Any, compute: Callable[[], Any]) -> Callable[[], float]:
+    """Forward and backward of the loss that `compute` gives; returns its value."""
 
     def run() -> float:
         network.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from bench.steps import race
-from bench.steps.networks import Setting, batch, check_loss, our_network, pytorch_loss
+from bench.steps.networks import Setting, backward_pass, batch, check_loss, our_network, pytorch_loss
 from bert_thor.network.sizes import BERT_SIZES
 
 RECIPE = "bert-base"
@@ -53,13 +53,7 @@ def thor_seconds(setting: Setting) -> float:
 def adamw_step(name: str, setting: Setting) -> Callable[[], float]:
     """Forward, backward and the faster form of AdamW."""
     network, compute = pytorch_loss(name, setting)
-
-    def backward() -> float:
-        network.zero_grad(set_to_none=True)
-        loss = compute()
-        loss.backward()
-        return float(loss.detach())
-
+    backward = backward_pass(network, compute)
     check_loss(name, backward(), setting.model.vocab_size)
     optimizer = fastest_adamw(list(network.parameters()))
 

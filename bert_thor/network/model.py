@@ -14,6 +14,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from bert_thor.compat import name_parameters
+from bert_thor.kernels.attention.reference import MASKED
 from bert_thor.network.initial_values import initial_value
 from bert_thor.network.layers import Dropout, Fork, LayerNorm, Linear, ResidualNorm, Table
 from bert_thor.network.precision import activation_type
@@ -24,9 +25,6 @@ from bert_thor.ops.embedding import embedding
 from bert_thor.ops.linear import linear
 from bert_thor.ops.softmax_cross_entropy import softmax_cross_entropy
 from bert_thor.precision import Precision
-
-MASKED = -10000.0
-"""Added to the scores of padding, as the original does."""
 
 
 class Embedding(nn.Cell):

@@ -17,7 +17,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer.overflow_status import WatchedBackward, WatchedExchange
-from bert_thor.optimizer.step import Backward, Forward, ScaledForward, Unscaled, Update
+from bert_thor.optimizer.step import Backward, Forward, ScaledForward, Unscaled, Update, scalar
 from bert_thor.parallel.collectives import Exchange
 
 
@@ -140,9 +140,9 @@ class Accumulation:
         """(losses, norm, gradients, factors, uses) of the whole batch, S being `scale`; gradients and factors are the buffers."""
         total = graph.total
         total.clear()
-        found = [graph(_scalar(scale / self.parts), *part) for part in self.cut(batch)]
+        found = [graph(scalar(scale / self.parts), *part) for part in self.cut(batch)]
         means = np.mean([[float(loss.asnumpy()) for loss in losses] for losses, _ in found], axis=0)
-        losses, norm = total(_scalar(scale), *(_scalar(mean) for mean in means))
+        losses, norm = total(scalar(scale), *(scalar(mean) for mean in means))
         weights, factors = graph.buffers[: graph.weight_count], graph.buffers[graph.weight_count :]
         return losses, norm, weights, factors, found[-1][1]
 
@@ -156,7 +156,3 @@ class Accumulation:
                 )
         pieces = (np.split(column.asnumpy(), self.parts) for column in columns)
         return [[Tensor(piece) for piece in part] for part in zip(*pieces)]
-
-
-def _scalar(value: float) -> Tensor:
-    return Tensor(np.float32(value))

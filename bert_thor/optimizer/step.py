@@ -12,6 +12,7 @@ from inspect import signature
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from bert_thor.ops.l2_norm import l2_norm
@@ -208,3 +209,8 @@ NUMBERS = tuple(
     if name != "self" and argument.kind is not Argument.VAR_POSITIONAL
 )
 """The names of the scalars that an update takes, in the order of its arguments."""
+
+
+def scalar(value: float) -> Tensor:
+    """A number as a graph takes it."""
+    return Tensor(np.float32(value))

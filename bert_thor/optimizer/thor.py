@@ -24,7 +24,7 @@ from bert_thor.optimizer.overflow_status import judged
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
 from bert_thor.optimizer.schedule import Rate, damping, rates
-from bert_thor.optimizer.step import NUMBERS, Backward, Forward, Gradients, ScaledGradients, Update
+from bert_thor.optimizer.step import NUMBERS, Backward, Forward, Gradients, ScaledGradients, Update, scalar
 from bert_thor.parallel.collectives import Exchange
 from bert_thor.parallel.world import World
 
@@ -190,7 +190,7 @@ class Thor(nn.Cell):
                 if self.probes():
                     self._compile_gradients(batch, count, True)
                 self.curvatures.compile()
-            numbers = [_scalar(0.0) for _ in NUMBERS]
+            numbers = [scalar(0.0) for _ in NUMBERS]
             if self.accumulation is None:
                 numbers += [Tensor(np.zeros(entry.spec.shape, np.float32)) for entry in self.table]
                 self.update.compile(*numbers)
@@ -330,7 +330,7 @@ class Thor(nn.Cell):
             "root_damping": strength**0.5,
             "samples": samples,
         }
-        tensors = [_scalar(numbers[name]) for name in NUMBERS]
+        tensors = [scalar(numbers[name]) for name in NUMBERS]
         done = self.update(*tensors, *gradients) if self.accumulation is None else self.buffered_update(*tensors)
         done.asnumpy()
         if self.curvatures is None:
@@ -374,7 +374,3 @@ def _columns(inputs: Batch, labels: Batch) -> tuple[list[Tensor], int]:
         raise ConfigError("the batch has no input: pass the network's inputs as the first argument")
     columns = [column if isinstance(column, Tensor) else Tensor(np.asarray(column)) for column in (*first, *second)]
     return columns, len(first)
-
-
-def _scalar(value: float) -> Tensor:
-    return Tensor(np.float32(value))

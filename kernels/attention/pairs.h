@@ -6,26 +6,15 @@
 #define THOR_ATTENTION_PAIRS_H_
 
 #include "attention/products.h"
+#include "common/pairs.h"
 
 namespace {
-
-struct MultiplyAddPairs {
-  static Floats Apply(Floats a, Floats b, Floats sum) {
-    return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
-  }
-};
 
 inline int64_t Pairs(int64_t elements) { return (elements + 1) / 2; }
 inline uint16_t* AsBfloat16(float* row) { return reinterpret_cast<uint16_t*>(row); }
 
-inline __m256i LoadBits(const uint16_t* p, First lanes) { return _mm256_maskz_loadu_epi16(LaneMask(lanes), p); }
-inline __m256i LoadBits(const uint16_t* p, All) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void StoreBits(uint16_t* p, __m256i bits, First lanes) { _mm256_mask_storeu_epi16(p, LaneMask(lanes), bits); }
 inline void StoreBits(uint16_t* p, __m256i bits, All) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bits); }
-inline Floats Interleave(__m256i even, __m256i odd) {
-  const __m512i upper = _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16);
-  return {_mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(even), upper))};
-}
 
 // An odd last element of a row is paired with zero.
 inline void EndPairs(int64_t length, uint16_t* row) {

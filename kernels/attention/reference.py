@@ -11,7 +11,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 MASKED = -10000.0
-"""A key whose mask is not above this counts for nothing, whatever is added to its score."""
+"""A key whose mask is not above this counts for nothing, whatever is added to its score. The original adds it to the scores of padding."""
 
 
 def attention(

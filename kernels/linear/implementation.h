@@ -72,7 +72,6 @@ struct LinearImplementation {
 };
 
 THOR_DECLARE_IMPLEMENTATIONS(LinearImplementation, linear);
-extern const LinearImplementation linear_avx512_bf16;
 
 }  // namespace thor
 

@@ -10,12 +10,7 @@
 
 namespace {
 
-const thor::LinearImplementation& Implementation() {
-#ifdef THOR_X86
-  if (thor_isa() == THOR_AVX512_BF16) return thor::linear_avx512_bf16;
-#endif
-  return THOR_CHOOSE(thor::linear);
-}
+const thor::LinearImplementation& Implementation() { return THOR_CHOOSE(thor::linear); }
 
 int64_t CeilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 

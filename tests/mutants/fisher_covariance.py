@@ -2,6 +2,7 @@
 
 TILE = "kernels/common/tile.h"
 BF16 = "kernels/fisher_covariance/avx512_bf16.cc"
+COMMON = "kernels/common/pairs.h"
 BODY = "kernels/fisher_covariance/body.h"
 DISPATCH = "kernels/fisher_covariance/fisher_covariance.cc"
 
@@ -34,7 +35,7 @@ MUTANTS = [
     (BODY, "unit += i == j ? 1 : 2", "unit += 1", "tiles of cost two count one"),
     (BF16, "k + 1 < rows", "k < rows", "odd last row is paired with what follows"),
     (BF16, "(rows + 1) / 2", "rows / 2", "odd last row is dropped"),
-    (BF16, "_mm512_slli_epi32(odd, 16)", "odd", "bf16 pairs overlap"),
+    (COMMON, "_mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16)", "_mm512_cvtepu16_epi32(odd)", "bf16 pairs overlap"),
     (
         DISPATCH,
         "CeilDivide(CeilDivide(a->block, tiles), 16) * 16",

@@ -2,6 +2,7 @@
 
 BODY = "kernels/linear/body.h"
 PAIRS = "kernels/linear/avx512_bf16.cc"
+COMMON = "kernels/common/pairs.h"
 CUT = "kernels/linear/implementation.h"
 DISPATCH = "kernels/linear/linear.cc"
 
@@ -27,7 +28,7 @@ MUTANTS = [
      "the right factor is never packed"),
     (BODY, "p.KeepsRight() ? index * p.RightChunk() : 0", "0", "a later block meets the last chunk of the right factor"),
     (BODY, "task / p.RowTasks() * p.width", "task % p.RowTasks() * p.width", "columns of another task"),
-    (PAIRS, "_mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16)", "_mm512_slli_epi32(_mm512_cvtepu16_epi32(even), 16)",
+    (COMMON, "_mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16)", "_mm512_slli_epi32(_mm512_cvtepu16_epi32(even), 16)",
      "a pair has its first element twice"),
     (PAIRS, "_mm512_cvtne2ps_pbh(high.v, low.v)", "_mm512_cvtne2ps_pbh(low.v, high.v)", "halves of a row swapped"),
     (PAIRS, "rows > 1 ? LoadBits(source + stride, lanes) : __m256i{}", "LoadBits(source + stride, lanes)",
