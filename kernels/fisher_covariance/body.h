@@ -58,16 +58,19 @@ THOR_INLINE void MultiplyRows(int64_t i, int64_t j, int64_t depth, const float* 
 
 constexpr int kSquareRows = kTileRows * kTileVectors;  // as many sums in one column of vectors
 
-// sums += left^T right; a diagonal tile leaves out what lies above its diagonal.
-template <class Input>
-void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const float* right, bool first, float* sums) {
+// sums += left^T right; a diagonal tile leaves out what lies above its diagonal. fetch() is called along the way.
+template <class Input, typename Fetch>
+void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const float* right, bool first, float* sums,
+                    Fetch fetch) {
   ForEachTileColumn(0, tile.width, [&](int64_t j, auto vectors) {
     int64_t i = 0;
     if (tile.Diagonal())
       for (i = j; i < j + kLanes; i += kSquareRows)
         MultiplyRows<Input, kSquareRows, 1>(i, j, depth, left, right, first, sums);
-    for (; i < tile.height; i += kTileRows)
+    for (; i < tile.height; i += kTileRows) {
+      fetch();
       MultiplyRows<Input, kTileRows, vectors()>(i, j, depth, left, right, first, sums);
+    }
   });
 }
 
@@ -88,6 +91,14 @@ inline void StorePadding(int64_t features, int64_t block, float* out) {
     for (int64_t j = i < features ? features : 0; j < block; ++j) out[i * block + j] = 0.0f;
 }
 
+template <typename T>
+void FetchRow(const T* row, int64_t columns) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t j = 0; j < columns; j += kLine) PrefetchFar(row + j);
+}
+
+constexpr int64_t kRowsFetched = 4;  // before each product of register tiles; then packing finds its rows in the cache
+
 // sums = x^T x of the tile.
 template <class Input>
 void SumTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, const Tile& tile,
@@ -100,7 +111,15 @@ void SumTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, 
     const auto* const x = a.x + k * a.features + q * a.block;
     Input::Pack(x + tile.row, a.features, rows, tile.height, left);
     if (right != left) Input::Pack(x + tile.column, a.features, rows, tile.width, right);
-    MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums);
+    int64_t next = rows;
+    const int64_t end = Smaller(2 * kRows, a.rows - k);
+    const auto fetch = [&] {
+      for (int64_t last = Smaller(end, next + kRowsFetched); next < last; ++next) {
+        FetchRow(x + next * a.features + tile.row, tile.height);
+        if (right != left) FetchRow(x + next * a.features + tile.column, tile.width);
+      }
+    };
+    MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums, fetch);
   }
 }
 
