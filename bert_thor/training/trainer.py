@@ -42,7 +42,7 @@ from bert_thor.training.inputs import groups_of, inputs_and_labels
 from bert_thor.training.measured_block import with_measured_block
 from bert_thor.training.parameters import arrays, assign, read_count, weights
 from bert_thor.training.progress import LogLine, Progress
-from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
+from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows, sizes_beside_data
 from bert_thor.training.run_data import continued, describe_data, read_run_data, run_vocabulary, vocabulary_of
 from bert_thor.training.run_folder import RunFolder
 from bert_thor.training.stop_signals import StopSignals
@@ -99,6 +99,7 @@ class Trainer:
         try:
             if self.world.writes:
                 print(f"precision {self.config.precision}: {self.reason}", flush=True)
+                print(sizes_beside_data(self.config.model, self.rows.folder), flush=True)
             with self.watch, self._stop_signals:
                 if self.world.writes:
                     self.folder.claim(self.config)
