@@ -158,7 +158,7 @@ RECIPES = dict(
         ),
         _named(
             CONTINUE,
-            "own text on top of the trained network that --start names, with its sizes",
+            "own text on top of the network that --start names",
             steps=2000,
             evaluation_interval=4000,
             evaluation_rows=1000,

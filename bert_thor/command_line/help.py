@@ -54,7 +54,7 @@ _LEFT, _WIDEST = 32, 120
 def help_text(command: str, purpose: str, options: Sequence[Option], epilog: str = "") -> str:
     """The help of `bert-thor COMMAND`; `epilog` stands at its end."""
     words = "".join(f" {option.name}" for option in options if not option.name.startswith("--"))
-    lines = [f"usage: bert-thor {command} [OPTIONS]{words}", "", _filled(" ".join(purpose.split()), 0)]
+    lines = [f"usage: bert-thor {command} [--help] [OPTIONS]{words}", "", _filled(" ".join(purpose.split()), 0)]
     for title, members in _grouped(command, options):
         lines += ["", f"{title}:", *map(_described, members)]
     return "\n".join([*lines, *(["", epilog] if epilog else [])])

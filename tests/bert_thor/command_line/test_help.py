@@ -98,6 +98,6 @@ def test_options_of_every_kind_of_field() -> None:
         Option("--rate", "FLOAT", "A rate.", 0.5),
     ]
     text = help_text("try", "Purpose.", options_of(Everything, Everything((), 3, Inner(0.25), fast=False)))
-    assert text.startswith("usage: bert-thor try [OPTIONS] FILES\n\nPurpose.\n\noptions:\n")
+    assert text.startswith("usage: bert-thor try [--help] [OPTIONS] FILES\n\nPurpose.\n\noptions:\n")
     assert re.search(r"--width INT +Width, in two lines. \(default: 3\)", text)
     assert "(default: 0.25)" in text and "--fast or --no-fast" in text and "(default: no)" in text

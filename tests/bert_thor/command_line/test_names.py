@@ -81,7 +81,7 @@ def test_names_of_other_trainers(
         (("pretrain", "--no-shufle"), "did you mean --no-shuffle?"),
         (("pretrain", "--xyzzy"), "bert-thor pretrain --help lists them"),
         (("prepare", "--input", "x", "--output", "y"), "it is called --source here"),
-        (("convert", "--form", "a", "--to", "b"), "did you mean --from?"),
+        (("convert", "--fro", "a", "--to", "b"), "did you mean --from?"),
         (("doctor", "--rum", "a"), "did you mean --run?"),
         (("pretain",), "did you mean pretrain?"),
         (("train",), "it is called pretrain here"),
