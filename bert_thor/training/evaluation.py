@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -118,18 +120,28 @@ class Evaluator:
         self.batch_size = min(batch_size, len(rows))
         self.predictions = Predictions(model)
 
+    def compile(self) -> None:
+        """Compile the graph now, instead of when the first batch comes."""
+        with self._evaluating():
+            batch, _ = next(iter(evaluation_batches(self.rows, self.batch_size)))
+            self.predictions.compile(*(Tensor(array) for array in batch[:5]))
+
     def evaluate(self, step: int, samples: int) -> dict[str, Any]:
-        """The report of the network's present parameters, printed in the original's words."""
+        """The report of the network's present parameters."""
+        counts = Counts()
+        with self._evaluating():
+            for batch, rows in evaluation_batches(self.rows, self.batch_size):
+                predicted, nll, sentence = self.predictions(*(Tensor(array) for array in batch[:5]))
+                counts.add(batch, rows, predicted.asnumpy(), nll.asnumpy(), sentence.asnumpy(), self.unigram_token)
+        return counts.report(step, samples)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Within, the network does not train."""
         training = self.model.training
         self.model.set_train(False)
-        counts = Counts()
-        for batch, rows in evaluation_batches(self.rows, self.batch_size):
-            predicted, nll, sentence = self.predictions(*(Tensor(array) for array in batch[:5]))
-            counts.add(batch, rows, predicted.asnumpy(), nll.asnumpy(), sentence.asnumpy(), self.unigram_token)
+        yield
         self.model.set_train(training)
-        report = counts.report(step, samples)
-        print(accuracy_line(report), flush=True)
-        return report
 
 
 def accuracy_line(report: dict[str, Any]) -> str:
@@ -161,6 +173,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
         assign(weights(evaluator.model), checkpoint.model, path)
         samples = read_count(checkpoint.state, "samples", path)
         reports.append({**evaluator.evaluate(step, samples), **chosen.facts()})
+        print(accuracy_line(reports[-1]), flush=True)
     new = {_key(report) for report in reports}
     earlier = [report for report in folder.read_evaluations() if _key(report) not in new]
     write_json(folder.evaluation, [*earlier, *reports])
