@@ -23,6 +23,7 @@ from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_l
 from bert_thor.network.precision import choose_precision
 from bert_thor.network.sizes import BertConfig
 from bert_thor.precision import Precision
+from bert_thor.training.best import best_step
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
 from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
@@ -49,8 +50,10 @@ class EvaluateConfig:
     """Data to evaluate on; by default the held-out rows of --data."""
     rows: Literal["held-out", "mlperf-v0.7"] = "held-out"
     """held-out: the documents that were kept out of training, as MLPerf since v1.0; mlperf-v0.7: the first 10,000 training rows."""
+    checkpoint: Literal["all", "newest", "best"] = "all"
+    """Evaluate every checkpoint of the run, the newest, or that of the best evaluation while training (see pretrain --keep-best)."""
     step: Optional[int] = None
-    """Evaluate this checkpoint alone; by default every checkpoint of the run."""
+    """Evaluate the checkpoint of this step alone."""
     batch_size: int = 64
     """Sequences per forward pass; changes the speed, not the result."""
     device_target: str = "CPU"
@@ -162,7 +165,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     folder = RunFolder(config.run)
     sizes = folder.read_model()
     precision = choose_precision(config.precision or folder.read_precision(), config.device_target).precision
-    steps = _chosen(folder, config.step)
+    steps = _chosen(folder, config)
     chosen, unigram_token = _rows(config, sizes)
     use_graph_mode(config.device_target)
     evaluator = Evaluator(BertForPreTraining(sizes, precision=precision), chosen.rows, unigram_token, config.batch_size)
@@ -180,15 +183,21 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     return reports
 
 
-def _chosen(folder: RunFolder, step: Optional[int]) -> list[int]:
-    available = folder.steps()
+def _chosen(folder: RunFolder, config: EvaluateConfig) -> list[int]:
+    available, step = folder.steps(), config.step
     if not available:
         raise CheckpointError(f"{folder.checkpoints} holds no checkpoint: train first, or give another --run")
-    if step is not None and step not in available:
+    if step is None and config.checkpoint == "best":
+        return [best_step(folder)]
+    if step is None:
+        return available if config.checkpoint == "all" else available[-1:]
+    if config.checkpoint != "all":
+        raise ConfigError(f"step {step} and checkpoint {config.checkpoint} are two choices: give one of them")
+    if step not in available:
         raise ConfigError(
             f"{folder.checkpoints} has no checkpoint of step {step}: it has {', '.join(map(str, available))}"
         )
-    return available if step is None else [step]
+    return [step]
 
 
 def _rows(config: EvaluateConfig, sizes: BertConfig) -> tuple[EvaluationRows, int]:
