@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from typing_extensions import Literal
 
-from bert_thor.errors import ConfigError
+from bert_thor.errors import ConfigError, did_you_mean
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
@@ -29,7 +29,7 @@ class PretrainConfig:
     run: Path = Path("run")
     """Folder that receives configuration, metrics, checkpoints and evaluation."""
     recipe: str = "demo"
-    """Named set of defaults for all other options."""
+    """Named set of defaults for all other options; `list` prints the names."""
     schema: Optional[Path] = None
     """Description of the columns; by default schema.json beside the data."""
     shuffle: bool = True
@@ -137,15 +137,45 @@ def _continuing(optimizer: OptimizerConfig) -> OptimizerConfig:
     return replace(optimizer, **{name: getattr(optimizer, name) * CONTINUED_RATE for name in rates})  # type: ignore[arg-type]
 
 
-RECIPES = {
-    config.recipe: config
-    for config in (
-        PretrainConfig(recipe="demo", steps=1500, model=_small("bert-tiny")),
-        PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
-        PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
-        PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
-        PretrainConfig(
-            recipe=CONTINUE,
+@dataclass(frozen=True)
+class Recipe:
+    """A named set of defaults."""
+
+    purpose: str
+    """What it is for, in a line."""
+    config: PretrainConfig
+
+    @property
+    def has_published_sizes(self) -> bool:
+        """Whether the network is a published one: its position table stays as long as it is, for a later phase of longer sequences."""
+        return self.config.model in BERT_SIZES.values()
+
+
+def _named(recipe: str, purpose: str, **values: Any) -> tuple[str, Recipe]:
+    return recipe, Recipe(purpose, PretrainConfig(recipe=recipe, **values))
+
+
+RECIPES = dict(
+    (
+        _named("demo", "2 layers of 128, minutes on a laptop", steps=1500, model=_small("bert-tiny")),
+        _named("mini", "4 layers of 256, hours on a laptop", steps=4000, batch_size=32, model=_small("bert-mini")),
+        _named(
+            "bert-base",
+            "BERT-Base, 12 layers of 768",
+            steps=100_000,
+            batch_size=64,
+            model=BERT_SIZES["bert-base"],
+        ),
+        _named(
+            "bert-large",
+            "BERT-Large, 24 layers of 1024, as the original and MLPerf train it",
+            steps=3000,
+            batch_size=12,
+            model=BERT_SIZES["bert-large"],
+        ),
+        _named(
+            CONTINUE,
+            "own text on top of the trained network that --start names, with its sizes",
             steps=2000,
             evaluation_interval=4000,
             evaluation_rows=1000,
@@ -153,14 +183,26 @@ RECIPES = {
             model=BERT_SIZES["bert-base"],
         ),
     )
-}
+)
 """Recipes by name. `demo` is what `make demo` runs; that of continued pretraining has the sizes of the network in `start`."""
 
 
 def recipe(name: str, optimizer: Optional[str] = None) -> PretrainConfig:
     """The recipe called `name`, with the defaults of another `optimizer` if one is named; raises `ConfigError` for unknown names."""
     if name not in RECIPES:
-        raise ConfigError(f"recipe {name!r} is not known: use one of {', '.join(RECIPES)}")
+        names = f"use one of {', '.join(RECIPES)}, which --recipe list explains"
+        raise ConfigError(f"recipe {name!r} is not known: {names}{did_you_mean(name, RECIPES)}")
+    config = RECIPES[name].config
     if not optimizer:
-        return RECIPES[name]
-    return replace(RECIPES[name], optimizer=_continuing(preset(optimizer)) if name == CONTINUE else preset(optimizer))
+        return config
+    return replace(config, optimizer=_continuing(preset(optimizer)) if name == CONTINUE else preset(optimizer))
+
+
+def recipe_list() -> str:
+    """A line for each recipe."""
+    width = max(map(len, RECIPES))
+    return "\n".join(
+        f"  {name:{width}}  {found.purpose}; {found.config.steps} steps of {found.config.batch_size} rows with "
+        f"{found.config.optimizer.name}"
+        for name, found in RECIPES.items()
+    )

@@ -42,7 +42,7 @@ from bert_thor.training.pace import crossed
 from bert_thor.training.parameters import arrays, assign, weights
 from bert_thor.training.progress import Progress, read_progress
 from bert_thor.training.record import Record
-from bert_thor.training.rows import check_vocabulary, open_rows
+from bert_thor.training.rows import check_vocabulary, open_rows, sizes_beside_data
 from bert_thor.training.run_data import continued, describe_data, read_run_data, run_vocabulary, vocabulary_of
 from bert_thor.training.run_folder import RunFolder
 from bert_thor.training.stop_signals import StopSignals
@@ -102,6 +102,7 @@ class Trainer:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
             self._say(f"precision {self.config.precision}: {self.reason}")
+            self._say(sizes_beside_data(self.config.model, self.rows.folder))
             with self.watch, self._stop_signals:
                 if self.world.writes:
                     self.folder.claim(self.config)

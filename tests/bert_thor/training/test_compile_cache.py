@@ -14,10 +14,10 @@ import bert_thor.network.model
 import bert_thor.ops.dropout
 import bert_thor.optimizer.step
 from bert_thor.parallel.world import World
-from bert_thor.recipes import RECIPES
+from bert_thor.recipes import recipe
 from bert_thor.training.compile_cache import SOURCES, cache_key, cached_graphs
 
-RUN = RECIPES["demo"]
+RUN = recipe("demo")
 
 
 @pytest.mark.parametrize(
