@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
+from typing_extensions import Literal
+
 from bert_thor.errors import ConfigError, did_you_mean
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
@@ -62,6 +64,16 @@ class PretrainConfig:
     """Data to evaluate on; by default the held-out rows of --data."""
     evaluation_rows: Optional[int] = None
     """Rows that an evaluation while training reads at most; by default all."""
+    keep_best: bool = False
+    """Keep the checkpoint of the best evaluation while training (by masked-LM accuracy) beside the newest ones."""
+    early_stop: int = 0
+    """Stop after so many evaluations in a row without a better one; 0: never."""
+    log: Literal["plain", "original"] = "plain"
+    """plain: lines with loss, accuracy, rate and the time that is left; original: those of MindSpore's bert_thor, rate and time below."""
+    tensorboard: bool = False
+    """Write the curves of `bert-thor report`, and more, for TensorBoard into the folder tensorboard of the run."""
+    dry_run: bool = False
+    """Train a few steps in a throw-away place, say what memory, disk and time the run will take, and leave nothing behind."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
     compile_cache: Optional[Path] = None
@@ -98,9 +110,14 @@ class PretrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.evaluation_rows is not None and self.evaluation_rows < 1:
             raise ConfigError(f"evaluation_rows is {self.evaluation_rows}: it must be 1 or more")
-        for name in ("seed", "evaluation_interval", "prefetch", "resume_from"):
+        for name in ("seed", "evaluation_interval", "early_stop", "prefetch", "resume_from"):
             if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        for name in ("keep_best", "early_stop"):
+            if getattr(self, name) and not self.evaluation_interval:
+                raise ConfigError(
+                    f"{name} needs evaluations while training: give the samples between two of them as --evaluation-interval"
+                )
         if self.recipe == CONTINUE and self.start is None:
             raise ConfigError(f"recipe {CONTINUE} needs a trained network: give its folder as --start")
         if self.device_target not in ("CPU", "Ascend"):

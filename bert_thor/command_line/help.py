@@ -17,7 +17,8 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "data": ("--schema", "--shuffle", "--skip-damaged", "--prefetch", "--seed"),
         "evaluation, checkpoints and log": (
             *("--evaluation-interval", "--eval-data", "--evaluation-rows", "--checkpoint-interval"),
-            *("--keep-checkpoints", "--resume-from", "--log-interval"),
+            *("--keep-checkpoints", "--keep-best", "--early-stop", "--resume-from", "--log", "--log-interval"),
+            *("--tensorboard", "--dry-run"),
         ),
         "precision, memory and machine": (
             *("--precision", "--accumulate", "--device-target", "--exchange-precision", "--checksum-interval"),

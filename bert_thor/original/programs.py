@@ -116,6 +116,7 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     for export in exports:
         assign(weights(evaluator.model), export.weights, f"the checkpoint of step {export.step}")
         lines.append(accuracy_line(evaluator.evaluate(export.step, export.samples)))
+        print(lines[-1], flush=True)
     return lines
 
 

@@ -34,12 +34,17 @@ RESUMABLE_CHANGES = (
     "evaluation_interval",
     "eval_data",
     "evaluation_rows",
+    "keep_best",
+    "early_stop",
+    "log",
+    "tensorboard",
+    "dry_run",
     "schema",
     "start",
     "prefetch",
     "compile_cache",
 )
-"""Fields that a resumed run may change: none of them changes a number that the run computes."""
+"""Fields that a resumed run may change: none of them changes a number that a step computes."""
 
 
 BEFORE_THERE_WAS_A_CHOICE = {
@@ -62,6 +67,7 @@ class RunFolder:
         self.config = path / "config.json"
         self.evaluation = path / "evaluation.json"
         self.training_evaluations = path / "training_evaluations.jsonl"
+        self.tensorboard = path / "tensorboard"
         self.ranks = path / "ranks"
         self._lock, self._made = -1, False
 
