@@ -15,9 +15,11 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("--learning-rate", "--resume"),
         ),
         "data": ("--schema", "--shuffle", "--skip-damaged", "--prefetch", "--seed"),
-        "evaluation, checkpoints and log": (
-            *("--evaluation-interval", "--eval-data", "--evaluation-rows", "--checkpoint-interval"),
-            *("--keep-checkpoints", "--keep-best", "--early-stop", "--resume-from", "--log", "--log-interval"),
+        "evaluation while training": (
+            *("--evaluation-interval", "--eval-data", "--evaluation-rows", "--keep-best", "--early-stop"),
+        ),
+        "checkpoints and log": (
+            *("--checkpoint-interval", "--keep-checkpoints", "--resume-from", "--log", "--log-interval"),
             *("--tensorboard", "--dry-run"),
         ),
         "precision, memory and machine": (

@@ -16,6 +16,7 @@ from bert_thor.cli import COMMANDS, main
 from bert_thor.command_line.help import GROUPS, help_text
 from bert_thor.command_line.options import Option, options_of
 from bert_thor.data.prepare import PrepareConfig
+from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.recipes import RECIPES, PretrainConfig
 
 
@@ -46,6 +47,12 @@ def test_ten_options_come_first_and_groups_name_options_that_there_are(
     grouped = [name for names in GROUPS[command].values() for name in names]
     assert set(grouped) <= {*known, "--config"} and len(grouped) == len(set(grouped))
     assert all(re.search(rf"^  {name}\b", text, re.M) for name in known)
+
+
+def test_the_last_group_of_pretrain_is_about_optimizers_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    *_, last, recipes = printed_help("pretrain", capsys).strip().split("\n\n")
+    assert last.startswith("the optimizer, ") and recipes.startswith("recipes:")
+    assert set(re.findall(r"^  (--[a-z0-9-]+)", last, re.M)) <= {option.name for option in options_of(OptimizerConfig)}
 
 
 def test_recipes_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
