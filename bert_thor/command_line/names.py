@@ -128,7 +128,7 @@ KNOWN_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "evaluate": {
-        **_called("--run", "--output-dir", "--model", "--checkpoint", "--model-name-or-path", "--load-checkpoint-path"),
+        **_called("--run", "--output-dir", "--model", "--model-name-or-path", "--load-checkpoint-path"),
         **_called("--run", "--finetune-ckpt", "--init-checkpoint", "--checkpoint-dir"),
         **_called("--eval-data", "--eval-file", "--validation-file", "--test-data", "--input-file", "--data-file"),
         **_called("--batch-size", "--eval-batch-size", "--per-device-eval-batch-size"),
@@ -137,7 +137,7 @@ KNOWN_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **_called("--device-target", "--device"),
     },
     "convert": {
-        **_called("--from", "--input", "--source", "--checkpoint", "--model", "--run", "--input-dir"),
+        **_called("--from", "--input", "--source", "--model", "--run", "--input-dir"),
         **_called("--from", "--tf-checkpoint-path", "--model-name-or-path"),
         **_called("--to", "--output", "--output-dir", "--out", "--pytorch-dump-path", "--save-dir"),
         **_called("--vocabulary", "--vocab", "--vocab-file"),
