@@ -50,6 +50,12 @@ def pretrain(arguments: Sequence[str]) -> None:
         return
     config = parse_run(arguments)
     from bert_thor.convert.start import read_start
+
+    if config.dry_run:
+        from bert_thor.training.dry_run import dry_run
+
+        print(dry_run(config, read_start))
+        return
     from bert_thor.training.trainer import Trainer
 
     Trainer(config, read_start).run()

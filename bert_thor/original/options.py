@@ -124,6 +124,7 @@ def pretrain_config(
         "checkpoint_interval": options.save_checkpoint_steps,
         "keep_checkpoints": options.save_checkpoint_num,
         "log_interval": LOG_INTERVAL,
+        "log": "original",
     }
     if options.enable_data_sink == "false":
         changes["prefetch"] = 0

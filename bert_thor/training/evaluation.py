@@ -193,10 +193,7 @@ def _chosen(folder: RunFolder, config: EvaluateConfig) -> list[int]:
         return available if config.checkpoint == "all" else available[-1:]
     if config.checkpoint != "all":
         raise ConfigError(f"step {step} and checkpoint {config.checkpoint} are two choices: give one of them")
-    if step not in available:
-        raise ConfigError(
-            f"{folder.checkpoints} has no checkpoint of step {step}: it has {', '.join(map(str, available))}"
-        )
+    folder.check_step(step)
     return [step]
 
 

@@ -75,6 +75,12 @@ class RunFolder:
         """Steps that have a checkpoint."""
         return checkpoint_steps(self.checkpoints)
 
+    def check_step(self, step: int) -> None:
+        """Raise `ConfigError` unless `step` has a checkpoint."""
+        if step not in self.steps():
+            have = ", ".join(map(str, self.steps())) or "none"
+            raise ConfigError(f"{self.checkpoints} has no checkpoint of step {step}: it has {have}")
+
     def has_begun(self) -> bool:
         """Whether a step or a checkpoint is here: a start that failed before that leaves nothing worth keeping."""
         return bool(self.steps()) or (self.metrics.is_file() and self.metrics.stat().st_size > 0)

@@ -309,9 +309,7 @@ class Trainer:
         step = self.config.resume_from
         if step is None:
             return newest_checkpoint(self.folder.checkpoints, _warn)
-        if step not in self.folder.steps():
-            have = ", ".join(map(str, self.folder.steps())) or "none"
-            raise ConfigError(f"{self.folder.checkpoints} has no checkpoint of step {step}: it has {have}")
+        self.folder.check_step(step)
         path = checkpoint_path(self.folder.checkpoints, step)
         return path, load_checkpoint(path)
 
