@@ -41,6 +41,21 @@ def test_the_frameworks_own(mode: int, monkeypatch: pytest.MonkeyPatch, shape: t
     assert (out == out.transpose(0, 2, 1)).all()
 
 
+@pytest.mark.parametrize("largest", [1e14, 1e15, 2e19, 1e20])
+def test_a_mean_that_fits_is_finite(mode: int, backend: str, largest: float) -> None:
+    """Where one square, or the sum of all, is above the largest float; beside numbers of ordinary size, and NaN where it is."""
+    x = np.random.default_rng(0).standard_normal((300, 32)).astype(np.float32)
+    x[:, 3] = largest * 1e-2
+    x[7, 5], x[9, 20] = largest, np.nan
+    out = fisher_covariance(16)(ms.Tensor(x)).asnumpy()
+    with np.errstate(invalid="ignore"):
+        exact = reference.fisher_covariance(x, 16)
+        terms = reference.fisher_covariance(np.abs(x), 16)
+    assert np.isfinite(exact[0]).all() and (np.isnan(out) == np.isnan(exact)).all()
+    ours, meant = np.nan_to_num(out).astype(np.float64), np.nan_to_num(exact).astype(np.float64)
+    assert (np.abs(ours - meant) <= 310 * 2.0**-24 * np.nan_to_num(terms)).all()
+
+
 def test_the_last_block_is_padded(mode: int, backend: str) -> None:
     out = fisher_covariance(16)(ms.Tensor(np.ones((4, 21), np.float32))).asnumpy()
     assert out.shape == (2, 16, 16)
