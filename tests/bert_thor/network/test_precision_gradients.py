@@ -9,6 +9,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
+from precisions import needs_bfloat16
 from tiny_training import SIZES, batch, inputs_and_labels
 
 from bert_thor.compat import use_graph_mode
@@ -55,7 +56,7 @@ def in_backend(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> Precisi
     return precision
 
 
-@pytest.mark.parametrize("precision", UNIT)
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_gradients_and_factors_are_those_of_float32_to_rounding(
     precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,13 +83,16 @@ def assert_small_updates_are_kept(precision: Precision) -> None:
     assert (after != before)[small].mean() > 0.95
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("bfloat16", marks=needs_bfloat16), pytest.param("float16", marks=pytest.mark.long)]
+)
 def test_updates_below_the_resolution_of_the_activations_are_not_lost(
     precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_small_updates_are_kept(in_backend(precision, monkeypatch))
 
 
+@needs_bfloat16
 def test_weights_that_are_stored_in_bfloat16_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     apply = Thor.apply
 

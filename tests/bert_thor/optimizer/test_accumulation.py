@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from any_network import Mixed, kept, normal, squares
 from mindspore import Tensor, nn, ops
+from precisions import needs_bfloat16
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -168,7 +169,7 @@ def add_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     "fault",
     [
         count_one_twice,
-        add_in_bfloat16,
+        pytest.param(add_in_bfloat16, marks=needs_bfloat16),
         *(
             pytest.param(fault, marks=pytest.mark.long)
             for fault in (take_one_for_another, keep_the_last_step, weigh_each_as_a_batch)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from precisions import needs_bfloat16
 
 from bert_thor.training.checkpoint import load_checkpoint
 
@@ -100,7 +101,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("scale", ["true", "false"])
-@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_a_scaled_run_that_was_killed_ends_like_one_that_was_not(
     prepared: Path, tmp_path: Path, precision: str, scale: str
 ) -> None:
