@@ -40,7 +40,8 @@ MUTANTS = [
         BODY,
         "Store(t.result + i, Set(n.kept) * Load(t.weight + i, lanes) - Set(n.rate) * direction, lanes);",
         "uint16_t bits[kLanes];"
-        " Store(bits, Set(n.kept) * Load(t.weight + i, lanes) - Set(n.rate) * direction, lanes); Store(t.result + i, Load(bits, lanes), lanes);",
+        " Store(bits, Set(n.kept) * Load(t.weight + i, lanes) - Set(n.rate) * direction, lanes);"
+        " Store(t.result + i, Load(bits, lanes), lanes);",
         "the weight is kept in bfloat16",
     ),
     (
