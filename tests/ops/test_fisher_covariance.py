@@ -5,6 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
+from precisions import needs_bfloat16
 
 from bert_thor.kernels.cases import to_bfloat16
 from bert_thor.kernels.fisher_covariance import native, reference
@@ -22,6 +23,7 @@ def test_the_kernels_bits(mode: int, shape: tuple[int, ...], block: int) -> None
     assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
 
 
+@needs_bfloat16
 def test_the_kernels_bits_in_bfloat16(mode: int) -> None:
     bits = to_bfloat16(np.random.default_rng(0).standard_normal((3, 20, 40)).astype(np.float32))
     x = ms.Tensor((bits.astype(np.uint32) << 16).view(np.float32)).astype(ms.bfloat16)

@@ -8,7 +8,8 @@ import mindspore as ms
 import numpy as np
 import pytest
 from any_network import Mixed, kept, normal, squares
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
+from precisions import needs_bfloat16
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -153,10 +154,22 @@ def weigh_each_as_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KroneckerCurvature, "capture_scales", scales)
 
 
+def add_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    def construct(self: Any, loss_scale: Tensor, *batch: Tensor) -> Any:
+        losses, gradients = self.backward(loss_scale, *batch)
+        for index in range(self.exchanged):
+            total = (self.buffers[index] + gradients[index]).astype(ms.bfloat16)
+            ops.assign(self.buffers[index], total.astype(ms.float32))
+        return losses[1:], gradients[self.exchanged :]
+
+    monkeypatch.setattr(AddGradients, "construct", construct)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
         count_one_twice,
+        pytest.param(add_in_bfloat16, marks=needs_bfloat16),
         *(
             pytest.param(fault, marks=pytest.mark.long)
             for fault in (take_one_for_another, keep_the_last_step, weigh_each_as_a_batch)

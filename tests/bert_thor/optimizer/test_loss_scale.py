@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from any_network import Mixed, OneLayer, kept, mixed_batch, normal, squares
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -135,13 +135,22 @@ def large(y: Tensor, target: Tensor) -> Tensor:
     return 1e17 * squares(y, target)
 
 
-def assert_a_factor_that_overflows_is_not_averaged() -> None:
-    thor = mixed(loss=large, loss_scale="dynamic")
+def larger(y: Tensor, target: Tensor) -> Tensor:
+    """The loss stays finite, with START the gradients do not."""
+    return 1e36 * squares(y, target)
+
+
+def assert_what_overflows_is_not_averaged(**options: Any) -> None:
+    """Neither by the averages of factors nor by the moments."""
+    thor = mixed(loss_scale="dynamic", **options)
     before = values(thor)
     first = thor.step(*mixed_batch(0))
-    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
     assert_same_bits(values(thor), before)
-    steps = 1
+    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
+
+
+def test_a_scale_is_found_at_which_factors_do_not_overflow() -> None:
+    thor, steps = mixed(loss=large, loss_scale="dynamic"), 0
     while not thor.step(*mixed_batch(0)).applied:
         steps += 1
         assert steps < 20
@@ -149,17 +158,26 @@ def assert_a_factor_that_overflows_is_not_averaged() -> None:
     assert thor.step_number == 1 and thor.loss_scale.overflows == steps > 1
 
 
-def test_a_factor_that_overflows_is_not_averaged() -> None:
-    assert_a_factor_that_overflows_is_not_averaged()
+OVERFLOWS = [
+    pytest.param({"loss": large}, id="factors"),
+    pytest.param({"loss": larger, "name": "adamw"}, id="gradients"),
+]
 
 
-def test_an_overflow_that_reaches_the_average_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_what_overflows_is_not_averaged(options: dict[str, Any]) -> None:
+    assert_what_overflows_is_not_averaged(**options)
+
+
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_an_overflow_that_reaches_an_average_is_found(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     def unchecked(self: Any, weights: Any, factors: Any) -> Tensor:
-        return self.norm(weights)
+        norm = self.norm(weights)
+        return ops.select(ops.isfinite(norm), norm, ops.ones_like(norm))
 
     monkeypatch.setattr(Unscaled, "checked_norm", unchecked)
-    with pytest.raises(AssertionError):
-        assert_a_factor_that_overflows_is_not_averaged()
+    with pytest.raises(AssertionError, match="assert \\["):  # of the values, not of what the step says
+        assert_what_overflows_is_not_averaged(**options)
 
 
 def test_factors_for_the_choice_of_a_block_are_finite() -> None:
