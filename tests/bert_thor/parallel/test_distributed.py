@@ -85,6 +85,15 @@ def test_two_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -
     assert sum("kronecker" in log for log in logs) == 1, "the table is printed once, by whichever process is rank 0"
 
 
+@pytest.mark.long
+def test_two_processes_follow_one_with_weighted_rows(prepared: Path, tmp_path: Path) -> None:
+    """Each weighs its rows by its gradients of the whole loss; absolute damping sees the scale of the mean."""
+    weighted = ("--row-weights", "gradient", "--damping-rule", "absolute")
+    subprocess.run(command(prepared, tmp_path / "alone", 20, *weighted), check=True, capture_output=True, cwd=tmp_path)
+    together(2, tmp_path, command(prepared, tmp_path / "run", 20, *weighted))
+    assert_follows(tmp_path / "run", tmp_path / "alone")
+
+
 def test_an_overflow_of_one_rank_is_one_of_all(prepared: Path, tmp_path: Path) -> None:
     """Rows of the second half of a batch overflow, in the second micro-batch of rank 1: what one process does with that batch."""
     program = tmp_path / "overflow.py"
