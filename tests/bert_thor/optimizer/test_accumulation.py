@@ -72,11 +72,12 @@ def assert_alike(thor: Thor, other: Thor) -> list[StepResult]:
     [
         ({"first_order": ()}, 2),
         ({"first_order": (), "damping_rule": "absolute"}, 8),
+        ({"first_order": (), "damping_rule": "absolute", "row_weights": "gradient"}, 4),
         ({"name": "thor-2020"}, 4),
         ({"name": "thor-2021"}, 2),
         ({"name": "lamb"}, 4),
     ],
-    ids=["thor", "thor absolute", "thor-2020", "thor-2021", "lamb"],
+    ids=["thor", "thor absolute", "thor weighted", "thor-2020", "thor-2021", "lamb"],
 )
 def test_micro_batches_are_one_batch(options: dict[str, Any], accumulate: int) -> None:
     """Tables with factors among them. (SOAP turns rounding into other eigenvectors; it sees the same gradients.)"""
@@ -84,8 +85,9 @@ def test_micro_batches_are_one_batch(options: dict[str, Any], accumulate: int) -
     assert all(result.applied and result.loss_scale == 1.0 for result in results)
 
 
-def test_a_loss_scale_changes_no_bit_of_it() -> None:
-    options = {"accumulate": 4, "first_order": (), "damping_rule": "absolute"}
+@pytest.mark.parametrize("row_weights", ["none", "gradient"])
+def test_a_loss_scale_changes_no_bit_of_it(row_weights: str) -> None:
+    options = {"accumulate": 4, "first_order": (), "damping_rule": "absolute", "row_weights": row_weights}
     plain, scaled = mixed(**options), mixed(loss_scale="dynamic", loss_scale_window=1, **options)
     for number in range(STEPS):
         ours, theirs = scaled.step(*batch(number)), plain.step(*batch(number))

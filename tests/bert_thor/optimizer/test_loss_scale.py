@@ -77,23 +77,32 @@ def test_a_power_of_two_changes_no_bit(name: str) -> None:
     assert_a_power_of_two_changes_no_bit(name=name)
 
 
+def test_rows_weighed_by_scaled_gradients_have_no_scale() -> None:
+    """Absolute damping is not blind to it; tables with factors among them."""
+    assert_a_power_of_two_changes_no_bit(row_weights="gradient", damping_rule="absolute", first_order=())
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("options", [{"damping_rule": "pi"}, {"trace_recompute": 1e-3, "damping_rule": "absolute"}])
 def test_other_rules_of_thor_see_no_scale_either(options: dict[str, Any]) -> None:
     assert_a_power_of_two_changes_no_bit(**options)
 
 
-def test_small_factors_are_not_flushed() -> None:
-    """G is of the order of 1e-20 here; S² times as much in between."""
+@pytest.mark.parametrize("row_weights", ["none", "gradient"])
+def test_small_factors_are_not_flushed(row_weights: str) -> None:
+    """G, and A of weighted rows, are of the order of 1e-20 here; S² times as much in between."""
 
     def small(y: Tensor, target: Tensor) -> Tensor:
         return 1e-8 * squares(y, target)
 
-    thor = mixed(loss=small, loss_scale=2.0**24, first_order=())
+    options: dict[str, Any] = {"loss": small, "first_order": (), "row_weights": row_weights}
+    thor = mixed(loss_scale=2.0**24, **options)
     factors, _ = thor.capture(*mixed_batch(0))
-    of_g = [factor for factor, power in zip(factors, thor.curvatures.powers()) if power]  # type: ignore[union-attr]
-    assert of_g and all(0 < factor.max() < 1e-15 for factor in of_g)
-    unscaled, _ = mixed(loss=small, loss_scale=1, first_order=()).capture(*mixed_batch(0))
+    powers = thor.curvatures.powers()  # type: ignore[union-attr]
+    small_ones = [factor for factor, power in zip(factors, powers) if power]
+    assert len(small_ones) == (len(factors) if row_weights == "gradient" else len(factors) // 2)
+    assert all(0 < factor.max() < 1e-15 for factor in small_ones)
+    unscaled, _ = mixed(loss_scale=1, **options).capture(*mixed_batch(0))
     assert all((ours == theirs).all() for ours, theirs in zip(factors, unscaled))
 
 

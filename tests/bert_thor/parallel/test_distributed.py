@@ -111,6 +111,15 @@ def test_all_stop_early_after_the_same_step(prepared: Path, tmp_path: Path) -> N
     assert sum("stopped early after step 12/30" in log for log in logs) == 1 and len(losses(run)) == 12
 
 
+@pytest.mark.long
+def test_two_processes_follow_one_with_weighted_rows(prepared: Path, tmp_path: Path) -> None:
+    """Each weighs its rows by its gradients of the whole loss; absolute damping sees the scale of the mean."""
+    weighted = ("--row-weights", "gradient", "--damping-rule", "absolute")
+    subprocess.run(command(prepared, tmp_path / "alone", 20, *weighted), check=True, capture_output=True, cwd=tmp_path)
+    together(2, tmp_path, command(prepared, tmp_path / "run", 20, *weighted))
+    assert_follows(tmp_path / "run", tmp_path / "alone")
+
+
 def test_an_overflow_of_one_rank_is_one_of_all(prepared: Path, tmp_path: Path) -> None:
     """Rows of the second half of a batch overflow, in the second micro-batch of rank 1: what one process does with that batch."""
     program = tmp_path / "overflow.py"
