@@ -33,8 +33,12 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lives = folder, Lives(folder)
         self.data, self.reference = prepare_in_child(folder), folder / "reference"
-        self.lives.finish(pretrain(self.data, self.reference))
+        self.lives.finish(self.pretrain(self.reference))
         self.lives.finish(evaluate(self.data, self.reference))
+
+    def pretrain(self, run: Path, *more: str) -> list[str]:
+        """All runs have one configuration: the first one stores its graphs, the others start with them."""
+        return pretrain(self.data, run, f"--compile-cache={self.folder / 'graphs'}", *more)
 
     def partial_run(self, name: str, steps: list[int]) -> Path:
         """The reference as it was when the last of these checkpoints had just been written, as if killed there."""
@@ -48,7 +52,7 @@ class Place:
 
     def live(self, run: Path, *more: str, prepare: Callable[[], object] = lambda: None) -> tuple[int, str]:
         """(exit status, output) of one life."""
-        status = os.waitpid(self.lives.start(pretrain(self.data, run, *more), prepare), 0)[1]
+        status = os.waitpid(self.lives.start(self.pretrain(run, *more), prepare), 0)[1]
         return os.waitstatus_to_exitcode(status), self.lives.output()
 
 
@@ -166,10 +170,10 @@ def kills_and_signals(place: Place) -> None:
     `make crash` is the long form.
     """
     run = place.folder / "signals"
-    assert place.lives.kill(pretrain(place.data, run), ("checkpoint",), 40) is not None
+    assert place.lives.kill(place.pretrain(run), ("checkpoint",), 40) is not None
     check_nothing_lost(run, place.lives.whereabouts.saved)
     for number, times, expected in ((signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)):
-        child = place.lives.start([*pretrain(place.data, run), *(["--resume"] if run.exists() else [])])
+        child = place.lives.start(place.pretrain(run, *(["--resume"] if run.exists() else [])))
         place.lives.wait(child, lambda: PHASES[place.lives.whereabouts.phase] != "starting")
         for _ in range(times):
             time.sleep(0.3)
