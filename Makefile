@@ -41,7 +41,8 @@ demo: venv  ## text to TFRecords, a small BERT trained with THOR, its accuracy o
 # A process per core, each with one thread where a test does not ask for more: what takes time, compiling graphs, uses one core. Each
 # process needs 2 GiB of memory at most. A test file stays in one process, because its tests share what they trained.
 PROCESSES ?= 2
-AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses $(PROCESSES) --max-worker-restart 2 --dist loadfile
+AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses $(PROCESSES) --max-worker-restart 2 \
+	--dist loadfile --no-loadscope-reorder
 
 # Where `make test-py39` has made its environment, a short form of it (a minute or two) belongs to the suite.
 test: venv  ## the whole default suite, on two cores (PROCESSES=n: on n); on MindSpore 2.0 too, in short, once test-py39 has run
