@@ -51,6 +51,15 @@ def backward(precision: Precision) -> dict[str, np.ndarray]:
     return {"loss": losses[0].asnumpy(), **{n: v.asnumpy() for n, v in zip(names, (*gradients, *factors))}}
 
 
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """By the kernels for CPUs in float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("exact"))
+        use_graph_mode("CPU")
+        return backward(in_backend("float32", patch))
+
+
 def in_backend(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> Precision:
     monkeypatch.setenv(VARIABLE, "mindspore" if precision == "float16" else "auto")
     return precision
@@ -58,10 +67,9 @@ def in_backend(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> Precisi
 
 @pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_gradients_and_factors_are_those_of_float32_to_rounding(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
+    precision: Precision, exact: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the largest element of each tensor: a unit of the precision for every rounding on the way."""
-    exact = backward(in_backend("float32", monkeypatch))
     found = backward(in_backend(precision, monkeypatch))
     for name, value in exact.items():
         limit = ROUNDINGS * UNIT[precision] * np.abs(value).max()

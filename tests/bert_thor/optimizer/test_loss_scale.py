@@ -8,7 +8,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from any_network import Mixed, OneLayer, kept, mixed_batch, normal, squares
+from any_network import Mixed, OneLayer, Start, kept, mixed_batch, normal, squares
 from mindspore import Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
@@ -124,8 +124,9 @@ def test_a_scale_that_stays_in_a_factor_is_found(monkeypatch: pytest.MonkeyPatch
 def assert_an_overflow_changes_nothing(bad: int) -> None:
     """A batch in the place `bad` that is not finite: as if it had not been there, but for the scale."""
     batches = [mixed_batch(seed) for seed in range(4)]
-    _, expected = run(mixed(loss_scale="dynamic"), batches)
-    results, after = run(mixed(loss_scale="dynamic"), [*batches[:bad], (batches[0][0], NAN), *batches[bad:]])
+    start = Start(mixed(loss_scale="dynamic"))
+    _, expected = run(start.thor, batches)
+    results, after = run(start.again(), [*batches[:bad], (batches[0][0], NAN), *batches[bad:]])
     assert [result.applied for result in results] == [place != bad for place in range(5)]
     assert [result.loss_scale for result in results] == [START if place <= bad else START / 2 for place in range(5)]
     assert [result.overflows for result in results] == [int(place >= bad) for place in range(5)]
@@ -216,15 +217,15 @@ def test_the_state_holds_scale_and_counter() -> None:
     def new() -> Thor:
         return mixed(loss_scale="dynamic", loss_scale_window=3)
 
-    whole, first, second = new(), new(), new()
-    results, expected = run(whole, batches)
-    run(first, batches[:3])
+    first, second = new(), new()
+    _, there = run(first, batches[:3])
     stored = first.state_dict()
+    results, expected = run(first, batches[3:])
     for parameter in second.network.get_parameters():
-        parameter.set_data(Tensor(values(first)[parameter.name]))
+        parameter.set_data(Tensor(there[parameter.name]))
     second.load_state_dict(stored)
     again, after = run(second, batches[3:])
-    assert [result.loss_scale for result in again] == [result.loss_scale for result in results[3:]]
+    assert [result.loss_scale for result in again] == [result.loss_scale for result in results]
     assert [result.loss_scale for result in again] == [START / 2, START / 2, START]
     assert [result.overflows for result in again] == [1, 1, 1]
     assert_same_bits(after, expected)
