@@ -22,13 +22,14 @@ HUGE, ROOT = 2.0**48, 2.0**64
 as many is no float where an element is larger."""
 
 
-def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
-    """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
+def fisher_covariance(block: int, weighted: bool = False) -> Callable[..., Tensor]:
+    """The operator x -> diagonal blocks of x^T x / N for block edge `block`; with `weighted` (x, w) -> of x^T diag(w) x / N.
 
-    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; the result is
+    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; w [...] float32, a number of 0
+    or more for each row (the kernel for CPUs does not read rows of weight 0; a negative weight stands for NaN); the result is
     [ceil(d / block), block, block] float32, exactly symmetric, its rows and columns past d zero. It has no gradient. Graph
-    mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled
-    so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
+    mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x, or sqrt(w) x, is rounded to float16, the cube's type,
+    scaled so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
     are float32 everywhere.
     """
     if block < 1:
@@ -39,19 +40,41 @@ def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     if block % FRACTAL == 0 and akg_kernel.MIN_AKG_BLOCK <= block <= akg_kernel.MAX_AKG_BLOCK:
         backends["akg"] = FisherCovarianceAkg
     backends.update({"mindspore": FisherCovarianceMindSpore, "cpu": fisher_covariance_cpu})
-    return backends[choose("fisher_covariance", backends)](block)
+    backend = choose("fisher_covariance", backends)
+    if backend == "cpu":
+        return fisher_covariance_cpu(block, weighted)  # type: ignore[no-any-return]
+    covariance = backends[backend](block)
+    return Weighted(covariance) if weighted else covariance
 
 
-def fisher_covariance_cpu(block: int) -> Any:
+def fisher_covariance_cpu(block: int, weighted: bool = False) -> Any:
     """The kernel for CPUs."""
 
-    def shape(x: Any) -> Any:
+    def shape(x: Any, *weights: Any) -> Any:
         return -(-x[-1] // block), block, block
 
     operator = cpu("fisher_covariance", shape, dtypes("fisher_covariance", 0, ms.float32))
     # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
     operator.add_prim_attr("block", block)
+    operator.add_prim_attr("weighted", weighted)
     return operator
+
+
+class Weighted(nn.Cell):
+    """The covariance of sqrt(w) x, in float32, where rows of weight 0 are zeros whatever x holds there.
+
+    Every kernel that follows takes x in float32 or narrows it, so that the product is a part of a pass over x that there is anyway.
+    """
+
+    def __init__(self, covariance: nn.Cell) -> None:
+        super().__init__()
+        self.covariance = covariance
+
+    def construct(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Return the packed blocks."""
+        x, weights = x.astype(ms.float32), weights.astype(ms.float32).expand_dims(-1)
+        rows = ops.select((weights == 0.0).broadcast_to(x.shape), ops.zeros_like(x), x * ops.sqrt(weights))
+        return self.covariance(rows)
 
 
 class Narrow(nn.Cell):

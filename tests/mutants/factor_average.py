@@ -49,4 +49,11 @@ MUTANTS = [
     (CHECKS, " || a.Elements(4) != 2", "", "size of the summary is not checked"),
     (CHECKS, "a.Rank(0) != 3 || ", "", "rank is not checked"),
     (CHECKS, "if (a.Dim(0, 1) != a.Dim(0, 2)) return THOR_BAD_BLOCK;", "", "blocks may be oblong"),
+    (
+        BODY,
+        "Store(next + i, Set(keep) * Load(factor + i, lanes) + added, lanes);",
+        "uint16_t bits[kLanes];"
+        " Store(bits, Set(keep) * Load(factor + i, lanes) + added, lanes); Store(next + i, Load(bits, lanes), lanes);",
+        "the average is kept in bfloat16",
+    ),
 ]  # fmt: skip
