@@ -26,11 +26,11 @@ MUTANTS = [
     (BODY, "sums[i * kStride + j] * scale", "sums[i * kStride] * scale", "the first column for all"),
     (BODY, "if (tile.row == 0) StorePadding", "if (false) StorePadding", "padding is not written"),
     (BODY, "    int64_t i = 0;\n", "    int64_t i = j;\n", "rows below the diagonal are skipped"),
-    (BODY, "q * a.block + tile.row, tile.height", "tile.row, tile.height", "every block is the first"),
+    (BODY, "rows, q * a.block + tile.row, tile.height", "rows, tile.row, tile.height", "every block is the first"),
     (
         BODY,
-        "q * a.block + tile.column, tile.width",
-        "q * a.block + tile.row, tile.width",
+        "rows, q * a.block + tile.column, tile.width",
+        "rows, q * a.block + tile.row, tile.width",
         "a tile's sides are both its rows",
     ),
     (BODY, "a.x + first * a.features + column, a.features", "a.x + column, a.features", "the first panel for all"),
@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     (DISPATCH, "blocks = CeilDivide(features, block)", "blocks = features / block", "last block is forgotten"),
     (DISPATCH, "std::fill_n(out, blocks * block * block, 0.0f);", "", "no rows leave the output as it is"),
-    (DISPATCH, " || arguments.Dim(1, 0) != CeilDivide(features, block)", "", "block count is not checked"),
+    (DISPATCH, " || arguments.Dim(last, 0) != CeilDivide(features, block)", "", "block count is not checked"),
     (
         BODY,
         "Store(target, first ? sum[r][v] : Load(target, All{}) + sum[r][v], All{});",
