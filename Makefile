@@ -38,9 +38,15 @@ demo: venv  ## text to TFRecords, a small BERT trained with THOR, its accuracy o
 	$(BIN)/bert-thor pretrain --recipe demo --data demo/data --run demo/run --optimizer thor --seed 0
 	$(BIN)/bert-thor evaluate --run demo/run --data demo/data
 
+# A process per core, each with one thread where a test does not ask for more: what takes time, compiling graphs, uses one core. Each
+# process needs 2 GiB of memory at most. A test file stays in one process, because its tests share what they trained.
+PROCESSES ?= 2
+AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses $(PROCESSES) --max-worker-restart 2 \
+	--dist loadfile --no-loadscope-reorder
+
 # Where `make test-py39` has made its environment, a short form of it (a minute or two) belongs to the suite.
-test: venv  ## the whole default suite; on MindSpore 2.0 too, in short, once test-py39 has run
-	$(BIN)/python -m pytest
+test: venv  ## the whole default suite, on two cores (PROCESSES=n: on n); on MindSpore 2.0 too, in short, once test-py39 has run
+	$(AT_ONCE)
 	@if [ -x .venv39/bin/python ]; then \
 		echo "MindSpore 2.0, Python 3.9: operators, model, training"; \
 		.venv39/bin/python -m pytest tests/ops tests/bert_thor/network/test_model.py tests/bert_thor/training/test_trainer.py; \

@@ -86,7 +86,8 @@ class Thor(nn.Cell):
 
     A sample is an index of the first axis of the first input; a row is what a layer multiplies by its weight (a token). Factors are means
     over all rows of a step: those of all uses, where a layer is used more than once or a weight is shared by several layers; rows with zero
-    output gradient (padding) count as rows. A layer that is not used in a step is named in a warning, and its weight is not preconditioned.
+    output gradient (padding) count as rows, and with `row_weights="gradient"` they add nothing to any factor. A layer that is not used in a
+    step is named in a warning, and its weight is not preconditioned.
     """
 
     def __init__(

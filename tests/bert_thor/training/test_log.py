@@ -1,4 +1,4 @@
-"""The original's line is the original's, to the character; the plain one says all in one; both say how fast it goes and how long it lasts."""
+"""The original's line is the original's, to the character; the plain one says all in one; both have rate and time left."""
 
 from __future__ import annotations
 
