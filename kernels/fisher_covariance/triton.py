@@ -24,8 +24,11 @@ def weigh_rows(x, weights, weighted, rows, FEATURES: tl.constexpr, ROWS: tl.cons
         at = row[:, None] * FEATURES + column[None, :]
         valid = (row < rows)[:, None]
         weight = tl.load(weights + row, mask=row < rows, other=0.0)
-        values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32) * tl.sqrt(weight)[:, None]
-        tl.store(weighted + at, tl.where((weight == 0.0)[:, None], 0.0, values), mask=valid)
+        values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+        # 0 where the weight is: spread first and compared then, because compiled code spreads a mask of rows through float16,
+        # which the model of the core cannot run.
+        weight_of = weight[:, None] * (column + 1).to(tl.float32)[None, :]
+        tl.store(weighted + at, tl.where(weight_of == 0.0, 0.0, values * tl.sqrt(weight)[:, None]), mask=valid)
 
 
 @triton.jit

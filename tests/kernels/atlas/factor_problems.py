@@ -90,8 +90,8 @@ def fisher_covariance_problem(
     weights, weigh, roundings, stored_as = None, [], 1, dtype
     if weighted:
         weights = np.square(normal(rows, rows))
-        weights[::4] = 0
-        given[::4] = stored(np.full(features, np.nan, F32), dtype)
+        weights[1::4] = 0
+        given[1::4] = stored(np.full(features, np.nan, F32), dtype)
         x, dtype, roundings = empty(given.shape), "float32", 4
         weigh = [
             Launch(
