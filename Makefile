@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop test-wheel
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ test-atlas: .venv-atlas/.installed  ## Triton kernels for Atlas A2/A3 compiled, 
 
 test-interop: venv .venv-interop/.installed  ## Hugging Face's transformers on what we export and save, ours on what it saves (installs it once, 1 GB)
 	$(BIN)/python -m pytest tests/interop -m interop
+
+test-wheel: venv  ## a wheel installed into a new environment where no compiler is, every command of it from another folder (installs MindSpore once more, 1 GB)
+	$(BIN)/python tests/wheel/run.py build/wheel
 
 test-ascend:  ## every kernel on an Ascend 910 against its reference, timed; without a device it says what is missing
 	@"$(PYTHON)" tests/ascend/prerequisites.py

@@ -17,15 +17,19 @@ from bert_thor.ops._registration import akg, tbe
 
 TINY = 1e-30
 """Keeps the division by the largest element of zeros finite."""
+HUGE, ROOT = 2.0**48, 2.0**64
+"""2^30 squares of what is below the one, or of 2^79 divided by the other, add up to less than the largest float. The mean of
+as many is no float where an element is larger."""
 
 
-def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
-    """The operator x -> diagonal blocks of x^T x / N for block edge `block`.
+def fisher_covariance(block: int, weighted: bool = False) -> Callable[..., Tensor]:
+    """The operator x -> diagonal blocks of x^T x / N for block edge `block`; with `weighted` (x, w) -> of x^T diag(w) x / N.
 
-    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; the result is
+    x [..., d] float32, bfloat16 (cpu) or float16 (others), N being the product of its leading axes; w [...] float32, a number of 0
+    or more for each row (the kernel for CPUs does not read rows of weight 0; a negative weight stands for NaN); the result is
     [ceil(d / block), block, block] float32, exactly symmetric, its rows and columns past d zero. It has no gradient. Graph
-    mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x is rounded to float16, the cube's type, scaled
-    so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
+    mode and PyNative; `ValueError` for block < 1. On Ascend 910 (tbe, akg) x, or sqrt(w) x, is rounded to float16, the cube's type,
+    scaled so that its largest element is near 1: the gradients of a mean over many tokens would be lost in float16 otherwise. Sums
     are float32 everywhere.
     """
     if block < 1:
@@ -36,19 +40,41 @@ def fisher_covariance(block: int) -> Callable[[Tensor], Tensor]:
     if block % FRACTAL == 0 and akg_kernel.MIN_AKG_BLOCK <= block <= akg_kernel.MAX_AKG_BLOCK:
         backends["akg"] = FisherCovarianceAkg
     backends.update({"mindspore": FisherCovarianceMindSpore, "cpu": fisher_covariance_cpu})
-    return backends[choose("fisher_covariance", backends)](block)
+    backend = choose("fisher_covariance", backends)
+    if backend == "cpu":
+        return fisher_covariance_cpu(block, weighted)  # type: ignore[no-any-return]
+    covariance = backends[backend](block)
+    return Weighted(covariance) if weighted else covariance
 
 
-def fisher_covariance_cpu(block: int) -> Any:
+def fisher_covariance_cpu(block: int, weighted: bool = False) -> Any:
     """The kernel for CPUs."""
 
-    def shape(x: Any) -> Any:
+    def shape(x: Any, *weights: Any) -> Any:
         return -(-x[-1] // block), block, block
 
     operator = cpu("fisher_covariance", shape, dtypes("fisher_covariance", 0, ms.float32))
     # Not for the kernel: the framework takes operators with equal attributes for one and would reuse the other's shape.
     operator.add_prim_attr("block", block)
+    operator.add_prim_attr("weighted", weighted)
     return operator
+
+
+class Weighted(nn.Cell):
+    """The covariance of sqrt(w) x, in float32, where rows of weight 0 are zeros whatever x holds there.
+
+    Every kernel that follows takes x in float32 or narrows it, so that the product is a part of a pass over x that there is anyway.
+    """
+
+    def __init__(self, covariance: nn.Cell) -> None:
+        super().__init__()
+        self.covariance = covariance
+
+    def construct(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Return the packed blocks."""
+        x, weights = x.astype(ms.float32), weights.astype(ms.float32).expand_dims(-1)
+        rows = ops.select((weights == 0.0).broadcast_to(x.shape), ops.zeros_like(x), x * ops.sqrt(weights))
+        return self.covariance(rows)
 
 
 class Narrow(nn.Cell):
@@ -117,12 +143,16 @@ class FisherCovarianceAkg(nn.Cell):
 
 
 class FisherCovarianceMindSpore(nn.Cell):
-    """MindSpore's own product of the blocks' columns, in float32."""
+    """MindSpore's own product of the blocks' columns, in float32.
+
+    Columns with an element above `HUGE` are multiplied by 1 / `ROOT`, which takes no digit from them, and what comes out by `ROOT`: no sum
+    leaves the range of float where the mean is inside it.
+    """
 
     def __init__(self, block: int) -> None:
         super().__init__()
         self.block, self.zeros, self.beside = block, ops.Zeros(), ops.Concat(1)
-        self.gram = ops.BatchMatMul(transpose_a=True)
+        self.gram, self.largest = ops.BatchMatMul(transpose_a=True), ops.ReduceMax(keep_dims=True)
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
@@ -132,5 +162,7 @@ class FisherCovarianceMindSpore(nn.Cell):
         if blocks * block > features:
             x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))
         x = x.reshape((rows, blocks, block)).transpose(1, 0, 2)
-        packed = self.gram(x, x) * (0.5 / rows)
+        root = (self.largest(ops.abs(x), 1) > HUGE).astype(ms.float32) * ROOT + 1.0  # 1, or ROOT to the last digit
+        x = x / root
+        packed = self.gram(x, x) * (0.5 / rows) * root * root.transpose(0, 2, 1)
         return packed + packed.transpose(0, 2, 1)

@@ -11,8 +11,13 @@ from bert_thor.kernels.cases import Problem
 
 
 def peers(problem: Problem, threads: int) -> Contenders:
-    """OpenBLAS knows that the product of a matrix with itself is symmetric; it and MindSpore have no bfloat16 on the CPU."""
-    x, block = problem.arguments
+    """OpenBLAS knows that the product of a matrix with itself is symmetric; it and MindSpore have no bfloat16 on the CPU.
+
+    None weighs rows.
+    """
+    x, block, *weights = problem.arguments
+    if weights:
+        return {}
     cuts = [slice(first, first + block) for first in range(0, x.shape[1], block)]
     parts = [x[:, cut] for cut in cuts]
     contenders: Contenders = {}

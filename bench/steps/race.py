@@ -46,7 +46,7 @@ class Race:
     description: str
     counts: tuple[int, ...] = tuple(sorted({1, len(os.sched_getaffinity(0))}))
     """Thread counts that it is run with."""
-    rounds: int = 5
+    rounds: int = 3
     """Processes of each contender."""
 
     def settings(self, hidden: Sequence[int], precisions: Sequence[Precision], threads: int) -> list[Setting]:

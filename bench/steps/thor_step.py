@@ -89,7 +89,6 @@ RACE = race.Race(
     worker,
     __doc__,
     counts=(len(os.sched_getaffinity(0)),),
-    rounds=3,
 )
 
 

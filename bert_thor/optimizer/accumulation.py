@@ -1,7 +1,8 @@
 """A step in several micro-batches: gradients and factors are added up in float32, then exchanged, and used as those of one batch.
 
 With n micro-batches of equal size the loss of the step is the mean of theirs, so each gives the gradient of loss/n. A factor is a mean over
-rows, so the step's is the mean of the n: with d the output gradients of loss/n, G = mean dᵀd is that of the whole batch.
+rows, so the step's is the mean of the n: with d the output gradients of loss/n, G = mean dᵀd is that of the whole batch, and so is A with
+rows weighed by ‖d‖².
 
 The buffers exist only where there is more than one micro-batch: a float32 number per weight and per element of the factors. The sums
 become the step's gradients in place.

@@ -142,25 +142,27 @@ def largest_eigenvalue(blocks: Array) -> float:
 
 def seconds(shapes: Sequence[Shape], block: int, config: OptimizerConfig) -> float:
     """Seconds per step that curvature in blocks of `block` takes on this machine's kernels."""
-    interval = config.refresh_interval
-    return sum(count * _layer_seconds(shape, block, interval) for shape, count in Counter(shapes).items())
+    return sum(count * _layer_seconds(shape, block, config) for shape, count in Counter(shapes).items())
 
 
-def _layer_seconds(shape: Shape, block: int, interval: int) -> float:
+def _layer_seconds(shape: Shape, block: int, config: OptimizerConfig) -> float:
     outputs, inputs, groups, rows = shape
     edges = block_edge(outputs, block, groups), block_edge(inputs, block)
     r = np.random.default_rng(0)
     x, d, gradient = (
         r.standard_normal(s).astype(np.float32) for s in ((rows, inputs), (rows, outputs), (outputs, inputs))
     )
-    factors = fisher_covariance(d, edges[0]), fisher_covariance(x, edges[1])
+    weights = (d**2).sum(1) if config.row_weights == "gradient" else None
+    factors = fisher_covariance(d, edges[0]), fisher_covariance(x, edges[1], weights)
     inverses = [cholesky_inverse(factor, 0.1)[0] for factor in factors]
 
     def refresh() -> None:
-        for rows_of, edge in ((d, edges[0]), (x, edges[1])):
-            cholesky_inverse(fisher_covariance(rows_of, edge), 0.1)
+        for rows_of, edge, weights_of in ((d, edges[0], None), (x, edges[1], weights)):
+            cholesky_inverse(fisher_covariance(rows_of, edge, weights_of), 0.1)
 
-    return _shortest(refresh) / interval + _shortest(lambda: precondition(inverses[0], gradient, inverses[1]))
+    return _shortest(refresh) / config.refresh_interval + _shortest(
+        lambda: precondition(inverses[0], gradient, inverses[1])
+    )
 
 
 def _shortest(work: Callable[[], object]) -> float:

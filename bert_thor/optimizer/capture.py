@@ -7,6 +7,9 @@ diagonal blocks. They come as the gradients of zero parameters, the probes, whos
 over weights and probes gives gradients and factors together, without side effects, and a data-parallel reducer averages both alike. Where
 the gradient of a probe is not asked for, the compiler removes the covariance.
 
+With weights A = Σ ‖dₙ‖² xₙxₙᵀ / N; the norms come from the output gradients that G is made of. A row whose gradient is zero, such as
+padding, then has no part in any factor, whatever x is there. A table's row v has Σ ‖dₙ‖² over the rows that look it up.
+
 The layer itself knows nothing of this. Of a layer whose `construct` calls `self.matmul(x, self.weight)`, the operator `matmul` is replaced
 by a cell that calls it and has the probes; its weights, its code and its numbers stay. The probes are no parameters of the network.
 """
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Optional
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -33,13 +37,14 @@ from bert_thor.ops.linear import LinearProduct
 class Product(nn.Cell):
     """y = x Wᵀ by the layer's own operator, dx and dW by its gradient; the backward pass returns (dx, dW, A, G, uses).
 
-    With `sums` A and G are Σ xxᵀ and Σ ddᵀ over the rows instead of their means: those of several uses can then be added up.
+    `probes` say whether A is weighted, and whether A and G are sums over the rows instead of means: those of several uses can be added up.
     """
 
-    def __init__(self, operator: Any, edges: Mapping[str, int], sums: bool) -> None:
+    def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
         super().__init__(auto_prefix=False)
-        self.forward, self.sums = operator, sums
-        self.covariance_a, self.covariance_g = fisher_covariance(edges["A"]), fisher_covariance(edges["G"])
+        self.forward, self.sums, self.weighted = operator, probes.sums, probes.weighted
+        self.covariance_a = fisher_covariance(edges["A"], probes.weighted)
+        self.covariance_g = fisher_covariance(edges["G"])
         self.gradient = operator.gradient if isinstance(operator, LinearProduct) else MatMulGradient()
         self.use, self.row = (Tensor(np.array(pair, np.float32)) for pair in ((1, 0), (0, 1)))
 
@@ -52,11 +57,18 @@ class Product(nn.Cell):
     ) -> Any:
         """Return one gradient per input; those of the probes are the factors, that of `uses` is (1, N)."""
         rows = x_NI.shape[0]
-        a, g = self.covariance_a(x_NI), self.covariance_g(dout)
+        a = self.covariance_a(x_NI, squared_norms(dout)) if self.weighted else self.covariance_a(x_NI)
+        g = self.covariance_g(dout)
         if self.sums:
             a, g = a * rows, g * rows
         dx, dw = self.gradient(dout, x_NI, weight_OI)
         return dx, dw, a, g, self.use + rows * self.row
+
+
+def squared_norms(dout: Tensor) -> Tensor:
+    """‖d‖² of every row of an output gradient [N, O], in float32: [N]."""
+    d_NO = dout.astype(ms.float32)
+    return (d_NO * d_NO).sum(1)
 
 
 class MatMulGradient(nn.Cell):
@@ -76,7 +88,7 @@ class CapturedProduct(nn.Cell):
 
     def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
         super().__init__(auto_prefix=False)
-        self.product = Product(operator, edges, probes.sums)
+        self.product = Product(operator, edges, probes)
         self.probe_a, self.probe_g, self.uses = probes.a, probes.g, probes.uses
 
     def construct(self, x_NI: Tensor, weight_OI: Tensor) -> Tensor:
@@ -98,12 +110,13 @@ class CapturedDense(CapturedProduct):
 class Lookup(nn.Cell):
     """rows = table[ids] by the layer's own operator; the backward pass returns (dtable, d ids, counts, G, uses).
 
-    The input of a table is a one-hot row, so its A is diagonal: how often each id occurs. counts [V, 1, 1] are its blocks of edge 1.
+    The input of a table is a one-hot row, so its A is diagonal: how often each id occurs, or the sum of the weights of the rows where it
+    does. counts [V, 1, 1] are its blocks of edge 1.
     """
 
-    def __init__(self, operator: Any, rows: int, edges: Mapping[str, int], sums: bool) -> None:
+    def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
         super().__init__(auto_prefix=False)
-        self.forward, self.rows, self.sums = operator, rows, sums
+        self.forward, self.rows, self.sums, self.weighted = operator, probes.a.shape[0], probes.sums, probes.weighted
         self.covariance_g = fisher_covariance(edges["G"])
         self.sum_by_id = ops.UnsortedSegmentSum()
         self.table_gradient = embedding_grad()
@@ -118,7 +131,8 @@ class Lookup(nn.Cell):
     ) -> Any:
         """Return one gradient per input; those of the probes are the factors, that of `uses` is (1, N)."""
         rows = ids_N.shape[0]
-        counts = self.sum_by_id(ops.ones_like(dout[:, :1]), ids_N, self.rows).reshape(self.rows, 1, 1)
+        weights = squared_norms(dout).expand_dims(1) if self.weighted else ops.ones_like(dout[:, :1])
+        counts = self.sum_by_id(weights, ids_N, self.rows).reshape(self.rows, 1, 1)
         g = self.covariance_g(dout) * rows if self.sums else self.covariance_g(dout)
         dtable = self.table_gradient(dout, ids_N, table_VH)
         return dtable, ops.zeros_like(ids_N), counts, g, self.use + rows * self.row
@@ -129,7 +143,7 @@ class CapturedLookup(nn.Cell):
 
     def __init__(self, operator: Any, edges: Mapping[str, int], probes: Probes) -> None:
         super().__init__(auto_prefix=False)
-        self.lookup = Lookup(operator, probes.a.shape[0], edges, probes.sums)
+        self.lookup = Lookup(operator, edges, probes)
         self.probe_a, self.probe_g, self.uses = probes.a, probes.g, probes.uses
 
     def construct(self, table_VH: Tensor, ids_N: Tensor, axis: int = 0) -> Tensor:
@@ -150,10 +164,15 @@ class RowsOf(nn.Cell):
 
 
 class Probes:
-    """Zero parameters whose gradients are the factors A and G [n, b, b], and the number of uses and rows, of one weight."""
+    """Zero parameters whose gradients are the factors A and G [n, b, b], and the number of uses and rows, of one weight.
 
-    def __init__(self, name: str, shapes: Mapping[str, tuple[int, int, int]], sums: bool = False) -> None:
-        self.sums = sums
+    `weighted`: A's rows count by the squared norm of their output gradient. `sums`: factors are sums over the rows, not means.
+    """
+
+    def __init__(
+        self, name: str, shapes: Mapping[str, tuple[int, int, int]], weighted: bool = False, sums: bool = False
+    ) -> None:
+        self.weighted, self.sums = weighted, sums
         self.a, self.g = (_zeros(f"probe_{side.lower()}.{name}", shapes[side]) for side in "AG")
         self.uses = _zeros(f"uses.{name}", (2,))
 

@@ -15,6 +15,7 @@ MAX_BLOCK = 1024
 """Largest block edge that the inversion kernel takes."""
 
 DAMPING_RULES = ("relative", "absolute", "pi")
+ROW_WEIGHTS = ("none", "gradient")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class OptimizerConfig:
     """thor: power of the polynomial that falls from damping to damping_end; 0 keeps λ constant."""
     damping_rule: Literal["relative", "absolute", "pi"] = "relative"
     """thor: relative: F / mean(diag F) + λ I; absolute: F + √λ I; pi: A + π√λ I and G + √λ/π I, π² = mean(diag A) / mean(diag G)."""
+    row_weights: Literal["none", "gradient"] = "none"
+    """thor: none: A = Σ x xᵀ / N; gradient: a row counts in A by the square of its output gradient d, of which rows without one, such as
+    padding, have no part: A = Σ ‖d‖² x xᵀ / N, the partial trace of the rows' own Fisher matrix Σ vec(d xᵀ) vec(d xᵀ)ᵀ / N (Martens and
+    Grosse, 2015), of which A of none is the trace only if inputs and gradients are independent. The default is none everywhere."""
     factor_decay: float = 0.6
     """thor: weight of the old factors in their average, per refresh; 0: each refresh takes its own batch's factors alone."""
     refresh_interval: int = 10
@@ -82,6 +87,8 @@ class OptimizerConfig:
         """Raise `ConfigError` with one sentence when a value is outside its range. `methods.method` knows the names."""
         if self.damping_rule not in DAMPING_RULES:
             raise ConfigError(f"damping_rule is {self.damping_rule!r}: use one of {', '.join(DAMPING_RULES)}")
+        if self.row_weights not in ROW_WEIGHTS:
+            raise ConfigError(f"row_weights is {self.row_weights!r}: use one of {', '.join(ROW_WEIGHTS)}")
         if self.block != "auto" and not 0 <= int(self.block) <= MAX_BLOCK:
             raise ConfigError(
                 f"block is {self.block}: block edges go from 1 to {MAX_BLOCK} (0: whole matrices, auto: measured)"

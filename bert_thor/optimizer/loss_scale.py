@@ -1,7 +1,7 @@
 """The number S by which the loss is multiplied, so that float16 holds the gradients of its activations (Micikevicius et al., 2018).
 
-Everything that the optimizer sees has S taken out again: gradients of weights are divided by S, the factors G, which are of second
-order in the output gradients, by S². Powers of two do that without a rounding.
+Everything that the optimizer sees has S taken out again: gradients of weights are divided by S, the factors that are of second order in
+the output gradients (G, and A with `row_weights`) by S². Powers of two do that without a rounding.
 
 A step that overflows (loss, gradient or factor not finite; for a device that saturates see `overflow_status`) changes nothing but S. As
 in MindSpore's and NVIDIA's trainers it takes its batch and counts as a step of the run, but not of the schedule: rates, damping and

@@ -110,7 +110,7 @@ class Gradients(Backward):
 
 
 class Unscaled(nn.Cell):
-    """Takes S out of exchanged gradients and factors, in float32: g/S, and G/S/S, since S² alone could leave float32.
+    """Takes S out of exchanged gradients and factors, in float32: g/S, and F/S/S of second order, since S² alone could leave float32.
 
     `powers` says for each factor which power of S it has. Where S is a scale that may overflow (`checked`), the norm is not finite
     if a factor is not.

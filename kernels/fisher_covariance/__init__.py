@@ -1,1 +1,1 @@
-"""Fisher factors of dense layers: the diagonal blocks of x^T x / N."""
+"""Fisher factors of dense layers: the diagonal blocks of x^T diag(w) x / N."""

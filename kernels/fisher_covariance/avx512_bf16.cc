@@ -8,9 +8,12 @@ namespace {
 struct Paired {
   using Element = uint16_t;
   using Product = MultiplyAddPairs;
+  using InFloat32 = Widened<uint16_t>;
   static constexpr int64_t kRows = 2;
-  static void Pack(const uint16_t* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
-    const int64_t depth = (rows + 1) / 2;
+  static void Pack(const Arguments<uint16_t>& a, int64_t first, int64_t rows, int64_t column, int64_t columns,
+                   float* panels) {
+    const uint16_t* const x = a.x + first * a.features + column;
+    const int64_t stride = a.features, depth = (rows + 1) / 2;
     for (int64_t k = 0; k < rows; k += 2)
       ForEachVector(columns, [=](int64_t j, auto lanes) {
         const uint16_t* const source = x + k * stride + j;
@@ -22,5 +25,6 @@ struct Paired {
 
 }  // namespace
 
-const thor::FisherCovarianceImplementation thor::fisher_covariance_avx512_bf16 = {ComputeTiles<Widened<float>>,
-                                                                                  ComputeTiles<Paired>};
+const thor::FisherCovarianceImplementation thor::fisher_covariance_avx512_bf16 = {
+    ComputeTiles<Widened<float>>, ComputeTiles<Paired>, ComputeTiles<Weighted<float>>,
+    ComputeTiles<Weighted<uint16_t>>};

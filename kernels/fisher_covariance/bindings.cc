@@ -4,3 +4,5 @@
 
 THOR_BIND(thor_fisher_covariance_f32);
 THOR_BIND(thor_fisher_covariance_bf16);
+THOR_BIND(thor_weighted_fisher_covariance_f32);
+THOR_BIND(thor_weighted_fisher_covariance_bf16);

@@ -8,26 +8,47 @@
 
 namespace {
 
-// How x enters the product: kRows rows of x make one row of a panel.
+template <typename T>
+using Arguments = thor::FisherCovarianceArguments<T>;
+
+// How x enters the product: kRows rows of x make one row of a panel. Pack takes `rows` of the rows that are summed,
+// from number `first` on, and `columns` of their columns, from `column` on.
 template <typename T>
 struct Widened {
   using Element = T;
   using Product = MultiplyAddF32;
+  using InFloat32 = Widened;
   static constexpr int64_t kRows = 1;
-  static void Pack(const T* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
-    PackPanels(x, stride, rows, columns, panels);
+  static void Pack(const Arguments<T>& a, int64_t first, int64_t rows, int64_t column, int64_t columns, float* panels) {
+    PackPanels(a.x + first * a.features + column, a.features, rows, columns, panels);
   }
 };
 
-// As Widened, of x 2^-96, whose sums of products no x and no number of rows takes out of the range of float.
+// As Widened, each row times the root of its weight: a square of it then has the weight itself.
 template <typename T>
-struct Shrunk {
+struct Weighted {
   using Element = T;
   using Product = MultiplyAddF32;
+  using InFloat32 = Weighted;
   static constexpr int64_t kRows = 1;
+  static void Pack(const Arguments<T>& a, int64_t first, int64_t rows, int64_t column, int64_t columns, float* panels) {
+    for (int64_t k = 0; k < rows; ++k) {
+      const T* const source = a.x + a.weighted.places[first + k] * a.features + column;
+      const Floats root = Set(a.weighted.roots[first + k]);
+      ForEachVector(columns, [=](int64_t j, auto lanes) {
+        Store(panels + j * rows + k * kLanes, Load(source + j, lanes) * root, All{});
+      });
+    }
+  }
+};
+
+// As Input, which is in fp32, of x 2^-96, whose sums of products no x and no number of rows takes out of float's range.
+template <class Input>
+struct Shrunk : Input {
   static constexpr float kFactor = 0x1p-96f;
-  static void Pack(const T* x, int64_t stride, int64_t rows, int64_t columns, float* panels) {
-    PackPanels(x, stride, rows, columns, panels);
+  static void Pack(const Arguments<typename Input::Element>& a, int64_t first, int64_t rows, int64_t column,
+                   int64_t columns, float* panels) {
+    Input::Pack(a, first, rows, column, columns, panels);
     for (int64_t i = 0; i < rows * RoundUp(columns, kLanes); i += kLanes)
       Store(panels + i, Load(panels + i, All{}) * Set(kFactor), All{});
   }
@@ -39,7 +60,7 @@ struct Tile {
   bool Diagonal() const { return row == column; }
 };
 
-constexpr int64_t kStride = thor::FisherCovarianceArguments<float>::kMaxEdge;  // of a row of sums
+constexpr int64_t kStride = Arguments<float>::kMaxEdge;  // of a row of sums
 
 // sums(i..., j...) += left^T right for kRows rows and kVectors tile columns.
 template <class Input, int kRows, int kVectors>
@@ -90,16 +111,14 @@ inline void StorePadding(int64_t features, int64_t block, float* out) {
 
 // sums = x^T x of the tile.
 template <class Input>
-void SumTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, const Tile& tile,
-             float* sums) {
+void SumTile(const Arguments<typename Input::Element>& a, int64_t q, const Tile& tile, float* sums) {
   float* const left = sums + a.kMaxEdge * a.kMaxEdge;
   float* const right = tile.Diagonal() ? left : left + a.kMaxEdge * a.kDepth;
   constexpr int64_t kRows = a.kDepth * Input::kRows;
-  for (int64_t k = 0; k < a.rows; k += kRows) {
-    const int64_t rows = Smaller(kRows, a.rows - k);
-    const auto* const x = a.x + k * a.features + q * a.block;
-    Input::Pack(x + tile.row, a.features, rows, tile.height, left);
-    if (right != left) Input::Pack(x + tile.column, a.features, rows, tile.width, right);
+  for (int64_t k = 0; k < a.summed; k += kRows) {
+    const int64_t rows = Smaller(kRows, a.summed - k);
+    Input::Pack(a, k, rows, q * a.block + tile.row, tile.height, left);
+    if (right != left) Input::Pack(a, k, rows, q * a.block + tile.column, tile.width, right);
     MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums);
   }
 }
@@ -129,8 +148,7 @@ inline void ReplaceElements(const Tile& tile, int64_t rows_of_x, int64_t block, 
 }
 
 template <class Input>
-void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t q, Tile tile,
-                 float* scratch) {
+void ComputeTile(const Arguments<typename Input::Element>& a, int64_t q, Tile tile, float* scratch) {
   float* const out = a.out + q * a.block * a.block;
   const int64_t features = Smaller(a.block, a.features - q * a.block);
   if (tile.row == 0) StorePadding(features, a.block, out);
@@ -140,14 +158,13 @@ void ComputeTile(const thor::FisherCovarianceArguments<typename Input::Element>&
   SumTile<Input>(a, q, tile, scratch);
   StoreTile(tile, a.rows, features, a.block, scratch, out);
   if (IsFinite(tile, a.block, out)) return;
-  using Again = Shrunk<typename Input::Element>;
+  using Again = Shrunk<typename Input::InFloat32>;
   SumTile<Again>(a, q, tile, scratch);
   ReplaceElements(tile, a.rows, a.block, scratch, Again::kFactor, out);
 }
 
 template <class Input>
-void ComputeTiles(const thor::FisherCovarianceArguments<typename Input::Element>& a, int64_t begin, int64_t end,
-                  float* scratch) {
+void ComputeTiles(const Arguments<typename Input::Element>& a, int64_t begin, int64_t end, float* scratch) {
   int64_t q = begin / a.Units(), unit = q * a.Units();
   for (; unit < end; ++q)
     for (int64_t i = 0; i < a.tiles; ++i)
@@ -155,8 +172,9 @@ void ComputeTiles(const thor::FisherCovarianceArguments<typename Input::Element>
         if (begin <= unit && unit < end) ComputeTile<Input>(a, q, {i * a.edge, j * a.edge, 0, 0}, scratch);
 }
 
-constexpr thor::FisherCovarianceImplementation kImplementation = {ComputeTiles<Widened<float>>,
-                                                                  ComputeTiles<Widened<uint16_t>>};
+constexpr thor::FisherCovarianceImplementation kImplementation = {
+    ComputeTiles<Widened<float>>, ComputeTiles<Widened<uint16_t>>, ComputeTiles<Weighted<float>>,
+    ComputeTiles<Weighted<uint16_t>>};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "fisher_covariance/fisher_covariance.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/aot.h"
 #include "common/dispatch.h"
@@ -22,9 +23,37 @@ void ChooseTiles(int64_t blocks, int64_t threads, Arguments* a) {
   a->tiles = CeilDivide(a->block, a->edge);
 }
 
+// The rows that have a weight, found once for all tiles; none are looked for without weights.
+class KeptRows {
+ public:
+  KeptRows(const float* weights, int64_t rows)
+      : memory_(1, 1 + kFloats * (weights == nullptr ? 0 : rows)), count_(rows) {
+    if (weights == nullptr || memory_.Failed()) return;
+    auto* const places = reinterpret_cast<int64_t*>(memory_.ForWorker(0));
+    float* const roots = memory_.ForWorker(0) + (kFloats - 1) * rows;
+    count_ = 0;
+    for (int64_t row = 0; row < rows; ++row) {
+      if (weights[row] == 0) continue;
+      places[count_] = row;
+      roots[count_++] = std::sqrt(weights[row]);
+    }
+    rows_ = {places, roots};
+  }
+
+  bool Failed() const { return memory_.Failed(); }
+  int64_t Count() const { return count_; }
+  thor::WeightedRows Rows() const { return rows_; }
+
+ private:
+  static constexpr int64_t kFloats = sizeof(int64_t) / sizeof(float) + 1;  // of a place and a root
+  thor::Scratch memory_;
+  int64_t count_;
+  thor::WeightedRows rows_ = {nullptr, nullptr};
+};
+
 template <typename T>
-int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_t features, int64_t block, float* out,
-        int threads) {
+int Run(thor::FisherCovarianceTiles<T> compute, const T* x, const float* weights, int64_t rows, int64_t features,
+        int64_t block, float* out, int threads) {
   using Arguments = thor::FisherCovarianceArguments<T>;
   if (!thor::CouldExist({rows, features})) return THOR_BAD_SIZE;
   if (block < 1) return THOR_BAD_BLOCK;
@@ -32,11 +61,13 @@ int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_
   if ((x == nullptr && rows != 0 && features != 0) || (out == nullptr && features != 0)) return THOR_NULL_POINTER;
   if (features == 0) return THOR_OK;
   const int64_t blocks = CeilDivide(features, block);
-  if (rows == 0) {
+  const KeptRows kept(weights, rows);
+  if (kept.Failed()) return THOR_OUT_OF_MEMORY;
+  if (kept.Count() == 0) {
     std::fill_n(out, blocks * block * block, 0.0f);
     return THOR_OK;
   }
-  Arguments arguments{x, rows, features, block, out, 0, 0};
+  Arguments arguments{x, rows, features, block, out, 0, 0, kept.Rows(), kept.Count()};
   ChooseTiles(blocks, thor::Workers(INT64_MAX, threads), &arguments);
   const int64_t units = blocks * arguments.Units();
   const thor::Scratch scratch(thor::Workers(units, threads), Arguments::kScratch);
@@ -52,27 +83,47 @@ int Run(thor::FisherCovarianceTiles<T> compute, const T* x, int64_t rows, int64_
 extern "C" {
 
 int thor_fisher_covariance_f32(const float* x, int64_t rows, int64_t features, int64_t block, float* out, int threads) {
-  return Run(THOR_CHOOSE(thor::fisher_covariance).f32, x, rows, features, block, out, threads);
+  return Run(THOR_CHOOSE(thor::fisher_covariance).f32, x, nullptr, rows, features, block, out, threads);
 }
 
 int thor_fisher_covariance_bf16(const uint16_t* x, int64_t rows, int64_t features, int64_t block, float* out,
                                 int threads) {
-  return Run(THOR_CHOOSE(thor::fisher_covariance).bf16, x, rows, features, block, out, threads);
+  return Run(THOR_CHOOSE(thor::fisher_covariance).bf16, x, nullptr, rows, features, block, out, threads);
+}
+
+int thor_weighted_fisher_covariance_f32(const float* x, const float* weights, int64_t rows, int64_t features,
+                                        int64_t block, float* out, int threads) {
+  if (weights == nullptr && rows != 0) return THOR_NULL_POINTER;
+  return Run(THOR_CHOOSE(thor::fisher_covariance).weighted_f32, x, weights, rows, features, block, out, threads);
+}
+
+int thor_weighted_fisher_covariance_bf16(const uint16_t* x, const float* weights, int64_t rows, int64_t features,
+                                         int64_t block, float* out, int threads) {
+  if (weights == nullptr && rows != 0) return THOR_NULL_POINTER;
+  return Run(THOR_CHOOSE(thor::fisher_covariance).weighted_bf16, x, weights, rows, features, block, out, threads);
 }
 
 int thor_fisher_covariance(THOR_AOT_PARAMETERS) {
   (void)stream, (void)extra;
   const thor::AotArguments arguments = THOR_AOT_ARGUMENTS;
-  const bool bf16 = nparam == 2 && dtypes != nullptr && arguments.Is(0, "bfloat16");
-  const int status = arguments.Check({bf16 ? "bfloat16" : "float32", "float32"});
+  const bool weighted = nparam == 3;
+  const char* const x = arguments.Activations(0);
+  const int status = weighted ? arguments.Check({x, "float32", "float32"}) : arguments.Check({x, "float32"});
   if (status != THOR_OK) return status;
-  if (arguments.Rank(0) < 1 || arguments.Rank(1) != 3) return THOR_BAD_SHAPE;
-  const int64_t features = arguments.Dim(0, -1), block = arguments.Dim(1, 2);
-  if (block < 1 || arguments.Dim(1, 1) != block || arguments.Dim(1, 0) != CeilDivide(features, block))
+  const int last = nparam - 1;
+  if (arguments.Rank(0) < 1 || arguments.Rank(last) != 3) return THOR_BAD_SHAPE;
+  const int64_t rows = arguments.Rows(0), features = arguments.Dim(0, -1), block = arguments.Dim(last, 2);
+  if (weighted && features != 0 && arguments.Elements(1) != rows) return THOR_BAD_SHAPE;
+  if (block < 1 || arguments.Dim(last, 1) != block || arguments.Dim(last, 0) != CeilDivide(features, block))
     return THOR_BAD_BLOCK;
-  float* const out = arguments.Data<float>(1);
-  if (bf16) return thor_fisher_covariance_bf16(arguments.Data<uint16_t>(0), arguments.Rows(0), features, block, out, 0);
-  return thor_fisher_covariance_f32(arguments.Data<float>(0), arguments.Rows(0), features, block, out, 0);
+  const float* const weights = weighted ? arguments.Data<float>(1) : nullptr;
+  float* const out = arguments.Data<float>(last);
+  const auto& kernels = THOR_CHOOSE(thor::fisher_covariance);
+  if (arguments.Is(0, "bfloat16"))
+    return Run(weights != nullptr ? kernels.weighted_bf16 : kernels.bf16, arguments.Data<uint16_t>(0), weights, rows,
+               features, block, out, 0);
+  return Run(weights != nullptr ? kernels.weighted_f32 : kernels.f32, arguments.Data<float>(0), weights, rows, features,
+             block, out, 0);
 }
 
 }  // extern "C"

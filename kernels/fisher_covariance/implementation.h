@@ -9,6 +9,12 @@
 
 namespace thor {
 
+// The rows of x whose weight is not 0, in order, and the roots of their weights; null where there are no weights.
+struct WeightedRows {
+  const int64_t* places;
+  const float* roots;
+};
+
 template <typename T>
 struct FisherCovarianceArguments {
   const T* x;  // [rows, features]
@@ -16,6 +22,8 @@ struct FisherCovarianceArguments {
   float* out;     // [ceil(features / block), block, block]
   int64_t edge;   // of a tile: a multiple of 16, at most kMaxEdge
   int64_t tiles;  // per block and axis: ceil(block / edge)
+  WeightedRows weighted;
+  int64_t summed;  // rows that are summed: those in weighted, or all
 
   static constexpr int64_t kMaxEdge = 256;  // the sums of a tile take a quarter of a 1 MiB L2 cache
   static constexpr int64_t kMinEdge = 64;   // of smaller tiles, for the sake of more threads
@@ -33,6 +41,8 @@ using FisherCovarianceTiles = void (*)(const FisherCovarianceArguments<T>&, int6
 struct FisherCovarianceImplementation {
   FisherCovarianceTiles<float> f32;
   FisherCovarianceTiles<uint16_t> bf16;
+  FisherCovarianceTiles<float> weighted_f32;
+  FisherCovarianceTiles<uint16_t> weighted_bf16;
 };
 
 THOR_DECLARE_IMPLEMENTATIONS(FisherCovarianceImplementation, fisher_covariance);

@@ -61,10 +61,10 @@ void NormalizeRows(const thor::LayerNormArguments<T>& a, int64_t begin, int64_t 
   StreamFence();
 }
 
-// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient)
-// stores the sixteen elements of dx that gradient(j, lanes) gives. Of the rows `ahead` elements further dy is fetched
-// during the sums and x during the gradient, so that memory is never idle. The loops over R have to be unrolled: an
-// index known at run time would move the sums out of registers.
+// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient,
+// fetch) stores the sixteen elements of dx that gradient(j, lanes) gives, and calls fetch(j) once for them. Of the rows
+// `ahead` elements further dy is fetched during the sums and x by fetch, so that memory is never idle. The loops over R
+// have to be unrolled: an index known at run time would move the sums out of registers.
 template <int R, typename T, typename Finish>
 void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int64_t ahead, float* dgamma, float* dbeta,
                      Finish finish) {
@@ -101,17 +101,17 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
     const Floats mean_g = Set(SumLanes(sum_g[r]) / h), mean_gx = Set(SumLanes(sum_gx[r]) / h);
     const Floats mean_x = mean[r], scale = rstd[r], shift_x = shift[r];
     const T *dy_row = dy + r * h, *x_row = x + r * h;
-    finish(row + r, [=](int64_t j, auto lanes) {
-      Prefetch(x_row + ahead + j);
+    const auto gradient = [=](int64_t j, auto lanes) {
       const Floats g = Load(dy_row + j, lanes) * Load(gamma_row + j, lanes);
       const Floats xhat = MultiplyAdd(Load(x_row + j, lanes) - mean_x, scale, shift_x);
       return scale * (g - mean_g - xhat * mean_gx);
-    });
+    };
+    finish(row + r, gradient, [=](int64_t j) { Prefetch(x_row + ahead + j); });
   }
 }
 
-// dgamma and dbeta get the sums over rows [begin, end); finish(row, gradient) stores dx of each, as in GradientOfGroup.
-// R rows at a time.
+// dgamma and dbeta get the sums over rows [begin, end), R rows at a time; finish(row, gradient, fetch) stores dx of
+// each, as in GradientOfGroup.
 template <int R, typename T, typename Finish>
 void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta,
                     Finish finish) {

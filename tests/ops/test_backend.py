@@ -234,6 +234,19 @@ class TestAroundTheKernels:
         bound = 2.0**-24 * (rows + 8) * reference.fisher_covariance(np.abs(x), block)
         assert (np.abs(packed - reference.fisher_covariance(x, block)) <= bound).all()
 
+    def test_weighted_rows_before_the_cube(self, mode: int) -> None:
+        """Gradients of 2^-40 and less: the roots of the weights and x are scaled together before they are rounded to fp16."""
+        x = np.random.default_rng(0).standard_normal((33, 100)).astype(np.float32)
+        weights = (np.random.default_rng(1).standard_normal(33) ** 2 * 2.0**-80).astype(np.float32)
+        weights[::4], x[::4] = 0.0, np.inf
+        cell = fisher_covariance.Weighted(fisher_covariance.FisherCovarianceAkg(48))
+        cell.covariance.operator = Product()
+        packed = cell(Tensor(x), Tensor(weights)).asnumpy()
+        bound = (2 * 2.0**-11 + 2.0**-20) * reference.fisher_covariance(np.abs(x), 48, weights)
+        kept = weights > 0
+        largest = float((np.sqrt(weights[kept])[:, None] * np.abs(x[kept])).max())
+        assert (np.abs(packed - reference.fisher_covariance(x, 48, weights)) <= bound + 2.0**-24 * largest**2).all()
+
     def test_the_cube_gets_numbers_near_one(self, mode: int) -> None:
         x = np.random.default_rng(0).standard_normal((32, 16)).astype(np.float16).astype(np.float32) * np.float32(
             2.0**-30

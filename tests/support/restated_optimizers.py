@@ -56,11 +56,13 @@ class Curvature:
 
     def refresh(self, inputs: Array, gradients: Array, rows: int, sequences: int, damping: float) -> None:
         """One capture and inversion; `inputs` are ids for a table of `rows` rows."""
-        if inputs.ndim == 1:
-            a = np.diag(np.bincount(inputs, minlength=rows) / sequences).astype(np.float64)
-        else:
-            a = diagonal_blocks(inputs.T @ inputs / len(inputs), self.edges[0])
         per_sequence = gradients * sequences
+        weighted = self.config.row_weights == "gradient"
+        weights = (per_sequence**2).sum(1) if weighted else np.ones(len(inputs))
+        if inputs.ndim == 1:
+            a = np.diag(np.bincount(inputs, weights, minlength=rows) / sequences).astype(np.float64)
+        else:
+            a = diagonal_blocks((inputs.T * weights) @ inputs / len(inputs), self.edges[0])
         g = diagonal_blocks(per_sequence.T @ per_sequence / len(gradients), self.edges[1])
         keep = self.config.factor_decay if self.a is not None else 0.0
         self.a = a if self.a is None else keep * self.a + (1 - keep) * a

@@ -40,7 +40,7 @@ class KroneckerCurvature(Curvature):
         for kind, shape in self.state_shapes(spec, config).items():
             start = np.broadcast_to(np.eye(shape[-1]), shape) if kind.startswith("inverse") else np.zeros(shape)
             setattr(self, kind, Parameter(start.astype(np.float32), f"{kind}.{spec.name}", requires_grad=False))
-        self.table = spec.kind == "table"
+        self.table, self.weighted = spec.kind == "table", config.row_weights == "gradient"
         self.sizes = (spec.shape[0], spec.shape[1]) if self.table else (spec.shape[1], spec.shape[0])
         self.multiply = precondition()
         self.rows = 0
@@ -54,13 +54,17 @@ class KroneckerCurvature(Curvature):
 
     def attach(self, sums: bool) -> None:
         """Give the layer probes; with `sums` for sums over rows, which those of several uses add up to."""
-        probes = Probes(self.spec.name, factor_shapes(self.spec, self.block), sums)
+        probes = Probes(self.spec.name, factor_shapes(self.spec, self.block), self.weighted, sums)
         self.layer.attach(self, factor_edges(self.spec, self.block), probes)
         self.__dict__["captured"] = probes  # not a part of this cell's own state
 
     def probes(self) -> list[Parameter]:
         """The probes whose gradients are the factors, A first."""
         return [self.captured.a, self.captured.g][: len(self.sides)]
+
+    def powers(self) -> list[int]:
+        """For each of `probes` the power of the loss's scale that it has: 2 for G and a weighted A, 0 for an A of inputs alone."""
+        return [2 if self.weighted else 0, 2][: len(self.sides)]
 
     def factors(self) -> list[Parameter]:
         """A, then G where it is captured."""
@@ -73,11 +77,11 @@ class KroneckerCurvature(Curvature):
     def capture_scales(self, samples: tuple[int, int]) -> list[float]:
         """What the captured factors are multiplied by; `samples` as in `Moment`.
 
-        A table's counts are divided by the samples of this process; G is multiplied by the square of the global ones, so that the
-        gradients of the mean loss become those of one sample. Sums of several uses are divided by their rows.
+        A table's counts are divided by the samples of this process; G and a weighted A are multiplied by the square of the global ones,
+        so that the gradients of the mean loss become those of one sample. Sums of several uses are divided by their rows.
         """
-        of_a = 1.0 / samples[0] if self.table else 1.0
         of_g = float(samples[1] ** 2)
+        of_a = (of_g if self.weighted else 1.0) / (samples[0] if self.table else 1.0)
         if self.rows:
             of_a, of_g = of_a if self.table else of_a / self.rows, of_g / self.rows
         return [of_a, of_g][: len(self.sides)]

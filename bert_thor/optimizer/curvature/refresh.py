@@ -56,8 +56,8 @@ class KroneckerCurvatures(Curvatures):
         return [probe for layer in self.active for probe in layer.probes()]
 
     def powers(self) -> list[int]:
-        """0 for A, which the inputs alone make; 2 for G, of second order in the output gradients."""
-        return [{"A": 0, "G": 2}[side] for layer in self.active for side in layer.sides]
+        """Of all layers, as `probes`."""
+        return [power for layer in self.active for power in layer.powers()]
 
     def check(self) -> None:
         """Raise `ConfigError` where another optimizer was made for the network since."""

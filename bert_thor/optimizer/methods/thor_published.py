@@ -123,6 +123,7 @@ _BOTH = dict(
     clip_norm=1.0,
     damping_end=1e-6,
     damping_rule="absolute",
+    row_weights="none",
     factor_decay=0.0,
     refresh_interval=100,
     block=128,

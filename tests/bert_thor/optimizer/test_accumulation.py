@@ -9,7 +9,8 @@ import mindspore as ms
 import numpy as np
 import pytest
 from any_network import Mixed, Start, kept, normal, squares
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
+from precisions import needs_bfloat16
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -81,6 +82,7 @@ def assert_alike(thor: Thor, other: Run) -> list[StepResult]:
     [
         pytest.param({"first_order": ()}, 2, id="thor", marks=pytest.mark.long),
         pytest.param({"first_order": (), "damping_rule": "absolute"}, 8, id="thor absolute"),
+        pytest.param({"first_order": (), "damping_rule": "absolute", "row_weights": "gradient"}, 4, id="thor weighted"),
         pytest.param({"name": "thor-2020"}, 4, id="thor-2020", marks=pytest.mark.long),
         pytest.param({"name": "thor-2021"}, 2, id="thor-2021"),
         pytest.param({"name": "lamb"}, 4, id="lamb"),
@@ -92,8 +94,9 @@ def test_micro_batches_are_one_batch(options: dict[str, Any], accumulate: int) -
     assert all(result.applied and result.loss_scale == 1.0 for result in results)
 
 
-def test_a_loss_scale_changes_no_bit_of_it() -> None:
-    options = {"accumulate": 4, "first_order": (), "damping_rule": "absolute"}
+@pytest.mark.parametrize("row_weights", ["none", "gradient"])
+def test_a_loss_scale_changes_no_bit_of_it(row_weights: str) -> None:
+    options = {"accumulate": 4, "first_order": (), "damping_rule": "absolute", "row_weights": row_weights}
     plain, scaled = mixed(**options), mixed(loss_scale="dynamic", loss_scale_window=1, **options)
     for number in range(STEPS):
         ours, theirs = scaled.step(*batch(number)), plain.step(*batch(number))
@@ -165,10 +168,22 @@ def weigh_each_as_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KroneckerCurvature, "capture_scales", scales)
 
 
+def add_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    def construct(self: Any, loss_scale: Tensor, *batch: Tensor) -> Any:
+        losses, gradients = self.backward(loss_scale, *batch)
+        for index in range(self.exchanged):
+            total = (self.buffers[index] + gradients[index]).astype(ms.bfloat16)
+            ops.assign(self.buffers[index], total.astype(ms.float32))
+        return losses[1:], gradients[self.exchanged :]
+
+    monkeypatch.setattr(AddGradients, "construct", construct)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
         count_one_twice,
+        pytest.param(add_in_bfloat16, marks=needs_bfloat16),
         *(
             pytest.param(fault, marks=pytest.mark.long)
             for fault in (take_one_for_another, keep_the_last_step, weigh_each_as_a_batch)

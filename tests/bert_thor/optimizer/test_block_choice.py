@@ -61,15 +61,20 @@ def test_crossing(kept: tuple[float, ...], seconds: tuple[float, ...], chosen: i
     )
 
 
-def test_a_run_with_block_auto(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("row_weights", ["none", pytest.param("gradient", marks=pytest.mark.long)])
+def test_a_run_with_block_auto(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row_weights: str
+) -> None:
     run = tmp_path / "run"
     names = ("vocab-size", "max-position", "hidden-size", "num-heads", "num-layers", "intermediate-size")
     sizes = [text for name, value in zip(names, (100, 32, 24, 2, 1, 40)) for text in (f"--{name}", str(value))]
     arguments = ["pretrain", "--data", str(prepared), "--run", str(run), "--steps", "2", "--batch-size", "8", *sizes]
+    arguments += ["--row-weights", row_weights]
     assert main([*arguments, "--block", "auto"]) == 0
     printed = capsys.readouterr().out
     chosen = [line for line in printed.splitlines() if line.endswith("chosen")]
     assert len(chosen) == 1
-    assert json.loads((run / "config.json").read_text())["optimizer.block"] == int(chosen[0].split()[0])
+    stored = json.loads((run / "config.json").read_text())
+    assert stored["optimizer.block"] == int(chosen[0].split()[0]) and stored["optimizer.row_weights"] == row_weights
     assert main([*arguments, "--block", "auto", "--resume"]) == 0  # takes the run's own
     assert "chosen" not in capsys.readouterr().out

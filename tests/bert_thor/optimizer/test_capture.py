@@ -100,6 +100,31 @@ def test_masked_rows_count_as_rows() -> None:
     assert_close(found["factor_g.layer.weight"][0], covariance(2 * weights * (y - target)))
 
 
+@pytest.mark.parametrize("kind", DENSE)
+def test_rows_weighed_by_their_gradients(kind: str) -> None:
+    """A = Σ ‖d‖² x xᵀ / N of the gradients of the loss of one sample; a masked row has no part, even where its input is no number."""
+    if kind.startswith("mint") and not hasattr(ms, "mint"):
+        pytest.skip("this line of MindSpore has no mint")
+    network = kept(OneLayer(DENSE[kind]()))
+    x, target = normal(1, 4, 2, 6), normal(2, 4, 2, 4)
+    weights = np.float32([1, 1, 1, 0, 0, 1, 0, 1]).reshape(4, 2, 1)
+
+    def masked(y: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        return ops.select((weights > 0).broadcast_to(y.shape), (y - target) ** 2, ops.zeros_like(y)).sum() / 4
+
+    y = network(Tensor(x)).asnumpy()
+    gradient = 2 * weights * (y - target)
+    norms = np.sqrt((gradient.astype(np.float64) ** 2).sum(-1, keepdims=True))
+    thor = capturing(network, masked, row_weights="gradient")
+    found = factors(thor, Tensor(x), (Tensor(target), Tensor(weights)))
+    assert_close(found["factor_a.layer.weight"][0], covariance(norms * x))
+    assert_close(found["factor_g.layer.weight"][0], covariance(gradient))
+    x[weights[..., 0] == 0] = 1e30
+    again = thor.capture(Tensor(x), (Tensor(target), Tensor(weights)))[0][0]
+    assert np.abs(again).max() > 0 and np.isfinite(again).all()
+    assert_close(again[0] * 4**2, covariance(norms * np.where(weights > 0, x, 0)))
+
+
 class Twice(nn.Cell):
     """One layer on x, then on what it made of x, and on z with another number of rows."""
 
@@ -129,6 +154,18 @@ def test_a_layer_that_is_used_three_times_has_the_mean_of_all_its_rows() -> None
     assert thor.step((Tensor(x), Tensor(z)), Tensor(target)).applied  # later captures need no second look
     again = {p.name: p.asnumpy() for p in thor.state() if p.name.startswith("factor_")}
     assert all((again[name] == value).all() for name, value in found.items())
+
+
+def test_weighted_rows_of_three_uses() -> None:
+    network = kept(Twice())
+    x, z, target = normal(1, 5, 6), normal(2, 3, 2, 6), normal(3, 5, 6)
+    w, b = network.layer.weight.asnumpy().astype(np.float64), network.layer.bias.asnumpy()
+    inner = x @ w.T + b
+    outer = 2 * (inner @ w.T + b - target)
+    pairs = [(x, outer @ w), (inner, outer), (z.reshape(6, 6), 2 * (z.reshape(6, 6) @ w.T + b))]
+    rows = [np.sqrt((d**2).sum(1, keepdims=True)) * inputs for inputs, d in pairs]
+    found = factors(capturing(network, two_squares, row_weights="gradient"), (Tensor(x), Tensor(z)), Tensor(target))
+    assert_close(found["factor_a.layer.weight"][0], covariance(*rows))
 
 
 class SharedWeight(nn.Cell):

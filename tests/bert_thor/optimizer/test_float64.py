@@ -72,16 +72,51 @@ def test_loss_gradients_and_factors_of_every_layer(original: TinyTraining) -> No
             check_factor(next(captured).asnumpy(), found, layer.spec.name, side)
 
 
+def test_factors_with_rows_weighed_by_their_gradients() -> None:
+    """A of dense layers, of both tables and of the classifier: Σ ‖d‖² x xᵀ / N in float64; G as ever."""
+    training = TinyTraining(config("thor-2021", row_weights="gradient"))
+    found = training.gradient_pass(0)
+    factors = iter(training.thor.capture(*inputs_and_labels(batch(0)))[0])
+    sides = [(layer.spec.name, side) for layer in layers_of(training.thor) for side in layer.sides]
+    for name, side in sides:
+        check_factor(next(factors), found, name, side, weighted=True)
+    assert any("table" in name for name, _ in sides) and ("next_sentence.weight", "A") in sides
+
+
+@pytest.mark.parametrize("row_weights", ["gradient", "none"])
+def test_padding_and_empty_predictions_have_no_part_in_weighted_factors(row_weights: str) -> None:
+    """Other tokens where the mask is 0, other places and words where a prediction has no weight: the bits stay; of none A's do not."""
+    training = TinyTraining(config("thor-2021", row_weights=row_weights))
+    columns = batch(0)
+    ids, mask, types, positions, labels, weights, _ = (column.copy() for column in columns)
+    assert (mask == 0).any() and (weights == 0).any()
+    ids[mask == 0], types[mask == 0] = 7, 1
+    positions[weights == 0], labels[weights == 0] = 1, 3
+    before, _ = training.thor.capture(*inputs_and_labels(columns))
+    after, _ = training.thor.capture(*inputs_and_labels((ids, mask, types, positions, labels, weights, columns[-1])))
+    sides = [f"{side} {layer.spec.name}" for layer in layers_of(training.thor) for side in layer.sides]
+    changed = {name for name, ours, theirs in zip(sides, before, after) if ours.tobytes() != theirs.tobytes()}
+    if row_weights == "gradient":
+        assert changed == set()
+    else:
+        expected = {"A transform.weight", "A bert.layers.0.attention_output.weight", "A bert.embedding.token_table"}
+        assert expected <= changed and all(name.startswith("A") for name in changed)
+
+
 def layers_of(thor: Thor) -> Any:
     assert thor.curvatures is not None
     return thor.curvatures.layers
 
 
-def check_factor(blocks: np.ndarray, found: Any, name: str, side: str) -> None:
-    rows = found.inputs[name] if side == "A" else found.output_gradients[name]
+def check_factor(blocks: np.ndarray, found: Any, name: str, side: str, weighted: bool = False) -> None:
+    rows, d = found.inputs[name] if side == "A" else found.output_gradients[name], found.output_gradients[name]
+    weights = (d**2).sum(1) if weighted and side == "A" else np.ones(len(rows))
     if rows.ndim == 1:
-        assert (blocks[:, 0, 0] == np.bincount(rows, minlength=len(blocks))).all()
+        exact = np.bincount(rows, weights, minlength=len(blocks))
+        error = 64 * len(rows) * EPSILON * weights.max() if weighted else 0.0
+        assert (np.abs(blocks[:, 0, 0] - exact) <= error).all()
         return
+    rows = rows * np.sqrt(weights)[:, None]
     exact, size = rows.T @ rows / len(rows), blocks.shape[1]
     tolerance = 2 * EPSILON * 64 * (len(rows) + 1) * np.abs(rows).max() ** 2
     for index, block in enumerate(blocks):
@@ -114,6 +149,9 @@ def test_thor_2020_in_blocks_that_divide_nothing() -> None:
     ("name", "changes"),
     [
         ("thor", {"damping_rule": "pi", "damping": 0.05}),
+        ("thor", {"row_weights": "gradient"}),
+        ("thor", {"row_weights": "gradient", "damping_rule": "pi", "damping": 0.05}),
+        ("thor-2021", {"row_weights": "gradient"}),
         ("sgd", {"weight_decay": 0.1}),
         ("adamw", {}),
         ("lamb", {}),

@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from any_network import Mixed, OneLayer, Start, kept, mixed_batch, normal, squares
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -77,23 +77,32 @@ def test_a_power_of_two_changes_no_bit(name: str) -> None:
     assert_a_power_of_two_changes_no_bit(name=name)
 
 
+def test_rows_weighed_by_scaled_gradients_have_no_scale() -> None:
+    """Absolute damping is not blind to it; tables with factors among them."""
+    assert_a_power_of_two_changes_no_bit(row_weights="gradient", damping_rule="absolute", first_order=())
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("options", [{"damping_rule": "pi"}, {"trace_recompute": 1e-3, "damping_rule": "absolute"}])
 def test_other_rules_of_thor_see_no_scale_either(options: dict[str, Any]) -> None:
     assert_a_power_of_two_changes_no_bit(**options)
 
 
-def test_small_factors_are_not_flushed() -> None:
-    """G is of the order of 1e-20 here; S² times as much in between."""
+@pytest.mark.parametrize("row_weights", ["none", "gradient"])
+def test_small_factors_are_not_flushed(row_weights: str) -> None:
+    """G, and A of weighted rows, are of the order of 1e-20 here; S² times as much in between."""
 
     def small(y: Tensor, target: Tensor) -> Tensor:
         return 1e-8 * squares(y, target)
 
-    thor = mixed(loss=small, loss_scale=2.0**24, first_order=())
+    options: dict[str, Any] = {"loss": small, "first_order": (), "row_weights": row_weights}
+    thor = mixed(loss_scale=2.0**24, **options)
     factors, _ = thor.capture(*mixed_batch(0))
-    of_g = [factor for factor, power in zip(factors, thor.curvatures.powers()) if power]  # type: ignore[union-attr]
-    assert of_g and all(0 < factor.max() < 1e-15 for factor in of_g)
-    unscaled, _ = mixed(loss=small, loss_scale=1, first_order=()).capture(*mixed_batch(0))
+    powers = thor.curvatures.powers()  # type: ignore[union-attr]
+    small_ones = [factor for factor, power in zip(factors, powers) if power]
+    assert len(small_ones) == (len(factors) if row_weights == "gradient" else len(factors) // 2)
+    assert all(0 < factor.max() < 1e-15 for factor in small_ones)
+    unscaled, _ = mixed(loss_scale=1, **options).capture(*mixed_batch(0))
     assert all((ours == theirs).all() for ours, theirs in zip(factors, unscaled))
 
 
@@ -136,13 +145,22 @@ def large(y: Tensor, target: Tensor) -> Tensor:
     return 1e17 * squares(y, target)
 
 
-def assert_a_factor_that_overflows_is_not_averaged() -> None:
-    thor = mixed(loss=large, loss_scale="dynamic")
+def larger(y: Tensor, target: Tensor) -> Tensor:
+    """The loss stays finite, with START the gradients do not."""
+    return 1e36 * squares(y, target)
+
+
+def assert_what_overflows_is_not_averaged(**options: Any) -> None:
+    """Neither by the averages of factors nor by the moments."""
+    thor = mixed(loss_scale="dynamic", **options)
     before = values(thor)
     first = thor.step(*mixed_batch(0))
-    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
     assert_same_bits(values(thor), before)
-    steps = 1
+    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
+
+
+def test_a_scale_is_found_at_which_factors_do_not_overflow() -> None:
+    thor, steps = mixed(loss=large, loss_scale="dynamic"), 0
     while not thor.step(*mixed_batch(0)).applied:
         steps += 1
         assert steps < 20
@@ -150,17 +168,26 @@ def assert_a_factor_that_overflows_is_not_averaged() -> None:
     assert thor.step_number == 1 and thor.loss_scale.overflows == steps > 1
 
 
-def test_a_factor_that_overflows_is_not_averaged() -> None:
-    assert_a_factor_that_overflows_is_not_averaged()
+OVERFLOWS = [
+    pytest.param({"loss": large}, id="factors"),
+    pytest.param({"loss": larger, "name": "adamw"}, id="gradients"),
+]
 
 
-def test_an_overflow_that_reaches_the_average_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_what_overflows_is_not_averaged(options: dict[str, Any]) -> None:
+    assert_what_overflows_is_not_averaged(**options)
+
+
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_an_overflow_that_reaches_an_average_is_found(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     def unchecked(self: Any, weights: Any, factors: Any) -> Tensor:
-        return self.norm(weights)
+        norm = self.norm(weights)
+        return ops.select(ops.isfinite(norm), norm, ops.ones_like(norm))
 
     monkeypatch.setattr(Unscaled, "checked_norm", unchecked)
-    with pytest.raises(AssertionError):
-        assert_a_factor_that_overflows_is_not_averaged()
+    with pytest.raises(AssertionError, match="assert \\["):  # of the values, not of what the step says
+        assert_what_overflows_is_not_averaged(**options)
 
 
 def test_factors_for_the_choice_of_a_block_are_finite() -> None:

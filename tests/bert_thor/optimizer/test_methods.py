@@ -20,6 +20,7 @@ BOTH = {
     "clip_norm": 1.0,
     "damping_end": 1e-6,
     "damping_rule": "absolute",
+    "row_weights": "none",
     "factor_decay": 0.0,
     "refresh_interval": 100,
     "refresh_schedule": (),
@@ -97,6 +98,7 @@ def test_the_measured_recipe_is_the_default() -> None:
     assert (config.momentum, config.update_rms) == (0.95, 0.2)
     assert (config.damping, config.damping_rule, config.damping_power) == (0.1, "relative", 0.0)
     assert (config.factor_decay, config.refresh_interval, config.block) == (0.6, 10, 128)
+    assert config.row_weights == "none"
     assert (config.weight_decay, config.clip_norm) == (0.01, 1.0)
     assert (config.beta1, config.beta2) == (0.9, 0.98)
 
@@ -114,6 +116,7 @@ def test_a_recipe_takes_the_values_of_another_optimizer() -> None:
     ("values", "fragments"),
     [
         ({"damping_rule": "abs"}, "damping_rule is 'abs'"),
+        ({"row_weights": "gradients"}, "row_weights is 'gradients': use one of none, gradient"),
         ({"block": -1}, "block is -1"),
         ({"block": 1025}, "1 to 1024"),
         ({"momentum": 1.0}, "momentum is 1.0"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from precisions import needs_bfloat16
+
+from bert_thor.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = (
@@ -69,6 +76,52 @@ def test_evaluation(standalone: Path, prepared: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert ACCURACY_LINE.findall(done.stdout) == ["25", "50", "56"]
     assert ACCURACY_LINE.findall((standalone / "eval" / "infer.log").read_text()) == ["25", "50", "56"]
+
+
+def scaled(data: Path, folder: Path, precision: str, scale: str, *more: str) -> subprocess.Popen[bytes]:
+    """`sh scripts/run_standalone_pretrain.sh` with ENABLE_LOSSSCALE, in a process group of its own."""
+    options = f"{SMALL} --loss-scale-window 7 --checkpoint-interval 8 --precision {precision}"
+    environment = {
+        "ENABLE_LOSSSCALE": scale,
+        "THOR_BACKEND": "mindspore" if precision == "float16" else "auto",
+        "BERT_THOR_OPTIONS": " ".join((options, *more)),
+    }
+    variables = {**os.environ, "DEVICE_TARGET": "CPU", "PYTHON": sys.executable, "GLOG_v": "3", **environment}
+    command = script("run_standalone_pretrain.sh", 0, 1, data, data / "schema.json")
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(command, cwd=folder, env=variables, start_new_session=True)
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """Of every step, without what no two runs have in common."""
+    path = folder / "LOG" / "run" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return [{name: value for name, value in line.items() if "second" not in name} for line in lines]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scale", ["true", "false"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
+def test_a_scaled_run_that_was_killed_ends_like_one_that_was_not(
+    prepared: Path, tmp_path: Path, precision: str, scale: str
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert scaled(prepared, whole, precision, scale).wait() == 0, (whole / "LOG" / "log.txt").read_text()
+    life = scaled(prepared, killed, precision, scale)
+    while life.poll() is None and len(metrics(killed)) < 29:
+        time.sleep(0.01)
+    os.killpg(life.pid, signal.SIGKILL)
+    assert life.wait() == -signal.SIGKILL and 29 <= len(metrics(killed)) < 56
+    assert scaled(prepared, killed, precision, scale, "--resume").wait() == 0, (killed / "LOG" / "log.txt").read_text()
+    assert "at step 24" in (killed / "LOG" / "log.txt").read_text()
+    assert metrics(killed) == metrics(whole) and len(metrics(whole)) == 56
+    ours, theirs = (load_checkpoint(folder / "LOG/run/checkpoints/step-00000056") for folder in (killed, whole))
+    assert ours.state == theirs.state
+    for one, other in ((ours.model, theirs.model), (ours.optimizer, theirs.optimizer)):
+        assert one.keys() == other.keys() and all(one[name].tobytes() == other[name].tobytes() for name in one)
+    scales = {line["loss_scale"] for line in metrics(whole)}
+    assert (len(scales) > 1) == (scale == "true") and (scale == "true" or scales == {1.0})
+    assert ("loss_scale" in theirs.optimizer) == (scale == "true")
 
 
 @pytest.mark.long

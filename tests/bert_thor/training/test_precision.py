@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from precisions import AVAILABLE, needs_bfloat16
 
 from bert_thor.cli import main
 from bert_thor.ops._backend import VARIABLE
@@ -20,7 +21,7 @@ from bert_thor.training.checkpoint import Checkpoint, checkpoint_path, load_chec
 SIZES = ("--vocab-size=100", "--max-position=32", "--hidden-size=24", "--num-heads=2", "--num-layers=1",
          "--intermediate-size=40", "--hidden-dropout=0.1", "--attention-dropout=0.1")  # fmt: skip
 OPTIONS = ("--batch-size=8", "--refresh-interval=5", "--checkpoint-interval=10", "--seed=3", "--steps=20")
-BACKEND = {"float32": "auto", "float16": "mindspore", "bfloat16": "auto"}
+BACKEND = {name: "mindspore" if name == "float16" else "auto" for name in AVAILABLE}
 
 
 def call(folder: Path, arguments: Sequence[str], backend: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +64,7 @@ def test_the_first_line_and_the_configuration_say_it(runs: Path, precision: str)
     assert json.loads((runs / precision / "config.json").read_text())["precision"] == precision
 
 
+@needs_bfloat16
 def test_the_first_loss_of_bfloat16_is_that_of_float32_to_rounding(runs: Path) -> None:
     """With the same dropout masks: the loss is a mean of numbers near log 100 whose logits are near 0."""
     first, exact = losses(runs / "bfloat16")[0], losses(runs / "float32")[0]
@@ -89,6 +91,7 @@ def test_a_checkpoint_is_float32_whatever_the_precision(runs: Path, precision: s
     assert (table.view(np.uint32) & 0x1FFF != 0).mean() > 0.9
 
 
+@needs_bfloat16
 def test_bfloat16_resumed_is_bit_for_bit_the_same(prepared: Path, tmp_path: Path, runs: Path) -> None:
     """From the run as it was when the checkpoint of step 10 had just been written."""
     run = Path(shutil.copytree(runs / "bfloat16", tmp_path / "run"))
@@ -104,6 +107,7 @@ def test_bfloat16_resumed_is_bit_for_bit_the_same(prepared: Path, tmp_path: Path
     assert (losses(run) == losses(runs / "bfloat16")).all()
 
 
+@needs_bfloat16
 def test_resuming_in_another_precision_is_refused(
     prepared: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,9 +121,9 @@ def test_resuming_in_another_precision_is_refused(
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        ("float32", "bfloat16"),
-        pytest.param("bfloat16", "float32", marks=pytest.mark.long),
-        pytest.param("float16", "bfloat16", marks=pytest.mark.long),
+        pytest.param("float32", "bfloat16", marks=needs_bfloat16),
+        pytest.param("bfloat16", "float32", marks=[pytest.mark.long, needs_bfloat16]),
+        pytest.param("float16", "bfloat16", marks=[pytest.mark.long, needs_bfloat16]),
     ],
 )
 def test_a_run_starts_from_one_of_another_precision(
@@ -131,6 +135,7 @@ def test_a_run_starts_from_one_of_another_precision(
     assert losses(tmp_path / "run")[0] < losses(runs / before)[:5].mean()
 
 
+@needs_bfloat16
 def test_a_precision_that_cannot_be_had_writes_nothing(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_precision_that_cannot_be_had_writes_nothing(
         assert remedy in sentence and not (tmp_path / "run").exists()
 
 
+@needs_bfloat16
 def test_evaluation_uses_the_precision_of_the_run(prepared: Path, runs: Path) -> None:
     """By default: here that is bfloat16, whose loss is that of float32 to rounding, but not to the bit."""
     found = []

@@ -37,6 +37,8 @@ SCHEDULE = [
     "8",
     "--refresh-interval",
     "5",
+    "--log",
+    "original",
     "--log-interval",
     "10",
     "--checkpoint-interval",

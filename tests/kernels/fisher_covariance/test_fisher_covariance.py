@@ -1,6 +1,8 @@
-"""fisher_covariance: diagonal blocks of x^T x / N, packed, exactly symmetric, the same bits for any threads."""
+"""fisher_covariance: diagonal blocks of x^T diag(w) x / N, packed, exactly symmetric, the same bits for any threads."""
 
 from __future__ import annotations
+
+from typing import Optional
 
 import aot
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from buffers import OFFSETS, Guarded, misaligned
 
 from bert_thor.kernels.fisher_covariance import native, reference
-from bert_thor.kernels.fisher_covariance.cases import SIZES
+from bert_thor.kernels.fisher_covariance.cases import SIZES, weights
+from bert_thor.kernels.library import InstructionSet
 from bert_thor.kernels.status import Status
 
 UNIT = 2.0**-24  # unit roundoff of fp32
@@ -24,13 +27,13 @@ def widened(x: np.ndarray) -> np.ndarray:
     return x if x.dtype != np.uint16 else (x.astype(np.uint32) << 16).view(np.float32)
 
 
-def brute_force(x: np.ndarray, block: int) -> np.ndarray:
+def brute_force(x: np.ndarray, block: int, w: Optional[np.ndarray] = None) -> np.ndarray:
     """The blocks cut out of the whole matrix."""
     rows, features = x.shape
     blocks = -(-features // block)
     whole = np.zeros((blocks * block, blocks * block))
     wide = widened(x).astype(np.float64)
-    whole[:features, :features] = wide.T @ wide / rows
+    whole[:features, :features] = wide.T @ (wide if w is None else w.astype(np.float64)[:, None] * wide) / rows
     return np.stack([whole[q * block : (q + 1) * block, q * block : (q + 1) * block] for q in range(blocks)])
 
 
@@ -77,6 +80,21 @@ def test_entry_point_of_the_framework(instruction_set: int, dtype: type) -> None
         assert aot.call("fisher_covariance", view, out.array) == Status.OK
         out.assert_intact()
         assert (out.array == native.fisher_covariance(x, 16)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_error_is_that_of_numpy(instruction_set: int, dtype: type) -> None:
+    """At most twice the error of a float32 product in NumPy, of the same operands."""
+    for rows, features, block in [(1024, 96, 96), (300, 200, 64), (64, 300, 300)]:
+        x = samples(rows, features, dtype)
+        wide, exact = widened(x), brute_force(x, block)
+        theirs = np.zeros_like(exact, np.float32)
+        for q in range(len(theirs)):
+            part = wide[:, q * block : (q + 1) * block]
+            theirs[q, : part.shape[1], : part.shape[1]] = part.T @ part / np.float32(rows)
+        ours = native.fisher_covariance(x, block)
+        error, allowed = (np.sqrt(np.square(value - exact).mean()) for value in (ours, theirs))
+        assert error <= 2 * allowed, (rows, features, block)
 
 
 def test_integers_are_exact(instruction_set: int) -> None:
@@ -136,6 +154,117 @@ def test_a_mean_that_is_no_float_is_infinite(instruction_set: int) -> None:
     assert (np.delete(out[4], 4) == np.float32(2e19)).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SIZES, ids=str)
+def test_reference_of_weighted_rows_is_the_definition(shape: tuple[int, int, int], dtype: type) -> None:
+    rows, features, block = shape
+    x, w = samples(rows, features, dtype), weights(rows)
+    exact, terms = brute_force(x, block, w), brute_force(np.abs(widened(x)), block, w)
+    assert (np.abs(reference.fisher_covariance(x, block, w) - exact) <= UNIT * np.abs(exact) + 1e-12 * terms).all()
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weighted_rows_in_every_size_and_alignment(instruction_set: int, dtype: type, offset: int) -> None:
+    for rows, features, block in SIZES:
+        x, w = misaligned(samples(rows, features, dtype), offset), misaligned(weights(rows), offset)
+        out = Guarded((-(-features // block), block, block), np.float32, offset)
+        assert native.fisher_covariance(x, block, w, out=(out.array,)) is out.array
+        out.assert_intact()
+        largest = (np.sqrt(w.astype(np.float64))[:, None] * np.abs(widened(x))).max()
+        error = np.abs(out.array - brute_force(x, block, w))
+        assert (error <= 2 * UNIT * (rows + 4) * largest**2).all()
+        assert (out.array == out.array.transpose(0, 2, 1)).all(), "not exactly symmetric"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_of_one_give_the_bits_of_none(instruction_set: int, dtype: type) -> None:
+    """Except where bfloat16 has products in hardware, which sum pairs of rows."""
+    if (dtype, instruction_set) == (np.uint16, InstructionSet.AVX512_BF16):
+        return
+    for rows, features, block in SIZES:
+        x = samples(rows, features, dtype)
+        ones = native.fisher_covariance(x, block, np.ones(rows, np.float32))
+        assert (ones == native.fisher_covariance(x, block)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_of_weight_zero_have_no_part(instruction_set: int, dtype: type) -> None:
+    """The bits are those of the other rows alone, times their share of the rows, whatever stands in them."""
+    for rows, features, block in [(64, 40, 16), (512, 33, 33), (1024, 300, 300)]:
+        x, kept = samples(rows, features, dtype), np.arange(rows) % 4 == 3
+        w = np.where(kept, np.float32(2.25), np.float32(-0.0))
+        w[0] = 0.0
+        x[0], x[1] = (np.nan, np.inf) if dtype == np.float32 else (0x7FC0, 0x7F80)
+        alone = native.fisher_covariance(np.ascontiguousarray(x[kept]), block, w[kept])
+        assert (native.fisher_covariance(x, block, w) == alone / 4).all()
+        assert (native.fisher_covariance(x, block, np.zeros(rows, np.float32)) == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weighted_rows_give_the_same_bits_for_any_number_of_threads(instruction_set: int, dtype: type) -> None:
+    for rows, features, block in [(300, 1100, 128), (130, 700, 700), (257, 530, 300)]:
+        x, w = samples(rows, features, dtype), weights(rows)
+        alone = native.fisher_covariance(x, block, w, threads=1)
+        for threads in (2, 3, 7):
+            assert (native.fisher_covariance(x, block, w, threads=threads) == alone).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_entry_point_of_the_framework_with_weights(instruction_set: int, dtype: type) -> None:
+    x, w = samples(2 * 3 * 50, 40, dtype), weights(300)
+    exact = native.fisher_covariance(x, 16, w)
+    for shape in ((300,), (2, 150), (2, 3, 50)):
+        out = Guarded((3, 16, 16), np.float32, 1)
+        assert aot.call("fisher_covariance", x.reshape(*shape, 40), w.reshape(shape), out.array) == Status.OK
+        out.assert_intact()
+        assert (out.array == exact).all()
+        assert (native.fisher_covariance(x.reshape(*shape, 40), 16, w.reshape(shape)) == exact).all()
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_a_weight_that_is_none_shows(instruction_set: int, weight: float) -> None:
+    x, w = np.ones((5, 40), np.float32), np.ones(5, np.float32)
+    w[3] = weight
+    for dtype in DTYPES:
+        rows = x if dtype == np.float32 else (x.view(np.uint32) >> 16).astype(np.uint16)
+        out = native.fisher_covariance(rows, 16, w)
+        expected = np.isposinf if weight > 0 else np.isnan
+        assert expected(out[:2]).all() and expected(out[2, :8, :8]).all()
+        assert (out[2, 8:] == 0).all() and (out[2, :, 8:] == 0).all(), "padding"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_weighted_mean_that_fits_is_right_though_its_sum_is_no_float(instruction_set: int, dtype: type) -> None:
+    """Also where weights are far from one: 2^-60 and, of small rows, 2^100."""
+    x, w = widened(samples(300, 70, dtype)).copy(), np.full(300, 2.0**-60, np.float32)
+    x *= np.float32(2e27)
+    x[::3] *= np.float32(2.0**-80)
+    w[::3] = 2.0**100
+    w[::7] = 0.0
+    given = x if dtype == np.float32 else (x.view(np.uint32) >> 16).astype(np.uint16)
+    exact = brute_force(given, 64, w)
+    assert np.abs(exact).max() < 3.4e38 < np.abs(exact).max() * 200, "no sum would overflow"
+    terms = brute_force(np.abs(widened(given)), 64, w)
+    out = native.fisher_covariance(given, 64, w)
+    assert (np.abs(out - exact) <= 2 * UNIT * (300 + 5) * terms).all()
+    assert (out == out.transpose(0, 2, 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("w", "error", "sentence"),
+    [
+        (np.ones(4), TypeError, "weights has element type float64"),
+        (np.ones(3, np.float32), ValueError, r"weights has shape \(3,\); pass shape \(4,\)"),
+        (np.ones((4, 1), np.float32), ValueError, r"pass shape \(4,\)"),
+        ([1.0] * 4, TypeError, "weights is a list"),
+    ],
+)
+def test_weights_that_do_not_fit_get_a_sentence(w: np.ndarray, error: type, sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        native.fisher_covariance(np.ones((4, 6), np.float32), 2, w)
+
+
 @pytest.mark.parametrize(
     ("x", "block", "error", "sentence"),
     [
@@ -160,6 +289,10 @@ def test_bad_entry_arguments_get_a_status() -> None:
         ((x, np.zeros((2, 2, 2), np.float32)), Status.BAD_BLOCK),
         ((x, np.zeros((3, 2, 3), np.float32)), Status.BAD_BLOCK),
         ((x, np.zeros((3, 2), np.float32)), Status.BAD_SHAPE),
+        ((x, np.ones(4), out), Status.BAD_DTYPE),
+        ((x, np.ones(3, np.float32), out), Status.BAD_SHAPE),
+        ((x, np.ones(4, np.float32), np.zeros((2, 2, 2), np.float32)), Status.BAD_BLOCK),
+        ((x, np.ones(4, np.float32), out, out), Status.BAD_ARGUMENT_COUNT),
     ]
     for tensors, status in cases:
         assert aot.call("fisher_covariance", *tensors) == status
