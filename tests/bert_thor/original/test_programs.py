@@ -58,9 +58,23 @@ def test_standalone(standalone: Path) -> None:
     log = (standalone / "LOG" / "log.txt").read_text()
     lines = [(int(epoch), int(step)) for epoch, step in LOG_LINE.findall(log)]
     assert lines == [(1, step) for step in (1, 10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 56)]
+    beside = re.findall(r"^(?:[\d.]+ sequences/s, )?elapsed [\d:]+, ETA (?:[\d:]+|unknown)$", log, re.MULTILINE)
+    assert len(beside) == len(lines) and beside[-1].endswith("ETA 0:00:00")
     assert "DEVICE_ID=0" in (standalone / "LOG" / "env.log").read_text()
     names = sorted(path.name for path in (standalone / "LOG").glob("*.ckpt"))
     assert names == ["checkpoint_bert-1_25.ckpt", "checkpoint_bert-1_50.ckpt", "checkpoint_bert-1_56.ckpt"]
+
+
+def test_a_dry_run(standalone: Path, prepared: Path) -> None:
+    """Of the run that has ended, and of one that would go on."""
+    program = [sys.executable, str(ROOT / "run_pretrain.py"), "--data_dir", str(prepared), "--epoch_size", "1"]
+    more = ["--save_checkpoint_path", str(standalone / "LOG"), "--save_checkpoint_num", "20"]
+    options = f"{SMALL} --checkpoint-interval 25 --resume --dry-run"
+    done = call([*program, *more], standalone, BERT_THOR_OPTIONS=options)
+    assert done.returncode == 0 and "nothing is left to do" in done.stdout, done.stdout + done.stderr
+    done = call(program, standalone, BERT_THOR_OPTIONS=f"{SMALL} --dry-run")
+    assert done.returncode == 0 and "steps: 56 of 8 sequences, 0.99 passes" in done.stdout, done.stdout + done.stderr
+    assert not (standalone / "run").exists()
 
 
 def test_an_earlier_run_is_not_overwritten(standalone: Path, prepared: Path) -> None:
