@@ -45,7 +45,7 @@ AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logic
 	--dist loadfile --no-loadscope-reorder
 
 # Where `make test-py39` has made its environment, a short form of it (a minute or two) belongs to the suite.
-test: venv  ## the whole default suite, on two cores (PROCESSES=n: on n); on MindSpore 2.0 too, in short, once test-py39 has run
+test: venv  ## the whole default suite, on two cores (PROCESSES=n: on n at most); on MindSpore 2.0 too, in short, once test-py39 has run
 	$(AT_ONCE)
 	@if [ -x .venv39/bin/python ]; then \
 		echo "MindSpore 2.0, Python 3.9: operators, model, training"; \

@@ -11,6 +11,7 @@ import tyro
 from bert_thor.command_line.help import help_text
 from bert_thor.command_line.names import check_options, plain_name
 from bert_thor.command_line.options import Option, options_of
+from bert_thor.command_line.values import check_values
 from bert_thor.errors import UsageError
 
 T = TypeVar("T")
@@ -26,14 +27,15 @@ def parse(
     """The dataclass `kind` that the arguments of `bert-thor COMMAND` describe; what they do not say is as in `default`.
 
     Fields of nested dataclasses are options of their own, without a prefix. `more` are options that are not fields: they were taken out of
-    the arguments before. Where help is asked for it is printed, and the process ends. Errors: `UsageError` for an option that there is not;
-    a value that is none is explained on stderr, and the process ends with status 2.
+    the arguments before. Where help is asked for it is printed, and the process ends. Errors: `UsageError` for an option that
+    there is not, that is missing, or that cannot have its value; what is wrong with a list, tyro explains on stderr and ends with status 2.
     """
     options = [*more, *options_of(kind, default)]
     if asks_for_help(arguments):
         print(help_text(command, inspect.getdoc(kind) or "", options))
         raise SystemExit(0)
     check_options(command, arguments, options)
+    check_values(command, arguments, options)
     parsed: T = tyro.cli(
         kind,  # type: ignore[arg-type]
         prog=f"bert-thor {command}",

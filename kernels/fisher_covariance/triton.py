@@ -1,13 +1,34 @@
 """Fisher covariance for Atlas A2 and A3 in two kernels: products on the cube cores, then their sum on the vector cores.
 
 A factor after a product on the cube would make one kernel for cube and vector cores at once, with flags between them. The
-rows are split instead, so that few blocks still fill all cores, and the sum over the splits applies 1 / N.
+rows are split instead, so that few blocks still fill all cores, and the sum over the splits applies 1 / N. Weights of the rows are a
+third kernel before these two, for the same reason; it stores float32.
 """
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
+
+
+@triton.jit
+def weigh_rows(x, weights, weighted, rows, FEATURES: tl.constexpr, ROWS: tl.constexpr):
+    """weighted[r] = sqrt(weights[r]) x[r], zeros where the weight is 0, whatever x holds there.
+
+    x [rows, FEATURES] float32, float16 or bfloat16; weights [rows], weighted [rows, FEATURES] float32. Program p takes the p-th,
+    (p + programs)-th, ... group of ROWS rows.
+    """
+    column = tl.arange(0, FEATURES)
+    for first in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):
+        row = first + tl.arange(0, ROWS)
+        at = row[:, None] * FEATURES + column[None, :]
+        valid = (row < rows)[:, None]
+        weight = tl.load(weights + row, mask=row < rows, other=0.0)
+        values = tl.load(x + at, mask=valid, other=0.0).to(tl.float32)
+        # 0 where the weight is: spread first and compared then, because compiled code spreads a mask of rows through float16,
+        # which the model of the core cannot run.
+        weight_of = weight[:, None] * (column + 1).to(tl.float32)[None, :]
+        tl.store(weighted + at, tl.where(weight_of == 0.0, 0.0, values * tl.sqrt(weight)[:, None]), mask=valid)
 
 
 @triton.jit

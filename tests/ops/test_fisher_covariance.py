@@ -31,6 +31,9 @@ def test_the_kernels_bits_in_bfloat16(mode: int) -> None:
     out = fisher_covariance(16)(x)
     assert out.dtype == ms.float32
     assert (out.asnumpy() == native.fisher_covariance(bits, 16)).all()
+    w = weights(60).reshape(3, 20)
+    out = fisher_covariance(16, weighted=True)(x, ms.Tensor(w))
+    assert (out.asnumpy() == native.fisher_covariance(bits, 16, w)).all()
 
 
 @pytest.mark.parametrize("shape", [(60, 40), (2, 3, 10, 40)])

@@ -174,13 +174,13 @@ def damaged_record(place: Place) -> None:
 def kills_and_signals(place: Place) -> None:
     """A kill, then SIGTERM, which saves, then SIGINT twice, which ends at once: the run still ends like the undisturbed one.
 
-    `make crash` is the long form.
+    Without stored graphs, so that no life has ended before its signal. `make crash` is the long form.
     """
     run = place.folder / "signals"
-    assert place.lives.kill(place.pretrain(run), ("checkpoint",), 40) is not None
+    assert place.lives.kill(pretrain(place.data, run), ("checkpoint",), 40) is not None
     check_nothing_lost(run, place.lives.whereabouts.saved)
     for number, times, expected in ((signal.SIGTERM, 1, 143), (signal.SIGINT, 2, 130)):
-        child = place.lives.start(place.pretrain(run, *(["--resume"] if run.exists() else [])))
+        child = place.lives.start([*pretrain(place.data, run), *(["--resume"] if run.exists() else [])])
         place.lives.wait(child, lambda: PHASES[place.lives.whereabouts.phase] != "starting")
         for _ in range(times):
             time.sleep(0.3)

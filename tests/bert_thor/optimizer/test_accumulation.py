@@ -208,11 +208,12 @@ def test_buffers_exist_only_where_they_are_needed() -> None:
     assert not [name for name in thor.state_dict() if name.startswith("accumulated")]
 
 
-def test_a_general_loss_is_the_mean_of_the_micro_batches() -> None:
-    def loss(y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        return squares(y, target), y.max()
+def squares_and_largest(y: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return squares(y, target), y.max()
 
-    thor: Thor = kept(Thor(filled(Mixed()), loss, steps=10, block=4, accumulate=2))
+
+def test_a_general_loss_is_the_mean_of_the_micro_batches() -> None:
+    thor: Thor = kept(Thor(filled(Mixed()), squares_and_largest, steps=10, block=4, accumulate=2))
     outputs = thor.network(batch(0)[0]).asnumpy()
     result = thor.step(*batch(0))
     assert result.parts == (pytest.approx((outputs[:4].max() + outputs[4:].max()) / 2, rel=1e-6),)

@@ -83,15 +83,30 @@ def broken_blocks(edge: int) -> tuple[list[np.ndarray], list[float]]:
 
 
 def fisher_covariance_problem(
-    rows: int, features: int, edge: int, splits: int, dtype: str, programs: int = PROGRAMS
+    rows: int, features: int, edge: int, splits: int, dtype: str, programs: int = PROGRAMS, weighted: bool = False
 ) -> Problem:
-    """x of both signs; the answer is held to 2 eps (N + 1) max^2 and exact symmetry."""
-    x = stored(normal(rows, rows, features), dtype)
+    """x of both signs; the answer is held to 2 eps (N + 1) max^2 and exact symmetry, N + 4 with weights."""
+    x = given = stored(normal(rows, rows, features), dtype)
+    weights, weigh, roundings, stored_as = None, [], 1, dtype
+    if weighted:
+        weights = np.square(normal(rows, rows))
+        weights[1::4] = 0
+        given[1::4] = stored(np.full(features, np.nan, F32), dtype)
+        x, dtype, roundings = empty(given.shape), "float32", 4
+        weigh = [
+            Launch(
+                "fisher_covariance:weigh_rows",
+                (programs,),
+                (given, weights, x, rows),
+                {"FEATURES": features, "ROWS": min(32, max(1, 4096 // features))},
+            )
+        ]
     blocks, edges, step = -(-features // edge), -(-edge // 16) * 16, 64 if dtype == "float32" else 128
     per_split = -(-rows // (splits * step)) * step
     splits = -(-rows // per_split)  # none may be empty
     share, out = empty((splits, blocks, edge, edge)), empty((blocks, edge, edge))
     launches = [
+        *weigh,
         Launch(
             "fisher_covariance:block_products",
             (blocks, splits),
@@ -100,16 +115,17 @@ def fisher_covariance_problem(
         ),
         Launch("fisher_covariance:average", (programs,), (share, out, out.size, splits, 1.0 / rows), {"WIDTH": 4096}),
     ]
-    expected = fisher_covariance.fisher_covariance(x, edge).astype(np.float64)
-    bound = 2 * UNIT * (rows + 1) * float(np.abs(widened(x)).max()) ** 2
+    expected = fisher_covariance.fisher_covariance(given, edge, weights).astype(np.float64)
+    factors = np.sqrt(weights)[:, None] if weights is not None else 1.0
+    bound = 2 * UNIT * (rows + roundings) * float(np.nanmax(np.abs(factors * widened(given)))) ** 2
     exact = [("symmetric", lambda: bool((out == out.transpose(0, 2, 1)).all()))]
     fractals = -(-edge // 16)
     steps = blocks * fractals**2 * rows / (4 if dtype == "float32" else 16)
-    limit = (float(x.nbytes + out.nbytes), steps, 0.0)
+    limit = (float(given.nbytes + out.nbytes), steps, 0.0)
     return Problem(
         "fisher_covariance",
-        dtype,
-        f"{rows} x {features} by {edge}",
+        stored_as,
+        f"{rows} x {features} by {edge}{' weighted' if weighted else ''}",
         launches,
         [Check(out, expected, bound)],
         exact,

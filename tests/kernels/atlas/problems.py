@@ -33,6 +33,8 @@ def representative() -> Iterator[Callable[[], Problem]]:
     yield partial(cholesky_inverse_problem, 70, gram_blocks(70, 1), [0.03])
     for dtype in DTYPES:
         yield partial(fisher_covariance_problem, 1000, 240, 120, 2, dtype)
+    for dtype in DTYPES:
+        yield partial(fisher_covariance_problem, 100, 240, 120, 2, dtype, weighted=True)
     yield partial(precondition_problem, 256, 128, 128, 128)
     yield partial(precondition_problem, 130, 100, 100, 33)
     for make in (layer_norm_problem, layer_norm_grad_problem, bias_gelu_problem, bias_gelu_grad_problem):
@@ -58,6 +60,7 @@ def shapes() -> Iterator[Callable[[], Problem]]:
     for shape in ((1, 1, 1, 1), (7, 16, 16, 1), (65, 200, 100, 2), (257, 97, 97, 3), (33, 130, 65, 1)):
         for dtype in DTYPES:
             yield partial(fisher_covariance_problem, *shape, dtype)
+            yield partial(fisher_covariance_problem, *shape, dtype, weighted=True)
     for tiles in ((1, 1, 1, 1), (5, 130, 16, 128), (7, 9, 8, 16), (129, 33, 1, 16), (64, 96, 32, 48)):
         yield partial(precondition_problem, *tiles)
     for make in (layer_norm_problem, layer_norm_grad_problem, bias_gelu_problem, bias_gelu_grad_problem):
