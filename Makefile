@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.10 python3.9
 
 KERNEL_SOURCES := $(wildcard kernels/*/*.cc kernels/*/*.h cmake/*) CMakeLists.txt setup.py
 
-.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop
+.PHONY: help venv demo test test-long test-py39 fuzz lint format clean crash soak golden sanitize valgrind mutants bench bench-steps bench-ascend convergence test-akg test-ascend test-atlas test-interop test-wheel
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,9 +38,15 @@ demo: venv  ## text to TFRecords, a small BERT trained with THOR, its accuracy o
 	$(BIN)/bert-thor pretrain --recipe demo --data demo/data --run demo/run --optimizer thor --seed 0
 	$(BIN)/bert-thor evaluate --run demo/run --data demo/data
 
+# A process per core, each with one thread where a test does not ask for more: what takes time, compiling graphs, uses one core. Each
+# process needs 2 GiB of memory at most. A test file stays in one process, because its tests share what they trained.
+PROCESSES ?= 2
+AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses $(PROCESSES) --max-worker-restart 2 \
+	--dist loadfile --no-loadscope-reorder
+
 # Where `make test-py39` has made its environment, a short form of it (a minute or two) belongs to the suite.
-test: venv  ## the whole default suite; on MindSpore 2.0 too, in short, once test-py39 has run
-	$(BIN)/python -m pytest
+test: venv  ## the whole default suite, on two cores (PROCESSES=n: on n at most); on MindSpore 2.0 too, in short, once test-py39 has run
+	$(AT_ONCE)
 	@if [ -x .venv39/bin/python ]; then \
 		echo "MindSpore 2.0, Python 3.9: operators, model, training"; \
 		.venv39/bin/python -m pytest tests/ops tests/bert_thor/network/test_model.py tests/bert_thor/training/test_trainer.py; \
@@ -80,6 +86,9 @@ test-atlas: .venv-atlas/.installed  ## Triton kernels for Atlas A2/A3 compiled, 
 
 test-interop: venv .venv-interop/.installed  ## Hugging Face's transformers on what we export and save, ours on what it saves (installs it once, 1 GB)
 	$(BIN)/python -m pytest tests/interop -m interop
+
+test-wheel: venv  ## a wheel installed into a new environment where no compiler is, every command of it from another folder (installs MindSpore once more, 1 GB)
+	$(BIN)/python tests/wheel/run.py build/wheel
 
 test-ascend:  ## every kernel on an Ascend 910 against its reference, timed; without a device it says what is missing
 	@"$(PYTHON)" tests/ascend/prerequisites.py

@@ -1,26 +1,20 @@
-"""The command `bert-thor`: prepare, merge, pretrain, evaluate, doctor."""
+"""The command `bert-thor`: its subcommands, and what becomes of a user's mistake."""
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Callable, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Callable, NoReturn
 
-import tyro
-
-from bert_thor.errors import Interrupted, UserError
-
-if TYPE_CHECKING:
-    from bert_thor.recipes import PretrainConfig
-
-T = TypeVar("T")
+from bert_thor import __version__
+from bert_thor.command_line.names import check_command
+from bert_thor.command_line.parse import parse
+from bert_thor.errors import Interrupted, UsageError, UserError
 
 
 @dataclass(frozen=True)
@@ -36,20 +30,32 @@ def prepare(arguments: Sequence[str]) -> None:
     """Text to vocabulary and TFRecords."""
     from bert_thor.data.prepare import PrepareConfig, prepare
 
-    prepare(_parse(PrepareConfig, arguments, "prepare", None))
+    prepare(parse(PrepareConfig, arguments, "prepare"))
 
 
 def merge(arguments: Sequence[str]) -> None:
     """Shares of several machines to one data folder."""
     from bert_thor.data.prepare import MergeConfig, merge
 
-    merge(_parse(MergeConfig, arguments, "merge", None))
+    merge(parse(MergeConfig, arguments, "merge"))
 
 
 def pretrain(arguments: Sequence[str]) -> None:
     """Train, from a recipe with any field changed."""
-    config = _parse_resumed(arguments) or parse_pretrain(arguments, "demo")
+    from bert_thor.command_line.pretrain import asks_for_recipes, parse_run
+    from bert_thor.recipes import recipe_list
+
+    if asks_for_recipes(arguments):
+        print(recipe_list())
+        return
+    config = parse_run(arguments)
     from bert_thor.convert.start import read_start
+
+    if config.dry_run:
+        from bert_thor.training.dry_run import dry_run
+
+        print(dry_run(config, read_start))
+        return
     from bert_thor.training.trainer import Trainer
 
     Trainer(config, read_start).run()
@@ -59,14 +65,14 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Accuracy of checkpoints on held-out or other rows."""
     from bert_thor.training.evaluation import EvaluateConfig, evaluate, summary
 
-    print(summary(evaluate(_parse(EvaluateConfig, arguments, "evaluate", None))[-1]))
+    print(summary(evaluate(parse(EvaluateConfig, arguments, "evaluate"))[-1]))
 
 
 def report(arguments: Sequence[str]) -> None:
     """Runs side by side."""
     from bert_thor.training.report import ReportConfig, report
 
-    print(report(_parse(ReportConfig, arguments, "report", None)))
+    print(report(parse(ReportConfig, arguments, "report")))
 
 
 def plan(arguments: Sequence[str]) -> None:
@@ -74,32 +80,28 @@ def plan(arguments: Sequence[str]) -> None:
     from bert_thor.planning.command import run_plan
     from bert_thor.planning.plan import PlanConfig
 
-    run_plan(_parse(PlanConfig, arguments, "plan", None))
+    run_plan(parse(PlanConfig, arguments, "plan"))
 
 
 def ranktable(arguments: Sequence[str]) -> None:
     """Which process runs on which Ascend device."""
     from bert_thor.parallel.rank_table import RankTableConfig, rank_table
 
-    rank_table(_parse(RankTableConfig, arguments, "ranktable", None))
+    rank_table(parse(RankTableConfig, arguments, "ranktable"))
 
 
 def convert(arguments: Sequence[str]) -> None:
     """Between our checkpoints and those of others."""
     from bert_thor.convert.command import ConvertConfig, convert
 
-    convert(_parse(ConvertConfig, arguments, "convert", None))
+    convert(parse(ConvertConfig, arguments, "convert"))
 
 
 def doctor(arguments: Sequence[str]) -> int:
     """What this installation is made of, and whether its kernels compute what they should."""
-    from bert_thor.doctor.examination import doctor
+    from bert_thor.doctor.examination import DoctorConfig, doctor
 
-    parser = argparse.ArgumentParser(prog="bert-thor doctor", description=doctor.__doc__)
-    parser.add_argument(
-        "--run", type=Path, default=Path(), help="folder where runs will be written (its disk is looked at)"
-    )
-    report = doctor(parser.parse_args(list(arguments)).run)
+    report = doctor(parse(DoctorConfig, arguments, "doctor").run)
     print(report.text())
     return 1 if report.problems else 0
 
@@ -125,9 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
-    if arguments[0] not in COMMANDS:
-        print(f"error: unknown command {arguments[0]!r}; use one of {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+    if arguments[0] == "--version":
+        print(f"bert-thor {__version__}")
+        return 0
+    try:
+        check_command(arguments[0], COMMANDS)
+    except UsageError as error:
+        return _fail(str(error), 2)
     return run_command(COMMANDS[arguments[0]].run, arguments[1:])
 
 
@@ -136,6 +142,8 @@ def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[
     _print_what_can_be_printed()
     try:
         return run(arguments) or 0
+    except UsageError as error:
+        return _fail(str(error), 2)
     except (
         UserError,
         ImportError,
@@ -161,39 +169,6 @@ def run_command(run: Callable[[Sequence[str]], int | None], arguments: Sequence[
         return _fail(str(error), 1)
 
 
-def parse_pretrain(
-    arguments: Sequence[str],
-    default_recipe: str,
-    change: Callable[[PretrainConfig], PretrainConfig] = lambda recipe: recipe,
-) -> PretrainConfig:
-    """The run that `arguments` describe: a recipe's values after `change`, with every option that is given on top; checked."""
-    from bert_thor.recipes import CONTINUE, PretrainConfig, recipe
-
-    name, start = _value_of("--recipe", arguments) or default_recipe, _value_of("--start", arguments)
-    default = recipe(name, _value_of("--optimizer", arguments))
-    if name == CONTINUE and start is not None:
-        from bert_thor.convert.start import read_sizes
-
-        default = replace(default, model=read_sizes(Path(start)))
-    config = _parse(PretrainConfig, arguments, "pretrain", change(default))
-    config.check()
-    return config
-
-
-def _parse_resumed(arguments: Sequence[str]) -> PretrainConfig | None:
-    """The run that `--resume` goes on with: its own options, with every one that is given on top; None where there is none."""
-    from bert_thor.recipes import PretrainConfig
-    from bert_thor.training.stored_config import read_pretrain_config
-
-    run = Path(_value_of("--run", arguments) or PretrainConfig.run)
-    resumes = "--resume" in arguments or _value_of("--resume-from", arguments) is not None
-    if not resumes or not (run / "config.json").is_file():
-        return None
-    config = _parse(PretrainConfig, arguments, "pretrain", read_pretrain_config(run))
-    config.check()
-    return config
-
-
 def _fail(sentence: str, status: int) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return status
@@ -208,25 +183,8 @@ def _print_what_can_be_printed() -> None:
 
 def _usage() -> str:
     lines = [f"  bert-thor {name:10} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: bert-thor COMMAND [OPTIONS]   (bert-thor COMMAND --help lists the options)", *lines])
-
-
-def _parse(kind: type[T], arguments: Sequence[str], name: str, default: T | None) -> T:
-    """Parse options into the dataclass `kind`; fields of nested dataclasses are options of their own, without a prefix."""
-    plain = (tyro.conf.OmitArgPrefixes,)
-    parsed: T = tyro.cli(kind, prog=f"bert-thor {name}", args=list(arguments), default=default, config=plain)  # type: ignore[arg-type,assignment]
-    return parsed
-
-
-def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """The value that `option` has at last: it chooses the defaults of all others, so it is needed before they are parsed."""
-    found = None
-    for index, argument in enumerate(arguments):
-        if argument.startswith(f"{option}="):
-            found = argument.split("=", 1)[1]
-        elif argument == option and index + 1 < len(arguments):
-            found = arguments[index + 1]
-    return found
+    first = "usage: bert-thor COMMAND [OPTIONS]   (bert-thor COMMAND --help lists the options; bert-thor --version)"
+    return "\n".join([first, *lines])
 
 
 def end_process(status: int) -> NoReturn:

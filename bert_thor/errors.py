@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """Something that the user can put right; the command line prints the message and ends with status 1."""
+
+
+class UsageError(UserError):
+    """The command line asks for what there is not; the message says what there is. Ends with status 2."""
 
 
 class ConfigError(UserError, ValueError):
@@ -29,3 +36,9 @@ class Interrupted(Exception):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`; did you mean NAME?` for the name that looks most like `word`, at the end of a sentence; nothing where none does."""
+    found = get_close_matches(word, names, n=1)
+    return f"; did you mean {found[0]}?" if found else ""

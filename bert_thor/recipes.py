@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from bert_thor.errors import ConfigError
+from typing_extensions import Literal
+
+from bert_thor.errors import ConfigError, did_you_mean
 from bert_thor.network.sizes import BERT_SIZES, BertConfig
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.methods import method, preset
@@ -27,7 +29,7 @@ class PretrainConfig:
     run: Path = Path("run")
     """Folder that receives configuration, metrics, checkpoints and evaluation."""
     recipe: str = "demo"
-    """Named set of defaults for all other options."""
+    """Named set of defaults for all other options; `list` prints the names."""
     schema: Optional[Path] = None
     """Description of the columns; by default schema.json beside the data."""
     shuffle: bool = True
@@ -62,6 +64,16 @@ class PretrainConfig:
     """Data to evaluate on; by default the held-out rows of --data."""
     evaluation_rows: Optional[int] = None
     """Rows that an evaluation while training reads at most; by default all."""
+    keep_best: bool = False
+    """Keep the checkpoint of the best evaluation while training (by masked-LM accuracy) beside the newest ones."""
+    early_stop: int = 0
+    """Stop after so many evaluations in a row without a better one; 0: never."""
+    log: Literal["plain", "original"] = "plain"
+    """plain: lines with loss, accuracy, rate and the time that is left; original: those of MindSpore's bert_thor, rate and time below."""
+    tensorboard: bool = False
+    """Write the curves of `bert-thor report`, and more, for TensorBoard into the folder tensorboard of the run."""
+    dry_run: bool = False
+    """Train a few steps in a throw-away place, say what memory, disk and time the run will take, and leave nothing behind."""
     checksum_interval: int = 1000
     """Steps between comparisons of all ranks' weights."""
     compile_cache: Optional[Path] = None
@@ -98,9 +110,14 @@ class PretrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 1 or more")
         if self.evaluation_rows is not None and self.evaluation_rows < 1:
             raise ConfigError(f"evaluation_rows is {self.evaluation_rows}: it must be 1 or more")
-        for name in ("seed", "evaluation_interval", "prefetch", "resume_from"):
+        for name in ("seed", "evaluation_interval", "early_stop", "prefetch", "resume_from"):
             if (getattr(self, name) or 0) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        for name in ("keep_best", "early_stop"):
+            if getattr(self, name) and not self.evaluation_interval:
+                raise ConfigError(
+                    f"{name} needs evaluations while training: give the samples between two of them as --evaluation-interval"
+                )
         if self.recipe == CONTINUE and self.start is None:
             raise ConfigError(f"recipe {CONTINUE} needs a trained network: give its folder as --start")
         if self.device_target not in ("CPU", "Ascend"):
@@ -120,15 +137,45 @@ def _continuing(optimizer: OptimizerConfig) -> OptimizerConfig:
     return replace(optimizer, **{name: getattr(optimizer, name) * CONTINUED_RATE for name in rates})  # type: ignore[arg-type]
 
 
-RECIPES = {
-    config.recipe: config
-    for config in (
-        PretrainConfig(recipe="demo", steps=1500, model=_small("bert-tiny")),
-        PretrainConfig(recipe="mini", steps=4000, batch_size=32, model=_small("bert-mini")),
-        PretrainConfig(recipe="bert-base", steps=100_000, batch_size=64, model=BERT_SIZES["bert-base"]),
-        PretrainConfig(recipe="bert-large", steps=3000, batch_size=12, model=BERT_SIZES["bert-large"]),
-        PretrainConfig(
-            recipe=CONTINUE,
+@dataclass(frozen=True)
+class Recipe:
+    """A named set of defaults."""
+
+    purpose: str
+    """What it is for, in a line."""
+    config: PretrainConfig
+
+    @property
+    def has_published_sizes(self) -> bool:
+        """Whether the network is a published one: its position table stays as long as it is, for a later phase of longer sequences."""
+        return self.config.model in BERT_SIZES.values()
+
+
+def _named(recipe: str, purpose: str, **values: Any) -> tuple[str, Recipe]:
+    return recipe, Recipe(purpose, PretrainConfig(recipe=recipe, **values))
+
+
+RECIPES = dict(
+    (
+        _named("demo", "2 layers of 128, minutes on a laptop", steps=1500, model=_small("bert-tiny")),
+        _named("mini", "4 layers of 256, hours on a laptop", steps=4000, batch_size=32, model=_small("bert-mini")),
+        _named(
+            "bert-base",
+            "BERT-Base, 12 layers of 768",
+            steps=100_000,
+            batch_size=64,
+            model=BERT_SIZES["bert-base"],
+        ),
+        _named(
+            "bert-large",
+            "BERT-Large, 24 layers of 1024, as the original and MLPerf train it",
+            steps=3000,
+            batch_size=12,
+            model=BERT_SIZES["bert-large"],
+        ),
+        _named(
+            CONTINUE,
+            "own text on top of the network that --start names",
             steps=2000,
             evaluation_interval=4000,
             evaluation_rows=1000,
@@ -136,14 +183,26 @@ RECIPES = {
             model=BERT_SIZES["bert-base"],
         ),
     )
-}
+)
 """Recipes by name. `demo` is what `make demo` runs; that of continued pretraining has the sizes of the network in `start`."""
 
 
 def recipe(name: str, optimizer: Optional[str] = None) -> PretrainConfig:
     """The recipe called `name`, with the defaults of another `optimizer` if one is named; raises `ConfigError` for unknown names."""
     if name not in RECIPES:
-        raise ConfigError(f"recipe {name!r} is not known: use one of {', '.join(RECIPES)}")
+        names = f"use one of {', '.join(RECIPES)}, which --recipe list explains"
+        raise ConfigError(f"recipe {name!r} is not known: {names}{did_you_mean(name, RECIPES)}")
+    config = RECIPES[name].config
     if not optimizer:
-        return RECIPES[name]
-    return replace(RECIPES[name], optimizer=_continuing(preset(optimizer)) if name == CONTINUE else preset(optimizer))
+        return config
+    return replace(config, optimizer=_continuing(preset(optimizer)) if name == CONTINUE else preset(optimizer))
+
+
+def recipe_list() -> str:
+    """A line for each recipe."""
+    width = max(map(len, RECIPES))
+    return "\n".join(
+        f"  {name:{width}}  {found.purpose}; {found.config.steps} steps of {found.config.batch_size} rows with "
+        f"{found.config.optimizer.name}"
+        for name, found in RECIPES.items()
+    )

@@ -10,6 +10,7 @@ from typing import Any, Callable
 import mindspore as ms
 from mindspore import nn, ops
 
+from bert_thor.kernels.entry_points import check_types
 from bert_thor.kernels.library import library_path, load_native
 from bert_thor.kernels.status import KernelError, Status
 
@@ -24,7 +25,23 @@ _FAILURE = re.compile(r"function\((?:thor_)?(\w+)\) is (-?\d+)")
 
 
 class _CpuOperator(ops.Custom):
-    """An operator over a C entry point whose refusal is a `KernelError`, wherever it is called outside a graph."""
+    """An operator over a C entry point whose refusal is a `KernelError`, wherever it is called outside a graph.
+
+    Inside a graph, of anybody, what it refuses for its type or shape is one when the graph is compiled.
+    """
+
+    entry_point = ""
+
+    def __infer__(self, *inputs: Any) -> Any:
+        """Infer types and shapes of the outputs, and ask the entry point whether it takes all of them."""
+        inferred = super().__infer__(*inputs)
+        shapes, kinds = inferred["shape"], inferred["dtype"]
+        outputs = zip(kinds, shapes) if isinstance(kinds, (tuple, list)) else [(kinds, shapes)]
+        tensors = [
+            (element_type(kind), shape) for kind, shape in [*((x["dtype"], x["shape"]) for x in inputs), *outputs]
+        ]
+        check_types(self.entry_point, *((str(kind).lower(), tuple(shape)) for kind, shape in tensors))
+        return inferred
 
     def __call__(self, *inputs: Any) -> Any:
         """Run it, to its end: the framework reports a failure when somebody waits for the result, which may be far from here."""
@@ -54,6 +71,7 @@ def cpu(name: str, out_shape: Any, out_dtype: Any, bprop: Callable[..., Any] | N
     load_native()
     shape = _checked(name, out_shape) if callable(out_shape) else out_shape
     operator = _CpuOperator(f"{library_path()}:thor_{name}", shape, out_dtype, "aot", bprop=bprop)
+    operator.entry_point = name
     operator.add_prim_attr("primitive_target", "CPU")  # on the host, also in a graph for another device
     return operator
 
@@ -114,7 +132,8 @@ def cpu_in_place(name: str, out_shape: Any, out_dtype: Any) -> ops.Custom:
 def kernel_errors() -> Iterator[None]:
     """Inside, the framework's `... function(thor_x) is 4` becomes `KernelError` with the sentence that belongs to the code.
 
-    Operators that are called themselves do it by themselves; this is for graphs that have them inside.
+    Operators that are called themselves do it by themselves; this is for graphs that have them inside, and values: types and shapes are
+    refused when the graph is compiled.
     """
     try:
         yield

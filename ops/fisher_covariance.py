@@ -17,6 +17,9 @@ from bert_thor.ops._registration import akg, tbe
 
 TINY = 1e-30
 """Keeps the division by the largest element of zeros finite."""
+HUGE, ROOT = 2.0**48, 2.0**64
+"""2^30 squares of what is below the one, or of 2^79 divided by the other, add up to less than the largest float. The mean of
+as many is no float where an element is larger."""
 
 
 def fisher_covariance(block: int, weighted: bool = False) -> Callable[..., Tensor]:
@@ -140,12 +143,16 @@ class FisherCovarianceAkg(nn.Cell):
 
 
 class FisherCovarianceMindSpore(nn.Cell):
-    """MindSpore's own product of the blocks' columns, in float32."""
+    """MindSpore's own product of the blocks' columns, in float32.
+
+    Columns with an element above `HUGE` are multiplied by 1 / `ROOT`, which takes no digit from them, and what comes out by `ROOT`: no sum
+    leaves the range of float where the mean is inside it.
+    """
 
     def __init__(self, block: int) -> None:
         super().__init__()
         self.block, self.zeros, self.beside = block, ops.Zeros(), ops.Concat(1)
-        self.gram = ops.BatchMatMul(transpose_a=True)
+        self.gram, self.largest = ops.BatchMatMul(transpose_a=True), ops.ReduceMax(keep_dims=True)
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the packed blocks."""
@@ -155,5 +162,7 @@ class FisherCovarianceMindSpore(nn.Cell):
         if blocks * block > features:
             x = self.beside((x, self.zeros((rows, blocks * block - features), ms.float32)))
         x = x.reshape((rows, blocks, block)).transpose(1, 0, 2)
-        packed = self.gram(x, x) * (0.5 / rows)
+        root = (self.largest(ops.abs(x), 1) > HUGE).astype(ms.float32) * ROOT + 1.0  # 1, or ROOT to the last digit
+        x = x / root
+        packed = self.gram(x, x) * (0.5 / rows) * root * root.transpose(0, 2, 1)
         return packed + packed.transpose(0, 2, 1)

@@ -141,10 +141,16 @@ class GradientAkg(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         kernel, names = akg_kernel, ["dy", "x", "gamma", "mean", "rstd"]
-        self.dx = akg(kernel.layer_norm_grad, _all_fp32("Dx", names, ["dx"]), lambda dy, *_: dy, ms.float32, _row_tiles)
+        self.dx = akg(
+            kernel.layer_norm_grad,
+            _all_fp32("Dx", names, ["dx", "mean_xhat"]),
+            lambda dy, *_: (dy, [dy[0]]),
+            (ms.float32,) * 2,
+            _row_tiles,
+        )
         self.dgamma = akg(
             kernel.layer_norm_grad_gamma,
-            _all_fp32("Dgamma", ["dy", "x", "mean", "rstd"], ["dgamma"]),
+            _all_fp32("Dgamma", ["dy", "x", "mean", "rstd", "mean_xhat"], ["dgamma"]),
             lambda dy, *_: [dy[1]],
             ms.float32,
         )
@@ -154,7 +160,8 @@ class GradientAkg(nn.Cell):
 
     def construct(self, dy: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, rstd: Tensor) -> Any:
         """Return dx, dgamma, dbeta."""
-        return self.dx(dy, x, gamma, mean, rstd), self.dgamma(dy, x, mean, rstd), self.dbeta(dy)
+        dx, mean_xhat = self.dx(dy, x, gamma, mean, rstd)
+        return dx, self.dgamma(dy, x, mean, rstd, mean_xhat), self.dbeta(dy)
 
 
 class ForwardAkg(nn.Cell):

@@ -19,8 +19,10 @@ from bert_thor.convert.tokenizer import read_cased, write_tokenizer
 from bert_thor.data.atomic_folder import atomic_folder
 from bert_thor.data.text.vocabulary import Vocabulary, fits_table, read_vocabulary
 from bert_thor.errors import ConvertError
+from bert_thor.training.best import best_checkpoint
 from bert_thor.training.run_data import VOCABULARY, vocabulary_of
-from bert_thor.training.trained import is_run, read_trained
+from bert_thor.training.run_folder import RunFolder
+from bert_thor.training.trained import is_run, read_trained, run_folder_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class ConvertConfig:
     BERT, or the prefix of a TensorFlow checkpoint with bert_config.json beside it (each becomes a run)."""
     output: Annotated[Path, tyro.conf.arg(name="to")]
     """The new folder."""
+    checkpoint: Literal["newest", "best"] = "newest"
+    """Of a run: the newest one, or that of the best evaluation while training (see pretrain --keep-best)."""
     vocabulary: Optional[Path] = None
     """vocab.txt for the new folder; by default the one that belongs to --from, where there is one."""
     architecture: Literal["BertForMaskedLM", "BertForPreTraining"] = "BertForMaskedLM"
@@ -56,6 +60,8 @@ def convert(config: ConvertConfig) -> None:
     if is_run(config.source):
         _export(config)
         return
+    if config.checkpoint == "best":
+        raise ConvertError(f"{config.source} is no run: only a run has a best checkpoint")
     source = read_source(config.source)
     vocabulary = _checked(config.vocabulary or source.vocabulary, source.cased, source.model)
     with atomic_folder(config.output) as partial:
@@ -81,7 +87,7 @@ def read_source(path: Path) -> Source:
 
 def _export(config: ConvertConfig) -> None:
     """Write the run or checkpoint as a folder that others load, with its tokenizer."""
-    source = read_source(config.source)
+    source = read_source(_chosen(config))
     words = _checked(config.vocabulary or source.vocabulary, source.cased, source.model)
     with atomic_folder(config.output) as partial:
         if config.form == "mindir":
@@ -95,6 +101,15 @@ def _export(config: ConvertConfig) -> None:
             write_tokenizer(partial, words.pieces, source.model.config.max_position)
     kind = "MindIR" if config.form == "mindir" else f"a Hugging Face {config.architecture}"
     _report(config.output, kind, source.model, words)
+
+
+def _chosen(config: ConvertConfig) -> Path:
+    """The run, or one of its checkpoints."""
+    if config.checkpoint == "newest":
+        return config.source
+    if run_folder_of(config.source) != config.source:
+        raise ConvertError(f"{config.source} is one checkpoint: give its run to have the best one chosen")
+    return best_checkpoint(RunFolder(config.source))
 
 
 class _Words(NamedTuple):

@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -44,6 +45,14 @@ VARIABLES = (
 CANN_FOLDERS = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH")
 LOW_DISK, LOW_MEMORY = 5 << 30, 2 << 30
 """Bytes below which a run of the smallest useful size does not fit."""
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Examines this installation: versions, processor, kernels; each problem with what to do about it."""
+
+    run: Path = Path()
+    """Folder where runs will be written: its disk is looked at."""
 
 
 def doctor(folder: Path) -> Report:

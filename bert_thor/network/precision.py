@@ -71,10 +71,10 @@ def has_bfloat16_products() -> bool:
 
 def _obstacle(precision: Precision, device_target: str) -> Optional[str]:
     """What stands in the way, and the remedy, as the rest of a sentence; None where nothing does."""
-    if precision == "bfloat16" and not hasattr(ms, "bfloat16"):
-        return f"a type that MindSpore {ms.__version__} does not have: use float32 or float16"
     if is_first_ascend_910(device_target):
         return None if precision == "float16" else "but the first Ascend 910 multiplies float16 only: use float16"
+    if precision == "bfloat16" and not hasattr(ms, "bfloat16"):
+        return f"a type that MindSpore {ms.__version__} does not have: use float32 or float16"
     if device_target != "CPU":
         return None
     backends = {requested(operation, ("mindspore", "cpu")).replace("auto", "cpu") for operation in OPERATIONS}

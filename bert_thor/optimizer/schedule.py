@@ -81,3 +81,13 @@ def refreshes_at(step: int, config: OptimizerConfig) -> bool:
     """Whether `step` refreshes the curvature: step 0, and every interval-th step counted from where that interval began."""
     start, interval = [pair for pair in config.refresh_intervals() if pair[0] <= step][-1]
     return (step - start) % interval == 0
+
+
+def refreshes_between(first: int, last: int, config: OptimizerConfig) -> int:
+    """How many of the steps from `first` up to, but not with, `last` refresh the curvature."""
+    pairs, count = config.refresh_intervals(), 0
+    for (start, interval), end in zip(pairs, [*(start for start, _ in pairs[1:]), last]):
+        low, high = max(first, start), min(last, end)
+        if low < high:
+            count += (high - 1 - start) // interval - (low - 1 - start) // interval
+    return count

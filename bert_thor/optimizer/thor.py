@@ -23,7 +23,7 @@ from bert_thor.optimizer.methods import method, preset
 from bert_thor.optimizer.overflow_status import judged
 from bert_thor.optimizer.registration import describe, register
 from bert_thor.optimizer.rule import Rule
-from bert_thor.optimizer.schedule import Rate, damping, rates
+from bert_thor.optimizer.schedule import Rate, damping, rates, refreshes_between
 from bert_thor.optimizer.step import NUMBERS, Backward, Forward, Gradients, ScaledGradients, Update, scalar
 from bert_thor.parallel.collectives import Exchange
 from bert_thor.parallel.world import World
@@ -208,6 +208,10 @@ class Thor(nn.Cell):
     def captures(self, step: int) -> bool:
         """Whether step `step` (from 0) captures factors and refreshes the inverses."""
         return self.curvatures is not None and self.curvatures.captures(step)
+
+    def refreshes_between(self, first: int, last: int) -> int:
+        """How many of the steps from `first` up to, but not with, `last` the schedule lets refresh."""
+        return refreshes_between(first, last, self.config) if self.curvatures is not None else 0
 
     def step(self, inputs: Batch, labels: Batch) -> StepResult:
         """Run the next step on one batch. A loss or gradient that is not finite leaves all parameters as they were.

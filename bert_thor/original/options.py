@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
-from bert_thor.cli import parse_pretrain
+from bert_thor.command_line.pretrain import parse_pretrain
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer.loss_scale import DYNAMIC
 from bert_thor.recipes import PretrainConfig
@@ -124,6 +124,7 @@ def pretrain_config(
         "checkpoint_interval": options.save_checkpoint_steps,
         "keep_checkpoints": options.save_checkpoint_num,
         "log_interval": LOG_INTERVAL,
+        "log": "original",
     }
     if options.enable_data_sink == "false":
         changes["prefetch"] = 0

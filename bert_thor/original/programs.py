@@ -19,6 +19,8 @@ from bert_thor.network.model import BertForPreTraining
 from bert_thor.network.precision import choose_precision
 from bert_thor.original.options import EpochNames, OriginalOptions, parse_options, pretrain_config, steps_of
 from bert_thor.parallel.world import launched_ranks
+from bert_thor.recipes import PretrainConfig
+from bert_thor.training.dry_run import dry_run
 from bert_thor.training.evaluation import Evaluator, accuracy_line, mlperf_rows
 from bert_thor.training.mindspore_checkpoint import export_ckpt, import_ckpt
 from bert_thor.training.parameters import assign, weights
@@ -32,16 +34,15 @@ EVALUATION_BATCH = 12
 class OriginalTrainer(Trainer):
     """The trainer with the original's epochs, log lines and checkpoint names."""
 
-    def __init__(self, options: OriginalOptions) -> None:
-        launched = launched_ranks()
-        options.check(launched)
-        config = pretrain_config(options, launched)
-        rows = len(open_rows(config.data, "train", config.model, config.schema))
-        config = replace(config, steps=steps_of(options, rows, config.batch_size))
-        sink = options.data_sink_steps if options.enable_data_sink == "true" else max(1, rows // config.batch_size)
+    def __init__(self, options: OriginalOptions, config: PretrainConfig) -> None:
+        super().__init__(config, read_start)
+        sink = (
+            options.data_sink_steps
+            if options.enable_data_sink == "true"
+            else max(1, len(self.rows) // config.batch_size)
+        )
         self.names, self.saves = EpochNames(sink), options.enable_save_ckpt == "true"
         self.exports = Path(options.save_checkpoint_path or ".")
-        super().__init__(config, read_start)
 
     def logs_at(self, step: int) -> bool:
         """The original's lines: every hundredth step and the one after it."""
@@ -68,7 +69,20 @@ def run_pretrain(arguments: Sequence[str]) -> None:
     """`run_pretrain.py`."""
     options = parse_options(arguments)
     os.environ.setdefault("DEVICE_ID", str(options.device_id))  # where MindSpore looks for the Ascend device
-    OriginalTrainer(options).run()
+    config = run_config(options)
+    if config.dry_run:
+        print(dry_run(config, read_start))
+    else:
+        OriginalTrainer(options, config).run()
+
+
+def run_config(options: OriginalOptions) -> PretrainConfig:
+    """The run that the options describe, with its number of steps."""
+    launched = launched_ranks()
+    options.check(launched)
+    config = pretrain_config(options, launched)
+    rows = len(open_rows(config.data, "train", config.model, config.schema))
+    return replace(config, steps=steps_of(options, rows, config.batch_size))
 
 
 def pretrain_eval(arguments: Sequence[str]) -> None:
@@ -116,6 +130,7 @@ def evaluate_exports(data: Path, files: Sequence[Path], device_target: str) -> l
     for export in exports:
         assign(weights(evaluator.model), export.weights, f"the checkpoint of step {export.step}")
         lines.append(accuracy_line(evaluator.evaluate(export.step, export.samples)))
+        print(lines[-1], flush=True)
     return lines
 
 

@@ -33,6 +33,12 @@ class Agreement:
         if self.numbers is not None:
             self.numbers.gather(np.zeros(2))
 
+    def told_by_first(self, answer: bool) -> bool:
+        """The answer of rank 0, on every rank."""
+        if self.numbers is None:
+            return answer
+        return bool(self.numbers.gather(np.array([answer, False]))[0, 0])
+
     def check(self, parameters: Sequence[Parameter], step: int) -> None:
         """Raise `TrainingError` on every rank, naming those that differ from rank 0, unless all have the same bits."""
         if self.numbers is None:

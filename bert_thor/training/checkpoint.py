@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 from safetensors import SafetensorError
@@ -51,8 +51,8 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}"
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write `checkpoint` into `folder`, then delete all but the newest `keep` up to its step.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int, best: Optional[int] = None) -> Path:
+    """Write `checkpoint` into `folder`, then delete all but the newest `keep` up to its step, and the one of step `best`.
 
     A whole checkpoint of the same step is left as it is, a damaged one is replaced. Nothing is deleted before the new
     one is safe, and checkpoints of later steps are not touched. `folder` must not be written by two processes at once.
@@ -65,7 +65,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     if not _is_whole(target):
         _write(folder, target, checkpoint)
     for step in [step for step in checkpoint_steps(folder) if step <= checkpoint.step][:-keep]:
-        _delete(checkpoint_path(folder, step))
+        if step != best:
+            _delete(checkpoint_path(folder, step))
     return target
 
 

@@ -21,6 +21,7 @@ import mindspore as ms
 import bert_thor
 from bert_thor import kernels, ops
 from bert_thor.kernels.library import library_path
+from bert_thor.ops._backend import VARIABLE
 from bert_thor.parallel.world import World
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.run_folder import RESUMABLE_CHANGES, resolved
@@ -30,9 +31,10 @@ SOURCES = tuple(Path(str(package.__file__)).parent for package in (bert_thor, op
 
 
 def cache_key(config: PretrainConfig, world: World) -> str:
-    """Names everything that a graph of training may depend on: configuration, rank, versions, and the sources of this package."""
+    """Names all that a graph of training may depend on: configuration, rank, versions, THOR_BACKEND, and the sources of this package."""
     configuration = {name: value for name, value in resolved(config).items() if name not in RESUMABLE_CHANGES}
-    facts = [configuration, world.rank, world.ranks, ms.__version__, sys.version, str(library_path())]
+    backends = os.environ.get(VARIABLE, "")
+    facts = [configuration, world.rank, world.ranks, ms.__version__, sys.version, str(library_path()), backends]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for folder in SOURCES:
         for path in sorted(folder.rglob("*.py")):

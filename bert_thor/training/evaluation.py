@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -21,6 +23,7 @@ from bert_thor.network.model import BertForPreTraining, dropout_seed, negative_l
 from bert_thor.network.precision import choose_precision
 from bert_thor.network.sizes import BertConfig
 from bert_thor.precision import Precision
+from bert_thor.training.best import best_step
 from bert_thor.training.checkpoint import checkpoint_path, load_checkpoint
 from bert_thor.training.parameters import assign, read_count, weights
 from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
@@ -47,8 +50,10 @@ class EvaluateConfig:
     """Data to evaluate on; by default the held-out rows of --data."""
     rows: Literal["held-out", "mlperf-v0.7"] = "held-out"
     """held-out: the documents that were kept out of training, as MLPerf since v1.0; mlperf-v0.7: the first 10,000 training rows."""
+    checkpoint: Literal["all", "newest", "best"] = "all"
+    """Evaluate every checkpoint of the run, the newest, or that of the best evaluation while training (see pretrain --keep-best)."""
     step: Optional[int] = None
-    """Evaluate this checkpoint alone; by default every checkpoint of the run."""
+    """Evaluate the checkpoint of this step alone."""
     batch_size: int = 64
     """Sequences per forward pass; changes the speed, not the result."""
     device_target: str = "CPU"
@@ -118,18 +123,28 @@ class Evaluator:
         self.batch_size = min(batch_size, len(rows))
         self.predictions = Predictions(model)
 
+    def compile(self) -> None:
+        """Compile the graph now, instead of when the first batch comes."""
+        with self._evaluating():
+            batch, _ = next(iter(evaluation_batches(self.rows, self.batch_size)))
+            self.predictions.compile(*(Tensor(array) for array in batch[:5]))
+
     def evaluate(self, step: int, samples: int) -> dict[str, Any]:
-        """The report of the network's present parameters, printed in the original's words."""
+        """The report of the network's present parameters."""
+        counts = Counts()
+        with self._evaluating():
+            for batch, rows in evaluation_batches(self.rows, self.batch_size):
+                predicted, nll, sentence = self.predictions(*(Tensor(array) for array in batch[:5]))
+                counts.add(batch, rows, predicted.asnumpy(), nll.asnumpy(), sentence.asnumpy(), self.unigram_token)
+        return counts.report(step, samples)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Within, the network does not train."""
         training = self.model.training
         self.model.set_train(False)
-        counts = Counts()
-        for batch, rows in evaluation_batches(self.rows, self.batch_size):
-            predicted, nll, sentence = self.predictions(*(Tensor(array) for array in batch[:5]))
-            counts.add(batch, rows, predicted.asnumpy(), nll.asnumpy(), sentence.asnumpy(), self.unigram_token)
+        yield
         self.model.set_train(training)
-        report = counts.report(step, samples)
-        print(accuracy_line(report), flush=True)
-        return report
 
 
 def accuracy_line(report: dict[str, Any]) -> str:
@@ -150,7 +165,7 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
     folder = RunFolder(config.run)
     sizes = folder.read_model()
     precision = choose_precision(config.precision or folder.read_precision(), config.device_target).precision
-    steps = _chosen(folder, config.step)
+    steps = _chosen(folder, config)
     chosen, unigram_token = _rows(config, sizes)
     use_graph_mode(config.device_target)
     evaluator = Evaluator(BertForPreTraining(sizes, precision=precision), chosen.rows, unigram_token, config.batch_size)
@@ -161,21 +176,25 @@ def evaluate(config: EvaluateConfig) -> list[dict[str, Any]]:
         assign(weights(evaluator.model), checkpoint.model, path)
         samples = read_count(checkpoint.state, "samples", path)
         reports.append({**evaluator.evaluate(step, samples), **chosen.facts()})
+        print(accuracy_line(reports[-1]), flush=True)
     new = {_key(report) for report in reports}
     earlier = [report for report in folder.read_evaluations() if _key(report) not in new]
     write_json(folder.evaluation, [*earlier, *reports])
     return reports
 
 
-def _chosen(folder: RunFolder, step: Optional[int]) -> list[int]:
-    available = folder.steps()
+def _chosen(folder: RunFolder, config: EvaluateConfig) -> list[int]:
+    available, step = folder.steps(), config.step
     if not available:
         raise CheckpointError(f"{folder.checkpoints} holds no checkpoint: train first, or give another --run")
-    if step is not None and step not in available:
-        raise ConfigError(
-            f"{folder.checkpoints} has no checkpoint of step {step}: it has {', '.join(map(str, available))}"
-        )
-    return available if step is None else [step]
+    if step is None and config.checkpoint == "best":
+        return [best_step(folder)]
+    if step is None:
+        return available if config.checkpoint == "all" else available[-1:]
+    if config.checkpoint != "all":
+        raise ConfigError(f"step {step} and checkpoint {config.checkpoint} are two choices: give one of them")
+    folder.check_step(step)
+    return [step]
 
 
 def _rows(config: EvaluateConfig, sizes: BertConfig) -> tuple[EvaluationRows, int]:

@@ -15,6 +15,8 @@ from bert_thor.errors import ConfigError
 from bert_thor.files import write_json
 from bert_thor.training.run_folder import RunFolder
 
+TRAINING_LOSS, MASKED_LM_ACCURACY = "training loss", "masked-LM accuracy"
+"""The curves, by the names that they have in TensorBoard too."""
 AXES = ("steps", "samples", "seconds")
 SMOOTHING = 50
 """Steps over which the training loss is averaged: one batch's loss says little."""
@@ -195,8 +197,8 @@ def _draw(runs: Sequence[RunCurves], target: float, output: Path) -> None:
             panels[1][column].plot(run.accuracy.places[:, column], run.accuracy.values, marker=".", label=label)
         panels[1][column].axhline(target, color="grey", linewidth=0.8, linestyle="--")
         panels[1][column].set_xlabel(axis)
-    panels[0][0].set_ylabel(f"training loss (mean of {SMOOTHING} steps)")
-    panels[1][0].set_ylabel(f"masked-LM accuracy ({', '.join(sorted({run.rows for run in runs}))} rows)")
+    panels[0][0].set_ylabel(f"{TRAINING_LOSS} (mean of {SMOOTHING} steps)")
+    panels[1][0].set_ylabel(f"{MASKED_LM_ACCURACY} ({', '.join(sorted({run.rows for run in runs}))} rows)")
     panels[0][0].legend()
     figure.tight_layout()
     figure.savefig(output, dpi=120)

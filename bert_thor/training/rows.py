@@ -54,6 +54,22 @@ def open_evaluation_rows(
     return EvaluationRows(rows, _name(rows.folder, run))
 
 
+def sizes_beside_data(model: BertConfig, folder: DataFolder) -> str:
+    """A line for the start of a run: the network's two sizes that its data has a say in, and what the data has where that differs."""
+    pieces = folder.manifest.vocab_size if folder.manifest is not None else None
+    longest = folder.schema.max_seq_length
+    return (
+        f"vocabulary of {model.vocab_size}{_beside(model.vocab_size, pieces)}, "
+        f"sequences of at most {model.max_position} tokens{_beside(model.max_position, longest)}"
+    )
+
+
+def _beside(size: int, of_the_data: Optional[int]) -> str:
+    if of_the_data is None:
+        return ""
+    return " (the data's)" if size == of_the_data else f" (the data: {of_the_data})"
+
+
 def check_vocabulary(data: Path, vocabulary: Optional[Path]) -> None:
     """`ConfigError` when the rows of `data` were made with another vocabulary than `vocabulary`, as far as both are known."""
     check_same_vocabulary(vocabulary_of(data), vocabulary)

@@ -34,12 +34,17 @@ RESUMABLE_CHANGES = (
     "evaluation_interval",
     "eval_data",
     "evaluation_rows",
+    "keep_best",
+    "early_stop",
+    "log",
+    "tensorboard",
+    "dry_run",
     "schema",
     "start",
     "prefetch",
     "compile_cache",
 )
-"""Fields that a resumed run may change: none of them changes a number that the run computes."""
+"""Fields that a resumed run may change: none of them changes a number that a step computes."""
 
 
 BEFORE_THERE_WAS_A_CHOICE = {
@@ -62,12 +67,19 @@ class RunFolder:
         self.config = path / "config.json"
         self.evaluation = path / "evaluation.json"
         self.training_evaluations = path / "training_evaluations.jsonl"
+        self.tensorboard = path / "tensorboard"
         self.ranks = path / "ranks"
         self._lock, self._made = -1, False
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint."""
         return checkpoint_steps(self.checkpoints)
+
+    def check_step(self, step: int) -> None:
+        """Raise `ConfigError` unless `step` has a checkpoint."""
+        if step not in self.steps():
+            have = ", ".join(map(str, self.steps())) or "none"
+            raise ConfigError(f"{self.checkpoints} has no checkpoint of step {step}: it has {have}")
 
     def has_begun(self) -> bool:
         """Whether a step or a checkpoint is here: a start that failed before that leaves nothing worth keeping."""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from mindspore import Tensor
 
 from bert_thor import __version__
 from bert_thor.compat import use_graph_mode, version
-from bert_thor.data.batches.rows import TrainingBatches, most_frequent_label
+from bert_thor.data.batches.rows import TrainingBatches
 from bert_thor.data.records.schema import Batch
 from bert_thor.errors import CheckpointError, ConfigError, Interrupted, TrainingError
-from bert_thor.files import json_text
 from bert_thor.network.model import BertForPreTraining, PretrainingLoss
 from bert_thor.network.precision import choose_precision
 from bert_thor.optimizer import StepResult, Thor
@@ -37,15 +35,18 @@ from bert_thor.training.checkpoint import (
     save_checkpoint,
 )
 from bert_thor.training.compile_cache import cache_key, cached_graphs
-from bert_thor.training.evaluation import Evaluator
+from bert_thor.training.evaluations import Evaluations
 from bert_thor.training.inputs import groups_of, inputs_and_labels
 from bert_thor.training.measured_block import with_measured_block
-from bert_thor.training.parameters import arrays, assign, read_count, weights
-from bert_thor.training.progress import LogLine, Progress
-from bert_thor.training.rows import EvaluationRows, check_vocabulary, open_evaluation_rows, open_rows
+from bert_thor.training.pace import crossed
+from bert_thor.training.parameters import arrays, assign, weights
+from bert_thor.training.progress import Progress, read_progress
+from bert_thor.training.record import Record
+from bert_thor.training.rows import check_vocabulary, open_rows, sizes_beside_data
 from bert_thor.training.run_data import continued, describe_data, read_run_data, run_vocabulary, vocabulary_of
 from bert_thor.training.run_folder import RunFolder
 from bert_thor.training.stop_signals import StopSignals
+from bert_thor.training.tensorboard import check_tensorboard
 from bert_thor.training.trained import Trained, read_trained
 
 MAX_SKIPPED = 10
@@ -58,6 +59,8 @@ class Trainer:
     def __init__(self, config: PretrainConfig, read_start: Callable[[Path], Trained] = read_trained) -> None:
         """`read_start` reads what `config.start` names."""
         config.check()
+        if config.tensorboard:
+            check_tensorboard()
         precision, self.reason = choose_precision(config.precision, config.device_target)
         config = replace(config, precision=precision)
         config = with_loss_scale(config, precision)
@@ -91,14 +94,15 @@ class Trainer:
             failures=config.run,
         )
         self.progress = Progress()
-        self._evaluation: EvaluationRows | None = None
+        self._evaluations = Evaluations(config, self.folder, self.model, self.rows)
+        self._stops_early = False
         self._stop_signals = StopSignals()
 
     def run(self) -> Progress:
         """Train to `config.steps`. On a signal or a failure outside a step the state is saved first, then raised."""
         try:
-            if self.world.writes:
-                print(f"precision {self.config.precision}: {self.reason}", flush=True)
+            self._say(f"precision {self.config.precision}: {self.reason}")
+            self._say(sizes_beside_data(self.config.model, self.rows.folder))
             with self.watch, self._stop_signals:
                 if self.world.writes:
                     self.folder.claim(self.config)
@@ -106,7 +110,7 @@ class Trainer:
                 self.agreement.check(weights(self.model), self.progress.step)
                 if self.world.writes:
                     self.folder.truncate(self.progress.step)
-                    print(self.thor.describe(self.config.device_target), flush=True)
+                    self._say(self.thor.describe(self.config.device_target))
                 with closing(self._batches(self.progress.samples, self.world, self.config.prefetch)) as batches:
                     self._loop(batches)
         finally:
@@ -115,47 +119,68 @@ class Trainer:
 
     def _loop(self, batches: TrainingBatches) -> None:
         config, progress = self.config, self.progress
-        log = LogLine(progress.step)
-        if progress.step < config.steps:
-            self._compile()
-        with open(self.folder.metrics if self.world.writes else os.devnull, "a", encoding="utf-8") as metrics:
-            while progress.step < config.steps:
-                with self._saved_on_failure():
-                    batch = next(batches)
-                result = self._one_step(batch)
-                with self._saved_on_failure():
-                    metrics.write(json_text(self._metrics(result)) + "\n")
-                    metrics.flush()
-                    if self.logs_at(progress.step):
-                        log.print(self.epoch(), progress.step, result.loss)
-                    self._report_loss_scale(result)
-                self._stop_if_not_finite()
-                if progress.step % config.checksum_interval == 0:
-                    self.agreement.check(weights(self.model), progress.step)
-                self._evaluate_if_due()  # before the checkpoint: a run that goes on from it will not do it again
-                if progress.step % config.checkpoint_interval == 0 or progress.step == config.steps:
-                    if self.world.writes:
-                        os.fsync(metrics.fileno())  # a checkpoint promises the metrics of all steps before it
-                    self.save()
-                self._stop_if_asked()
+        self._stops_early = 0 < config.early_stop <= progress.best.evaluations_since
+        if not self._is_finished():
+            with Record(config, self.folder, self.thor, progress, self.world.writes) as record:
+                self._compile()
+                while not self._is_finished():
+                    self._step(batches, record)
+                    if progress.step % config.checksum_interval == 0:
+                        self.agreement.check(weights(self.model), progress.step)
+                    # before the checkpoint: a run that goes on from it will not do it again
+                    is_best = self._evaluates_now() and self._evaluate(record)
+                    if progress.step % config.checkpoint_interval == 0 or is_best or self._is_finished():
+                        record.flush()
+                        self.save()
+                        record.pace.other("checkpoint")
+                    self._stop_if_asked()
+        self._say_what_ended()
+
+    def _is_finished(self) -> bool:
+        return self._stops_early or self.progress.step >= self.config.steps
+
+    def _step(self, batches: TrainingBatches, record: Record) -> None:
+        """One step and its record."""
+        with self._saved_on_failure():
+            batch = next(batches)
+        result = self._one_step(batch)
+        with self._saved_on_failure():
+            record.step(result, self.rows.skipped)
+            if self.logs_at(self.progress.step):
+                record.line(self.epoch(), result)
+            self._report_loss_scale(result)
+        self._stop_if_not_finite()
+
+    def _say_what_ended(self) -> None:
+        config, progress, best = self.config, self.progress, self.progress.best
         if self.rows.skipped:
             _warn(
                 f"rank {self.world.rank} met damaged rows {self.rows.skipped} times and read the next sound ones in their places"
+            )
+        if self._stops_early:
+            self._say(
+                f"stopped early after step {progress.step}/{config.steps}: {best.evaluations_since} evaluations in a row were not "
+                "better than the best one; to go on, resume with a larger --early-stop, or with 0"
+            )
+        if config.keep_best and best.accuracy is not None:
+            self._say(
+                f"best evaluation: masked-LM accuracy {best.accuracy:.4f} at step {best.step}; "
+                "evaluate and convert take its checkpoint with --checkpoint best"
             )
 
     def _compile(self) -> None:
         """Say that compiling takes time, and with a compile cache do it now, from the cache if it can."""
         if self.config.compile_cache is None:
-            print("compiling the graphs of the training step: the first steps take longer", flush=True)
+            self._say("compiling the graphs of the training step: the first steps take longer")
             return
         with self._saved_on_failure():
             batch = next(self._batches(self.progress.samples, self.world, ahead=0))
         key, started = cache_key(self.config, self.world), perf_counter()
         with cached_graphs(self.config.compile_cache, key) as found:
             source = "loading" if found else "compiling"
-            print(f"{source} the graphs of the training step, kept in {self.config.compile_cache / key}", flush=True)
+            self._say(f"{source} the graphs of the training step, kept in {self.config.compile_cache / key}")
             self.thor.compile_steps(*self._inputs(batch))
-        print(f"all graphs are ready after {perf_counter() - started:.1f} s", flush=True)
+        self._say(f"all graphs are ready after {perf_counter() - started:.1f} s")
 
     def logs_at(self, step: int) -> bool:
         """Whether a log line follows step `step` (from 1)."""
@@ -165,24 +190,26 @@ class Trainer:
         """The pass over the data, from 1, in which the last step was."""
         return 1 + (self.progress.samples - 1) // len(self.rows)
 
-    def _evaluate_if_due(self) -> None:
-        """Evaluate when the last step passed a multiple of `evaluation_interval` samples; the other ranks wait for the one that does."""
-        every, samples = self.config.evaluation_interval, self.progress.samples
-        if not every or not self.world.writes or samples // every == (samples - self.config.batch_size) // every:
-            return
-        if self._evaluation is None:
-            self._evaluation = self._evaluation_rows()
-            rows, label = self._evaluation.rows, most_frequent_label(self.rows)
-            self._evaluator = Evaluator(self.model, rows, label, self.config.batch_size)
-        report = self._evaluator.evaluate(self.progress.step, samples)
-        self.folder.add_evaluation({**report, **self._evaluation.facts()})
+    def _evaluates_now(self) -> bool:
+        """Whether the last step passed a multiple of `evaluation_interval` samples."""
+        samples = self.progress.samples
+        return crossed(samples - self.config.batch_size, samples, self.config.evaluation_interval) > 0
 
-    def _evaluation_rows(self) -> EvaluationRows:
-        config, run = self.config, read_run_data(self.folder.path)
-        check_vocabulary(config.eval_data or config.data, run_vocabulary(self.folder.path))
-        return open_evaluation_rows(
-            config.data, config.eval_data, config.model, run, config.evaluation_rows, config.schema
-        )
+    def _evaluate(self, record: Record) -> bool:
+        """Rank 0 evaluates, the others wait, and all know whether the run ends; true where the checkpoint is to be kept."""
+        config, progress, kept = self.config, self.progress, False
+        if self.world.writes:
+            if self._evaluations.prepare():
+                record.pace.other("compilation")
+            report = self._evaluations.evaluate(progress.step, progress.samples)
+            progress.best = progress.best.after(report)
+            is_best = progress.best.step == progress.step
+            record.evaluation(report, is_best)
+            record.pace.other("evaluation")
+            kept = is_best and config.keep_best
+        if config.early_stop:
+            self._stops_early = self.agreement.told_by_first(progress.best.evaluations_since >= config.early_stop)
+        return kept
 
     def _batches(self, position: int, world: World, ahead: int) -> TrainingBatches:
         """This rank's slices of the global batches from global row `position` on."""
@@ -227,38 +254,29 @@ class Trainer:
     def _report_loss_scale(self, result: StepResult) -> None:
         """Say so where the last step has changed it."""
         now = self.thor.loss_scale.value
-        if now != result.loss_scale and self.world.writes:
+        if now != result.loss_scale:
             reason = f"{self.thor.loss_scale.window} steps in a row were finite" if result.applied else "overflow"
-            print(
-                f"loss scale {result.loss_scale:.0f} -> {now:.0f} after step {self.progress.step}: {reason}", flush=True
-            )
+            self._say(f"loss scale {result.loss_scale:.0f} -> {now:.0f} after step {self.progress.step}: {reason}")
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """What the next step takes: inputs and labels."""
         config = self.config
         return inputs_and_labels(batch, config.seed, self.progress.step, self.world.rank, config.accumulate)
 
-    def _metrics(self, result: StepResult) -> dict[str, Any]:
-        progress = self.progress
-        values = metrics_of(result)
-        values.update(samples_per_second=self.config.batch_size / result.step_seconds, skipped_steps=progress.skipped)
-        if self.config.skip_damaged:
-            values["damaged_rows"] = self.rows.skipped
-        return {"step": progress.step, "samples": progress.samples, **values}
-
     def save(self) -> None:
         """Write a checkpoint of the present step: one rank does, for all."""
         if not self.world.writes:
             return
         state = {
-            **asdict(self.progress),
+            **self.progress.state(),
             "seed": self.config.seed,
             "ranks": self.world.ranks,
             "bert_thor": __version__,
             "mindspore": list(version()),
         }
         checkpoint = Checkpoint(self.progress.step, arrays(weights(self.model)), arrays(self.thor.state()), state)
-        save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints)
+        best = self.progress.best.step if self.config.keep_best else 0
+        save_checkpoint(self.folder.checkpoints, checkpoint, self.config.keep_checkpoints, best or None)
 
     def _begin(self) -> Optional[Path]:
         """Resume, start from other weights, or from new ones; returns the vocabulary that the run's data must have, if it is known."""
@@ -283,7 +301,7 @@ class Trainer:
         """Take the weights of what `path` names, and nothing else; returns its vocabulary."""
         start = self.read_start(path)
         assign(weights(self.model), start.parameters, path)
-        print(f"starting from the weights of {path}", flush=True)
+        self._say(f"starting from the weights of {path}")
         return start.vocabulary
 
     def _checkpoint(self) -> Optional[tuple[Path, Checkpoint]]:
@@ -291,9 +309,7 @@ class Trainer:
         step = self.config.resume_from
         if step is None:
             return newest_checkpoint(self.folder.checkpoints, _warn)
-        if step not in self.folder.steps():
-            have = ", ".join(map(str, self.folder.steps())) or "none"
-            raise ConfigError(f"{self.folder.checkpoints} has no checkpoint of step {step}: it has {have}")
+        self.folder.check_step(step)
         path = checkpoint_path(self.folder.checkpoints, step)
         return path, load_checkpoint(path)
 
@@ -301,7 +317,7 @@ class Trainer:
         """Go on from a checkpoint; False where there is none."""
         found = self._checkpoint()
         if found is None:
-            print(f"{self.config.run} has no checkpoint yet: starting from step 0", flush=True)
+            self._say(f"{self.config.run} has no checkpoint yet: starting from step 0")
             return False
         path, checkpoint = found
         for parameters, stored in (
@@ -309,19 +325,16 @@ class Trainer:
             (self.thor.state(), checkpoint.optimizer),
         ):
             assign(parameters, stored, path)
-        self.progress = Progress(**{name: read_count(checkpoint.state, name, path) for name in asdict(Progress())})
+        self.progress = read_progress(checkpoint.state, path)
         self.thor.step_number = self.progress.step - self.thor.loss_scale.overflows
-        print(f"resuming from {path} at step {self.progress.step}", flush=True)
+        self._say(f"resuming from {path} at step {self.progress.step}")
         planned = self.folder.read_config().get("steps", self.config.steps)
         if self.config.steps > planned:
-            print(
-                f"{planned} steps become {self.config.steps}: the rates follow the curve of these from here on",
-                flush=True,
-            )
+            self._say(f"{planned} steps become {self.config.steps}: the rates follow the curve of these from here on")
         if self.config.resume_from is not None and self.world.writes:
             later = self.folder.go_back_to(self.progress.step)
             if later:
-                print(
+                self._say(
                     f"the checkpoints of later steps ({', '.join(map(str, later))}) are now in {self.folder.set_aside}"
                 )
         return True
@@ -336,6 +349,11 @@ class Trainer:
                 f"loss or gradient was not finite in {MAX_SKIPPED} steps in a row up to step {self.progress.step}; the state is saved in "
                 f"{self.folder.checkpoints}: look at the data, or resume with a smaller learning rate in a new run{remedy}"
             )
+
+    def _say(self, text: str) -> None:
+        """Print it, on one rank."""
+        if self.world.writes:
+            print(text, flush=True)
 
     def _stop_if_asked(self) -> None:
         asked = (
@@ -364,13 +382,6 @@ def with_loss_scale(config: PretrainConfig, precision: str) -> PretrainConfig:
     """`config` with what `loss_scale` auto means in this precision."""
     scale = scale_for(config.optimizer.loss_scale, precision)
     return replace(config, optimizer=replace(config.optimizer, loss_scale=scale))
-
-
-def metrics_of(result: StepResult) -> dict[str, Any]:
-    """The values of a step by name; the parts of the loss are those of `PretrainingLoss`."""
-    values = asdict(result)
-    loss, (masked_lm_loss, next_sentence_loss) = values.pop("loss"), values.pop("parts")
-    return {"loss": loss, "masked_lm_loss": masked_lm_loss, "next_sentence_loss": next_sentence_loss, **values}
 
 
 def _warn(sentence: str) -> None:

@@ -20,8 +20,10 @@ class AotArguments {
   AotArguments(int count, void** params, const int* ndims, int64_t** shapes, const char** dtypes)
       : count_(count), params_(params), ndims_(ndims), shapes_(shapes), dtypes_(dtypes) {}
 
-  // One type name per tensor, inputs first. Also refuses shapes that cannot be, and null pointers where the tensor has
-  // elements; the other functions may be called only after THOR_OK.
+  // One type name per tensor, inputs first. Also refuses shapes that cannot be, and null pointers to tensors of a few
+  // elements, which an entry point may read itself; the typed functions refuse the others, after the shapes. So a call
+  // without data tells whether types and shapes would be taken (kernels/entry_points.py). The other functions may be
+  // called only after THOR_OK.
   int Check(std::initializer_list<const char*> dtypes) const {
     if (params_ == nullptr || ndims_ == nullptr || shapes_ == nullptr || dtypes_ == nullptr) return THOR_NULL_POINTER;
     if (count_ != static_cast<int>(dtypes.size())) return THOR_BAD_ARGUMENT_COUNT;
@@ -29,9 +31,10 @@ class AotArguments {
     for (const char* dtype : dtypes) {
       if (!Is(i, dtype)) return THOR_BAD_DTYPE;
       if (const int status = CheckShape(i)) return status;
-      if (params_[i] == nullptr && Elements(i) != 0) return THOR_NULL_POINTER;
       ++i;
     }
+    for (i = 0; i < count_; ++i)
+      if (params_[i] == nullptr && Elements(i) != 0 && Elements(i) <= kFewElements) return THOR_NULL_POINTER;
     return THOR_OK;
   }
 
@@ -66,7 +69,7 @@ class AotArguments {
   }
 
  private:
-  static constexpr int kMaxRank = 8;
+  static constexpr int kMaxRank = 8, kFewElements = 16;
 
   // Every size and the product of all sizes above 0 fit in the address space.
   int CheckShape(int i) const {

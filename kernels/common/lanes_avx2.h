@@ -49,6 +49,10 @@ inline void StreamFence() { _mm_sfence(); }
 inline __attribute__((always_inline)) void Prefetch(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 }
+// Into the second cache, for what is needed later than the next few thousand elements.
+inline __attribute__((always_inline)) void PrefetchFar(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
 
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN.
 inline __m256 Widen(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }

@@ -36,6 +36,10 @@ inline void StreamFence() { _mm_sfence(); }
 inline __attribute__((always_inline)) void Prefetch(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 }
+// Into the second cache, for what is needed later than the next few thousand elements.
+inline __attribute__((always_inline)) void PrefetchFar(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
 
 // bfloat16: the upper half of a float; stored by rounding to nearest, ties to even; a NaN stays a NaN. The processor's
 // own rounding takes subnormal floats for 0.

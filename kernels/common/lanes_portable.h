@@ -72,6 +72,8 @@ inline void StoreStream(T* p, Floats a) {
 inline void StreamFence() {}
 // Inlined always: GCC takes a function that only prefetches for one without an effect, and drops calls of it.
 inline __attribute__((always_inline)) void Prefetch(const void* p) { __builtin_prefetch(p); }
+// Into the second cache, for what is needed later than the next few thousand elements.
+inline __attribute__((always_inline)) void PrefetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 inline Floats Keep(Floats a, All) { return a; }
 inline Floats Keep(Floats a, First lanes) {

@@ -18,7 +18,7 @@ void PhiloxWords(const thor::Dropout& d, uint64_t block, int64_t blocks, uint32_
   for (int64_t b = 0; b < blocks; b += kPhiloxWords / 4) {
     uint32_t eight[kPhiloxWords];
     Words low, high;
-    PhiloxBlocks(d, block + b, &low, &high);
+    PhiloxBlocks(d, block + b, High(CountFrom(block + b)), &low, &high);
     Store(eight, low);
     Store(eight + kLanes, high);
     for (int i = 0; i < kPhiloxWords && b + i / 4 < blocks; ++i) words[4 * b + i] = eight[i];

@@ -49,33 +49,48 @@ int thor_factor_average_f32(const float* factor, const float* captured, int64_t 
   if (!summary || (blocks > 0 && (!factor || !captured || !next))) return THOR_NULL_POINTER;
   const int64_t size = edge * edge, each = (size + thor::kGrain - 1) / thor::kGrain;
   const std::unique_ptr<Piece[]> pieces(new (std::nothrow) Piece[blocks * each]);
-  const std::unique_ptr<bool[]> sound(new (std::nothrow) bool[blocks]);
-  if (!pieces || !sound) return THOR_OUT_OF_MEMORY;
+  if (!pieces) return THOR_OUT_OF_MEMORY;
   const auto implementation = THOR_CHOOSE(thor::factor_average);
-  thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
+  const auto look = [&](int64_t q, int64_t first, int64_t count) {
     const int64_t i = q * size + first;
     // Before the traces: it reads memory in order, they then find their elements in the cache.
     const bool finite = implementation.is_finite(captured + i, count, scale);
     pieces[q * each + first / thor::kGrain] = {Trace(factor + i, edge, first, count, 1),
                                                Trace(captured + i, edge, first, count, scale), 0, finite};
-  });
-  double before = 0, after = 0;
+  };
+  const auto average_of = [&](const float* old, float kept) {
+    return [&, old, kept](int64_t q, int64_t first, int64_t count) {
+      const int64_t i = q * size + first;
+      if (IsSound(&pieces[q * each], each))
+        implementation.average(old + i, captured + i, count, kept, 1 - kept, scale, next + i);
+      else if (next != old)
+        std::copy_n(old + i, count, next + i);
+      pieces[q * each + first / thor::kGrain].next_trace = Trace(next + i, edge, first, count, 1);
+    };
+  };
+  const auto is_first = [&] {
+    double trace = 0;
+    for (int64_t k = 0; k < blocks * each; ++k) trace += pieces[k].factor_trace;
+    return !(trace > 0);
+  };
+  if (each > 1) {
+    thor::ParallelForParts(blocks, size, threads, look);
+    thor::ParallelForParts(blocks, size, threads, average_of(factor, is_first() ? 0 : keep));
+  } else {  // A block is averaged while it is in a near cache, before the trace of all of factor is known.
+    const auto average = average_of(factor, keep);
+    thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
+      look(q, first, count);
+      average(q, first, count);
+    });
+    // 0 times an element of next is what 0 times that of factor would be: a zero of its sign, or NaN.
+    if (is_first()) thor::ParallelForParts(blocks, size, threads, average_of(next, 0));
+  }
+  double after = 0;
   int64_t lost = 0;
   for (int64_t q = 0; q < blocks; ++q) {
-    for (int64_t k = 0; k < each; ++k) before += pieces[q * each + k].factor_trace;
-    sound[q] = IsSound(&pieces[q * each], each);
-    if (!sound[q]) ++lost;
+    if (!IsSound(&pieces[q * each], each)) ++lost;
+    for (int64_t k = 0; k < each; ++k) after += pieces[q * each + k].next_trace;
   }
-  const float kept = before > 0 ? keep : 0;
-  thor::ParallelForParts(blocks, size, threads, [&](int64_t q, int64_t first, int64_t count) {
-    const int64_t i = q * size + first;
-    if (sound[q])
-      implementation.average(factor + i, captured + i, count, kept, 1 - kept, scale, next + i);
-    else if (next != factor)
-      std::copy_n(factor + i, count, next + i);
-    pieces[q * each + first / thor::kGrain].next_trace = Trace(next + i, edge, first, count, 1);
-  });
-  for (int64_t k = 0; k < blocks * each; ++k) after += pieces[k].next_trace;
   summary[0] = static_cast<float>(after);
   summary[1] = static_cast<float>(lost);
   return THOR_OK;

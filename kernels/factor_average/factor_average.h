@@ -12,7 +12,7 @@
  * Numerics: keep factor, scale captured, its product with 1 - keep and the sum are rounded once each; traces are summed
  * in double and rounded once. Finite is what is no NaN and below 3.4e38 in size as a float, for an element of scale
  * captured as for its trace. The same bits for any thread count and instruction set.
- * Cost: 6 blocks edge^2 FLOP, 4 passes over memory.
+ * Cost: 6 blocks edge^2 FLOP; 3 passes over memory where edge is at most 128, 4 above.
  * Errors: a size below 0: THOR_BAD_SIZE; an edge below 1: THOR_BAD_BLOCK; keep outside [0, 1], scale below 0 or not
  * finite: THOR_BAD_VALUE. */
 #ifndef THOR_FACTOR_AVERAGE_H_

@@ -79,16 +79,19 @@ THOR_INLINE void MultiplyRows(int64_t i, int64_t j, int64_t depth, const float* 
 
 constexpr int kSquareRows = kTileRows * kTileVectors;  // as many sums in one column of vectors
 
-// sums += left^T right; a diagonal tile leaves out what lies above its diagonal.
-template <class Input>
-void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const float* right, bool first, float* sums) {
+// sums += left^T right; a diagonal tile leaves out what lies above its diagonal. fetch() is called along the way.
+template <class Input, typename Fetch>
+void MultiplyPanels(const Tile& tile, int64_t depth, const float* left, const float* right, bool first, float* sums,
+                    Fetch fetch) {
   ForEachTileColumn(0, tile.width, [&](int64_t j, auto vectors) {
     int64_t i = 0;
     if (tile.Diagonal())
       for (i = j; i < j + kLanes; i += kSquareRows)
         MultiplyRows<Input, kSquareRows, 1>(i, j, depth, left, right, first, sums);
-    for (; i < tile.height; i += kTileRows)
+    for (; i < tile.height; i += kTileRows) {
+      fetch();
       MultiplyRows<Input, kTileRows, vectors()>(i, j, depth, left, right, first, sums);
+    }
   });
 }
 
@@ -109,6 +112,17 @@ inline void StorePadding(int64_t features, int64_t block, float* out) {
     for (int64_t j = i < features ? features : 0; j < block; ++j) out[i * block + j] = 0.0f;
 }
 
+// Asks for some columns of row `number` of those that are summed.
+template <typename T>
+void FetchRow(const Arguments<T>& a, int64_t number, int64_t column, int64_t columns) {
+  const int64_t row = a.weighted.places == nullptr ? number : a.weighted.places[number];
+  const T* const source = a.x + row * a.features + column;
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t j = 0; j < columns; j += kLine) PrefetchFar(source + j);
+}
+
+constexpr int64_t kRowsFetched = 4;  // before each product of register tiles; then packing finds its rows in the cache
+
 // sums = x^T x of the tile.
 template <class Input>
 void SumTile(const Arguments<typename Input::Element>& a, int64_t q, const Tile& tile, float* sums) {
@@ -119,7 +133,15 @@ void SumTile(const Arguments<typename Input::Element>& a, int64_t q, const Tile&
     const int64_t rows = Smaller(kRows, a.summed - k);
     Input::Pack(a, k, rows, q * a.block + tile.row, tile.height, left);
     if (right != left) Input::Pack(a, k, rows, q * a.block + tile.column, tile.width, right);
-    MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums);
+    int64_t next = k + rows;
+    const int64_t end = Smaller(next + kRows, a.summed);
+    const auto fetch = [&] {
+      for (int64_t last = Smaller(end, next + kRowsFetched); next < last; ++next) {
+        FetchRow(a, next, q * a.block + tile.row, tile.height);
+        if (right != left) FetchRow(a, next, q * a.block + tile.column, tile.width);
+      }
+    };
+    MultiplyPanels<Input>(tile, (rows + Input::kRows - 1) / Input::kRows, left, right, k == 0, sums, fetch);
   }
 }
 

@@ -5,9 +5,8 @@ is complete in itself and its annotations are strings. On Ascend a tile of rows 
 
 Numbers: all arithmetic is fp32, the variance is the corrected two-pass one: what x - mean still has in the mean, because fp32
 rounded it, leaves x - mean before it is squared. A row whose squares leave the range of fp32 gives rstd 0 and y = beta. The
-gradient is two kernels: dx, where rows are independent, and dgamma, where columns are; dbeta is a plain sum of columns. dgamma
-takes the mean as it is rounded, since AKG does not lower sums of both kinds in one kernel: beside the errors of `layer_norm.h` it
-may be 2^-24 |mean| rstd |dy|, summed over the rows, off.
+gradient is two kernels, since AKG does not lower sums over rows and over columns in one: dx, which also gives what xhat still has
+in its mean, and dgamma, which takes it; dbeta is a plain sum of columns.
 """
 
 from typing import Any
@@ -52,9 +51,10 @@ def layer_norm(x: "Any", gamma: "Any", beta: "Any", eps: "Any") -> "Any":
 
 
 def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any") -> "Any":
-    """Dx of `layer_norm`: rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dy, x, dx of one type, the others fp32.
+    """[dx, mean_xhat] of `layer_norm`: rstd (g - mean(g) - xhat mean(g xhat)), g = dy gamma; dy, x, dx of one type, the others fp32.
 
-    The xhat below still has the rest e in it, c = mean(xhat): xhat - c and mean(g xhat) - c mean(g) are meant.
+    The xhat below is (x - mean) rstd with the mean as fp32 rounded it, c = mean_xhat [rows] its mean, exactly 0: xhat - c and
+    mean(g xhat) - c mean(g) are meant.
     """
     rows, features = x.shape
     share = tvm.const(1.0 / features.value, "float32")
@@ -86,11 +86,12 @@ def layer_norm_grad(dy: "Any", x: "Any", gamma: "Any", mean: "Any", rstd: "Any")
     without_mean = elementwise("without_mean", lambda r, c: g[r, c] - level[r])
     rest = elementwise("rest", lambda r, c: without_mean[r, c] - along_xhat[r, c])
     dx = elementwise("dx_wide", lambda r, c: rest[r, c] * rstd[r])
-    return dx if x.dtype == "float32" else elementwise("dx_narrow", lambda r, c: dx[r, c].astype(x.dtype))
+    stored = dx if x.dtype == "float32" else elementwise("dx_narrow", lambda r, c: dx[r, c].astype(x.dtype))
+    return [stored, mean_xhat]
 
 
-def layer_norm_grad_gamma(dy: "Any", x: "Any", mean: "Any", rstd: "Any") -> "Any":
-    """Dgamma [features] fp32 of `layer_norm`: the sum of dy xhat over the rows."""
+def layer_norm_grad_gamma(dy: "Any", x: "Any", mean: "Any", rstd: "Any", mean_xhat: "Any") -> "Any":
+    """Dgamma [features] fp32 of `layer_norm`: the sum of dy xhat over the rows; mean_xhat [rows] from `layer_norm_grad`."""
     rows, features = x.shape
     r = tvm.reduce_axis((0, rows), name="r")
 
@@ -101,7 +102,8 @@ def layer_norm_grad_gamma(dy: "Any", x: "Any", mean: "Any", rstd: "Any") -> "Any
     wide_dy = elementwise("wide_dy", lambda r, c: dy[r, c].astype("float32"))
     centered = elementwise("centered", lambda r, c: wide_x[r, c] - mean[r])
     xhat = elementwise("xhat", lambda r, c: centered[r, c] * rstd[r])
-    product = elementwise("product", lambda r, c: wide_dy[r, c] * xhat[r, c])
+    without_mean = elementwise("without_mean", lambda r, c: xhat[r, c] - mean_xhat[r])
+    product = elementwise("product", lambda r, c: wide_dy[r, c] * without_mean[r, c])
     return tvm.compute((features,), lambda c: tvm.sum(product[r, c], axis=r), name="dgamma")
 
 

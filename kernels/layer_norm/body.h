@@ -13,10 +13,12 @@ constexpr int64_t kShortRow = 1024;
 template <typename T>
 void Gradient(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta) {
   const int64_t h = a.features;
-  const auto finish = [&](int64_t row, auto gradient) {
+  const auto finish = [&](int64_t row, auto gradient, auto fetch) {
     T* dx = a.dx + row * h;
-    ForEachOutputVector(dx, h, a.stream,
-                        [=](int64_t j, auto lanes) { StoreOutput(dx + j, gradient(j, lanes), lanes); });
+    ForEachOutputVector(dx, h, a.stream, [=](int64_t j, auto lanes) {
+      fetch(j);
+      StoreOutput(dx + j, gradient(j, lanes), lanes);
+    });
   };
   if (sizeof(T) == sizeof(float) && h <= kShortRow)
     GradientOfRows<1>(a, begin, end, dgamma, dbeta, finish);

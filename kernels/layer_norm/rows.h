@@ -54,17 +54,22 @@ THOR_INLINE void NormalizeRow(const thor::LayerNormArguments<T>& a, int64_t r, P
 
 template <typename T>
 void NormalizeRows(const thor::LayerNormArguments<T>& a, int64_t begin, int64_t end) {
+  const int64_t ahead = a.stream ? 4 : 1;  // what memory has to bring takes longer than a row
   for (int64_t r = begin; r < end; ++r) {
-    const T* next = a.x + (r + 1 < end ? r + 1 : r) * a.features;
-    NormalizeRow(a, r, [=](int64_t j) { Prefetch(next + j); });
+    const T* next = a.x + (r + ahead < end ? r + ahead : r) * a.features;
+    if (a.stream)
+      NormalizeRow(a, r, [=](int64_t j) { PrefetchFar(next + j); });
+    else
+      NormalizeRow(a, r, [=](int64_t j) { Prefetch(next + j); });
   }
   StreamFence();
 }
 
-// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient)
-// stores the sixteen elements of dx that gradient(j, lanes) gives. Of the rows `ahead` elements further dy is fetched
-// during the sums and x during the gradient, so that memory is never idle. The loops over R have to be unrolled: an
-// index known at run time would move the sums out of registers.
+// R rows together, so that the running dgamma and dbeta are loaded and stored once per R rows. finish(row, gradient,
+// fetch) stores the sixteen elements of dx that gradient(j, lanes) gives, and calls fetch(j) once for them. Of the rows
+// `ahead` elements further dy is fetched during the sums and x by fetch, so that memory is never idle: into the second
+// cache, because the nearest one holds no more than the rows at work and their sums. The loops over R
+// have to be unrolled: an index known at run time would move the sums out of registers.
 template <int R, typename T, typename Finish>
 void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int64_t ahead, float* dgamma, float* dbeta,
                      Finish finish) {
@@ -84,7 +89,7 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
     Floats gamma_sum = Load(dgamma + j, lanes), beta_sum = Load(dbeta + j, lanes);
 #pragma GCC unroll 2
     for (int r = 0; r < R; ++r) {
-      Prefetch(dy + ahead + r * h + j);
+      PrefetchFar(dy + ahead + r * h + j);
       const Floats d = Load(dy + r * h + j, lanes);
       const Floats xhat = MultiplyAdd(Load(x + r * h + j, lanes) - mean[r], rstd[r], shift[r]);
       const Floats g = d * gamma;
@@ -101,17 +106,19 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
     const Floats mean_g = Set(SumLanes(sum_g[r]) / h), mean_gx = Set(SumLanes(sum_gx[r]) / h);
     const Floats mean_x = mean[r], scale = rstd[r], shift_x = shift[r];
     const T *dy_row = dy + r * h, *x_row = x + r * h;
-    finish(row + r, [=](int64_t j, auto lanes) {
-      Prefetch(x_row + ahead + j);
+    const auto gradient = [=](int64_t j, auto lanes) {
       const Floats g = Load(dy_row + j, lanes) * Load(gamma_row + j, lanes);
       const Floats xhat = MultiplyAdd(Load(x_row + j, lanes) - mean_x, scale, shift_x);
       return scale * (g - mean_g - xhat * mean_gx);
-    });
+    };
+    finish(row + r, gradient, [=](int64_t j) { PrefetchFar(x_row + ahead + j); });
   }
 }
 
-// dgamma and dbeta get the sums over rows [begin, end); finish(row, gradient) stores dx of each, as in GradientOfGroup.
-// R rows at a time.
+constexpr int64_t kRowsAhead = 2;  // of those at work: what is fetched meanwhile
+
+// dgamma and dbeta get the sums over rows [begin, end), R rows at a time; finish(row, gradient, fetch) stores dx of
+// each, as in GradientOfGroup.
 template <int R, typename T, typename Finish>
 void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int64_t end, float* dgamma, float* dbeta,
                     Finish finish) {
@@ -120,7 +127,8 @@ void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int
     Store(dbeta + j, Set(0), lanes);
   });
   int64_t r = begin;
-  for (; r + R <= end; r += R) GradientOfGroup<R>(a, r, r + 2 * R <= end ? R * a.features : 0, dgamma, dbeta, finish);
+  for (; r + R <= end; r += R)
+    GradientOfGroup<R>(a, r, r + R + kRowsAhead <= end ? kRowsAhead * a.features : 0, dgamma, dbeta, finish);
   if (r < end) GradientOfGroup<1>(a, r, 0, dgamma, dbeta, finish);
   StreamFence();
 }

@@ -16,15 +16,16 @@ void ResidualForward(const thor::ResidualDropoutArguments<T>& a, int64_t begin, 
     const T *x = a.x + r * h, *residual = a.residual + r * h;
     const float* bias = a.bias;
     T* sum = a.sum + r * h;
-    ForEachDropoutVector(a.dropout, r * h, h, [=](int64_t j, auto lanes, Floats scale) {
+    const int64_t ahead = r + 1 < end ? h : 0;
+    const auto add = [=](int64_t j, auto lanes, Floats scale) {
       const Floats term = Load(x + j, lanes) + Load(bias + j, lanes);
       Store(sum + j, MultiplyAdd(term, scale, Load(residual + j, lanes)), lanes);
-    });
-    const int64_t ahead = r + 1 < end ? h : 0;
-    NormalizeRow(a.norm, r, [=](int64_t j) {
+    };
+    ForEachDropoutOutputVector(a.dropout, r * h, sum, h, false, add, [=](int64_t j) {
       Prefetch(x + ahead + j);
       Prefetch(residual + ahead + j);
     });
+    NormalizeRow(a.norm, r, [](int64_t) {});
   }
   StreamFence();
 }
@@ -42,16 +43,17 @@ void ResidualBackward(const thor::ResidualDropoutGradArguments<T>& a, int64_t be
                       float* dgamma, float* dbeta) {
   const int64_t h = a.norm.features;
   ForEachVector(h, [=](int64_t j, auto lanes) { Store(dbias + j, Set(0), lanes); });
-  GradientOfRows<2>(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient) {
+  GradientOfRows<2>(a.norm, begin, end, dgamma, dbeta, [&](int64_t row, auto gradient, auto fetch) {
     T *dresidual = a.norm.dx + row * h, *dx = a.dx + row * h;
     const bool stream = a.norm.stream && UnalignedElements(dresidual) == UnalignedElements(dx);
-    ForEachDropoutOutputVector(a.dropout, row * h, dx, h, stream, [=](int64_t j, auto lanes, Floats scale) {
+    const auto store = [=](int64_t j, auto lanes, Floats scale) {
       const Floats stored = RoundTo<T>(gradient(j, lanes));
       const Floats d = stored * scale;
       StoreOutput(dresidual + j, stored, lanes);
       StoreOutput(dx + j, d, lanes);
       Store(dbias + j, Load(dbias + j, lanes) + d, lanes);
-    });
+    };
+    ForEachDropoutOutputVector(a.dropout, row * h, dx, h, stream, store, fetch);
   });
 }
 

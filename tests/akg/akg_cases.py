@@ -70,13 +70,15 @@ def layer_norm_cases(rows: int, features: int, dtype: str, tiled: bool = True, r
 
     allowed_dx, allowed_dgamma, _ = tolerances_of_gradient(dy, x, gamma, mean, rstd)
 
-    def check_dx(actual: np.ndarray) -> None:
-        assert_within(actual, dx, allowed_dx + narrow * np.abs(dx) + SMALLEST[dtype])
+    xhat = (x.astype(np.float64) - mean.astype(np.float64)[:, None]) * rstd[:, None]
+    mean_xhat = xhat.mean(axis=1)
 
-    of_rounded_mean = UNIT * (np.abs(dy.astype(np.float64)) * (np.abs(mean) * rstd)[:, None]).sum(axis=0)
+    def check_dx(actual: np.ndarray, actual_mean_xhat: np.ndarray) -> None:
+        assert_within(actual, dx, allowed_dx + narrow * np.abs(dx) + SMALLEST[dtype])
+        assert_within(actual_mean_xhat, mean_xhat, column_sum_bound(np.abs(xhat).T) / features)
 
     def check_dgamma(actual: np.ndarray) -> None:
-        assert_within(actual, dgamma, allowed_dgamma + of_rounded_mean)
+        assert_within(actual, dgamma, allowed_dgamma)
 
     def check_dbeta(actual: np.ndarray) -> None:
         assert_within(actual, dbeta, column_sum_bound(dy.astype(np.float64)))
@@ -84,19 +86,27 @@ def layer_norm_cases(rows: int, features: int, dtype: str, tiled: bool = True, r
     row, column, whole = ((rows,), "float32"), ((features,), "float32"), ((rows, features), dtype)
     dim = layer_norm_akg.dim(rows, features, dtype) if tiled else ""
     cores = min(CORES, rows // 8) if tiled else 0
-    values = {"x": x, "gamma": gamma, "beta": beta, "dy": dy, "mean": mean, "rstd": rstd}
+    values = {
+        "x": x,
+        "gamma": gamma,
+        "beta": beta,
+        "dy": dy,
+        "mean": mean,
+        "rstd": rstd,
+        "mean_xhat": mean_xhat.astype(np.float32),
+    }
     values["eps"] = np.array([EPS], np.float32)
 
     def case(function: str, names: str, outputs: Mapping[str, tuple[tuple[int, ...], str]], check: Callable) -> Case:
         return Case("layer_norm", function, {name: values[name] for name in names.split()}, outputs, check)
 
     forward = case("layer_norm", "x gamma beta eps", {"y": whole, "mean": row, "rstd": row}, check_forward)
-    backward = case("layer_norm_grad", "dy x gamma mean rstd", {"dx": whole}, check_dx)
+    backward = case("layer_norm_grad", "dy x gamma mean rstd", {"dx": whole, "mean_xhat": row}, check_dx)
     forward.dim, backward.dim, forward.cores, backward.cores = dim, dim, cores, cores
     return [
         forward,
         backward,
-        case("layer_norm_grad_gamma", "dy x mean rstd", {"dgamma": column}, check_dgamma),
+        case("layer_norm_grad_gamma", "dy x mean rstd mean_xhat", {"dgamma": column}, check_dgamma),
         case("layer_norm_grad_beta", "dy", {"dbeta": column}, check_dbeta),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,12 @@ def guarded(native: ModuleType, problem: Problem, like: tuple[np.ndarray, ...]) 
     return tuple(call_guarded(function, problem.arguments, shapes, dtypes, MISALIGNED, single=len(like) == 1))
 
 
+def assert_same_bits(native: ModuleType, problem: Problem, alone: tuple[np.ndarray, ...], where: str) -> None:
+    """Misaligned, and by several threads."""
+    for others in (guarded(native, problem, alone), problem.computed(native, threads=THREADS)):
+        assert all(one.tobytes() == other.tobytes() for one, other in zip(alone, others)), where
+
+
 @pytest.mark.parametrize("operation", cases.operations())
 def test_every_small_problem(operation: str) -> None:
     """One test per operation, so that a mutant of it meets all of its problems."""
@@ -52,10 +59,10 @@ def test_every_small_problem(operation: str) -> None:
             where = f"{problem.function} {problem.label} on {isa.name.lower()}"
             ours = problem.computed(native, threads=1)
             assert problem.error(ours, exact) <= 1, where
-            others = (guarded(native, problem, ours), problem.computed(native, threads=THREADS))
-            assert all((one.tobytes() == other.tobytes()) for result in others for one, other in zip(ours, result)), (
-                where
-            )
+            assert_same_bits(native, problem, ours, where)
+            if problem.bfloat16:  # how precise it is has tests of the operation's own
+                narrow = replace(problem, arguments=problem.in_bfloat16)
+                assert_same_bits(native, narrow, narrow.computed(native, threads=1), f"{where}, in bfloat16")
             tried += 1
     assert tried > 0, f"kernels/{operation}/cases.py has no small problem"
 

@@ -36,4 +36,19 @@ MUTANTS = [
     ("kernels/common/lanes_avx2.h", "_mm256_sqrt_ps(a.high)", "a.high", "roots of half the lanes"),
     ("kernels/common/lanes_avx512.h", "_mm512_sqrt_ps(a.v)", "_mm512_rsqrt14_ps(a.v)", "the reciprocal of the root"),
     ("kernels/common/lanes_portable.h", "__builtin_sqrtf(Get(a, i))", "Get(a, i)", "portable code takes no root"),
+    (
+        BODY,
+        "Store(t.result + i, Set(n.kept) * Load(t.weight + i, lanes) - Set(n.rate) * direction, lanes);",
+        "uint16_t bits[kLanes];"
+        " Store(bits, Set(n.kept) * Load(t.weight + i, lanes) - Set(n.rate) * direction, lanes);"
+        " Store(t.result + i, Load(bits, lanes), lanes);",
+        "the weight is kept in bfloat16",
+    ),
+    (
+        BODY,
+        "Store(t.next_second + i, v, lanes);",
+        "uint16_t bits[kLanes];"
+        " Store(bits, v, lanes); Store(t.next_second + i, Load(bits, lanes), lanes);",
+        "the second moment is kept in bfloat16",
+    ),
 ]  # fmt: skip

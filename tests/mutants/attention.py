@@ -133,4 +133,10 @@ MUTANTS = [
         "last sequence missing in dbias",
     ),
     (ENTRY, " || a.Dim(7, 0) != batch", "", "log_sum_exp of another batch accepted"),
+    (
+        PRODUCTS,
+        "Store(p, Load(p, All{}) + sum, All{});",
+        "uint16_t bits[kLanes]; Store(bits, Load(p, All{}) + sum, All{}); Store(p, Load(bits, All{}), All{});",
+        "sums over blocks of queries are kept in bfloat16",
+    ),
 ]

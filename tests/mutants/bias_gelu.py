@@ -56,4 +56,10 @@ MUTANTS = [
         "body(begin * grain, std::min(rows, end * grain - 1))",
         "last row of a range",
     ),
+    (
+        BODY,
+        "Store(dbias + j, Load(dbias + j, lanes) + d, lanes);",
+        "uint16_t bits[kLanes]; Store(bits, Load(dbias + j, lanes) + d, lanes); Store(dbias + j, Load(bits, lanes), lanes);",
+        "sums of dbias are kept in bfloat16",
+    ),
 ]

@@ -55,4 +55,11 @@ MUTANTS = [
         "(const float* row, float* target) { std::copy_n(row, features - 1, target); }",
         "last feature not copied",
     ),
+    (
+        BODY,
+        "Store(sums + j, Load(sums + j, lanes) + Load(row + j, lanes), lanes);",
+        "uint16_t bits[kLanes];"
+        " Store(bits, Load(sums + j, lanes) + Load(row + j, lanes), lanes); Store(sums + j, Load(bits, lanes), lanes);",
+        "sums are kept in bfloat16",
+    ),
 ]

@@ -85,4 +85,11 @@ MUTANTS = [
     (DISPATCH, "blocks = CeilDivide(features, block)", "blocks = features / block", "last block is forgotten"),
     (DISPATCH, "std::fill_n(out, blocks * block * block, 0.0f);", "", "no rows leave the output as it is"),
     (DISPATCH, " || arguments.Dim(last, 0) != CeilDivide(features, block)", "", "block count is not checked"),
+    (
+        BODY,
+        "Store(target, first ? sum[r][v] : Load(target, All{}) + sum[r][v], All{});",
+        "uint16_t bits[kLanes];"
+        " Store(bits, first ? sum[r][v] : Load(target, All{}) + sum[r][v], All{}); Store(target, Load(bits, All{}), All{});",
+        "sums are kept in bfloat16",
+    ),
 ]

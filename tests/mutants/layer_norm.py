@@ -131,4 +131,10 @@ MUTANTS = [
     ),
     ("kernels/common/lanes_avx2.h", "lanes.count - from", "lanes.count - from - 1", "last lane dropped"),
     ("kernels/common/lanes_portable.h", "bits[i] + 0x7fff + (bits[i] >> 16 & 1)", "bits[i]", "bfloat16 truncated"),
+    (
+        ROWS,
+        "Store(dgamma + j, gamma_sum, lanes);",
+        "uint16_t bits[kLanes]; Store(bits, gamma_sum, lanes); Store(dgamma + j, Load(bits, lanes), lanes);",
+        "sums of dgamma are kept in bfloat16",
+    ),
 ]

@@ -38,4 +38,11 @@ MUTANTS = [
     (DISPATCH, "std::fill_n(product_.out, product_.rows * product_.columns, Out{});", "", "a sum over nothing is not written"),
     (DISPATCH, "!a.SameShape(2, 4)", "false", "shape of dw is not checked"),
     (DISPATCH, " || a.Dim(2, -1) != outputs", "", "width of y is not checked"),
+    (
+        BODY,
+        "Store(partial + (r * kVectors + v) * kLanes, sum[r][v], All{});",
+        "{ uint16_t bits[kLanes];"
+        " Store(bits, sum[r][v], All{}); Store(partial + (r * kVectors + v) * kLanes, Load(bits, All{}), All{}); }",
+        "sums are kept in bfloat16",
+    ),
 ]  # fmt: skip

@@ -15,8 +15,8 @@ MUTANTS = [
     (BODY, "MultiplyAdd(term, scale, Load(residual + j, lanes))", "term * scale", "residual forgotten"),
     (
         BODY,
-        "ForEachDropoutVector(a.dropout, r * h, h, [=](int64_t j, auto lanes, Floats scale) {\n      const",
-        "ForEachDropoutVector(a.dropout, 0, h, [=](int64_t j, auto lanes, Floats scale) {\n      const",
+        "ForEachDropoutOutputVector(a.dropout, r * h,",
+        "ForEachDropoutOutputVector(a.dropout, 0,",
         "every row the same mask",
     ),
     (BODY, "NormalizeRow(a.norm, r,", "NormalizeRow(a.norm, begin,", "rows not normalised"),

@@ -1,6 +1,6 @@
 """Do the tests notice? Builds every mutant of the kernels, runs that kernel's tests on it and prints who survived.
 
-    python tests/mutants/run.py [operation ...]
+    python tests/mutants/run.py [operation ...] [--only 3 7-12]
 
 Works on copies in build/mutants, one per core. Exits with 1 if a mutant survives or does not compile, and before it
 builds anything if a mutant does not fit its source.
@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +87,12 @@ def tests_of(operation: str) -> list[str]:
     return [generic, *([str(own)] if own.is_dir() else [])]
 
 
+def numbers(text: str) -> range:
+    """The numbers that "7" or "7-12" names, for argparse."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def create_tree() -> None:
     """Give this process a copy of the kernels of its own."""
     global tree
@@ -93,24 +100,31 @@ def create_tree() -> None:
     tree.create()
 
 
-def run(operation: str) -> Result:
-    """Print what becomes of each mutant of one operation."""
-    mutants, killed = mutants_of(operation), 0
+def run(operation: str, only: list[range]) -> Result:
+    """Print what becomes of each mutant of one operation, or of those whose numbers, from 1, are in `only`."""
+    chosen = [
+        (number, mutant)
+        for number, mutant in enumerate(mutants_of(operation), 1)
+        if not only or any(number in some for some in only)
+    ]
+    killed = 0
     complaint = tree.build() or tree.test(*tests_of(operation), timeout=TIMEOUT)
     if complaint:
         print(f"{operation}: the unchanged kernel does not build or pass its tests; fix it first.\n{complaint}")
-        return operation, len(mutants), killed
-    for mutant in mutants:
+        return operation, len(chosen), killed
+    for number, mutant in chosen:
         verdict = verdict_of(operation, mutant)
         killed += verdict == "killed"
-        print(f"{operation:28} {mutant[3]:60} {verdict}", flush=True)
-    return operation, len(mutants), killed
+        print(f"{operation:28} {number:3} {mutant[3]:60} {verdict}", flush=True)
+    return operation, len(chosen), killed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("operation", nargs="*", help=f"default: all of {', '.join(operations())}")
-    chosen = parser.parse_args().operation or operations()
+    parser.add_argument("--only", nargs="+", type=numbers, default=[], help="mutants by number, such as 3 7-12")
+    arguments = parser.parse_args()
+    chosen = arguments.operation or operations()
     unknown = sorted(set(chosen) - set(operations()))
     if unknown:
         parser.error(f"no kernel is called {', '.join(unknown)}; there are {', '.join(operations())}")
@@ -120,7 +134,7 @@ def main() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     with multiprocessing.Pool(min(len(chosen), os.cpu_count() or 1), create_tree) as pool:
-        results = pool.map(run, chosen, chunksize=1)
+        results = pool.map(partial(run, only=arguments.only), chosen, chunksize=1)
     print(f"\n{'kernel':28} {'mutants':>8} {'killed':>8}")
     for operation, total, killed in results:
         print(f"{operation:28} {total:8} {killed:8}")

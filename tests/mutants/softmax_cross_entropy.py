@@ -44,4 +44,10 @@ MUTANTS = [
         "const float z = ToFloat(row[labels[r]]);\n    nll",
         "bias forgotten at the label",
     ),
+    (
+        BODY,
+        "Store(bias_sums + j, Load(bias_sums + j, lanes) + d, lanes);",
+        "uint16_t bits[kLanes]; Store(bits, Load(bias_sums + j, lanes) + d, lanes); Store(bias_sums + j, Load(bits, lanes), lanes);",
+        "sums of dbias are kept in bfloat16",
+    ),
 ]

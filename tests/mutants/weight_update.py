@@ -21,4 +21,11 @@ MUTANTS = [
     (CHECKS, "if (status == THOR_OK) *a.Data<float>(5) = rate;", "*a.Data<float>(5) = rate;",
      "the result is written although the call fails"),
     (CHECKS, "if (status == THOR_OK) *a.Data<float>(5) = rate;", "", "the result is not written"),
+    (
+        BODY,
+        "Store(next + i, Set(kept) * Load(weight + i, lanes) - moved, lanes);",
+        "uint16_t bits[kLanes];"
+        " Store(bits, Set(kept) * Load(weight + i, lanes) - moved, lanes); Store(next + i, Load(bits, lanes), lanes);",
+        "the weight is kept in bfloat16",
+    ),
 ]  # fmt: skip

@@ -29,6 +29,17 @@ class Around(nn.Cell):
         return self.operator(x, other) * 2
 
 
+class Normalized(nn.Cell):
+    """A cell around an operator of three tensors and three outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operator = layer_norm(1e-6)
+
+    def construct(self, x: Tensor, gamma: Tensor) -> Tensor:
+        return self.operator(x, gamma, gamma)[0]
+
+
 def test_an_operator_says_what_is_wrong_with_its_arguments(mode: int) -> None:
     """Of a kernel itself, and of a cell around one; without anything around the call, and before anybody waits for a result."""
     with pytest.raises(KernelError, match=r"embedding: .*cast it to float32"):
@@ -46,9 +57,20 @@ def test_an_operator_says_what_is_wrong_with_its_arguments(mode: int) -> None:
         layer_norm(-1.0)(X, VECTOR, VECTOR)
 
 
-def test_a_network_of_somebody_else_gets_the_sentence_too() -> None:
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    with pytest.raises(KernelError, match=r"embedding: .*outside its range"):
+def test_a_network_of_somebody_else_gets_the_sentence_too(mode: int) -> None:
+    """Of types and shapes in a graph too, when it is compiled; of a value that only a run sees, outside a graph."""
+    with pytest.raises(KernelError, match=r"embedding: .*cast it to float32"):
+        Around(embedding())(X, Tensor(np.ones(1, np.float32)))
+    with pytest.raises(KernelError, match="embedding: the shapes of two arguments do not fit"):
+        Around(embedding())(VECTOR, Tensor(np.ones(1, np.int32)))
+    with pytest.raises(KernelError, match=r"layer_norm: .*do not fit together"):
+        Around(Normalized())(X, Tensor(np.ones(5, np.float32)))
+    with pytest.raises(KernelError, match=r"layer_norm: .*cast it to float32"):
+        Around(Normalized())(X.astype(ms.float64), VECTOR)
+    assert Around(Normalized())(X, VECTOR).shape == X.shape
+    with pytest.raises(
+        KernelError if mode == ms.PYNATIVE_MODE else RuntimeError, match=r"embedding.* 7|embedding: .*outside its range"
+    ):
         Around(embedding())(X, Tensor(np.array([7], np.int32)))
 
 

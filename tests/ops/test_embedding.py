@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from framework import assert_same, assert_same_in_bfloat16
 from mindspore import Tensor, ops
+from precisions import needs_bfloat16
 
 from bert_thor.ops.embedding import embedding, embedding_grad
 
@@ -31,6 +32,7 @@ def test_the_gradient_alone(mode: int, backend: str) -> None:
     assert (np.abs(actual - expected) <= 50 * 2.0**-24 * np.abs(dy).sum(axis=0)).all()
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("activations", [(), (0,)], ids=["float32 table", "bfloat16 source"])
 def test_value_and_gradient_of_bfloat16_rows(mode: int, activations: tuple[int, ...]) -> None:
     """The gradient of a table is float32, that of activations bfloat16, summed in float32: ids occur five times on average."""
@@ -46,6 +48,7 @@ def test_value_and_gradient_of_bfloat16_rows(mode: int, activations: tuple[int, 
     assert_same_in_bfloat16(rows, theirs, [rng.standard_normal((10, 12))], activations, (50, 12), 1, rest=[ids])
 
 
+@needs_bfloat16
 def test_operators_of_two_dtypes_do_not_mix(mode: int) -> None:
     table, ids = Tensor(np.ones((4, 3), np.float32)), Tensor(np.zeros(2, np.int32))
     assert [embedding(dtype)(table, ids).dtype for dtype in (ms.float32, ms.bfloat16)] == [ms.float32, ms.bfloat16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
+from precisions import needs_bfloat16
 
 from bert_thor.kernels.cases import to_bfloat16
 from bert_thor.kernels.fisher_covariance import native, reference
@@ -23,6 +24,7 @@ def test_the_kernels_bits(mode: int, shape: tuple[int, ...], block: int) -> None
     assert (out.asnumpy() == native.fisher_covariance(x, block)).all()
 
 
+@needs_bfloat16
 def test_the_kernels_bits_in_bfloat16(mode: int) -> None:
     bits = to_bfloat16(np.random.default_rng(0).standard_normal((3, 20, 40)).astype(np.float32))
     x = ms.Tensor((bits.astype(np.uint32) << 16).view(np.float32)).astype(ms.bfloat16)
@@ -43,6 +45,21 @@ def test_the_frameworks_own(mode: int, monkeypatch: pytest.MonkeyPatch, shape: t
     terms = reference.fisher_covariance(np.abs(x), block)
     assert (np.abs(out - reference.fisher_covariance(x, block)) <= 64 * 2.0**-24 * terms).all()
     assert (out == out.transpose(0, 2, 1)).all()
+
+
+@pytest.mark.parametrize("largest", [1e14, 1e15, 2e19, 1e20])
+def test_a_mean_that_fits_is_finite(mode: int, backend: str, largest: float) -> None:
+    """Where one square, or the sum of all, is above the largest float; beside numbers of ordinary size, and NaN where it is."""
+    x = np.random.default_rng(0).standard_normal((300, 32)).astype(np.float32)
+    x[:, 3] = largest * 1e-2
+    x[7, 5], x[9, 20] = largest, np.nan
+    out = fisher_covariance(16)(ms.Tensor(x)).asnumpy()
+    with np.errstate(invalid="ignore"):
+        exact = reference.fisher_covariance(x, 16)
+        terms = reference.fisher_covariance(np.abs(x), 16)
+    assert np.isfinite(exact[0]).all() and (np.isnan(out) == np.isnan(exact)).all()
+    ours, meant = np.nan_to_num(out).astype(np.float64), np.nan_to_num(exact).astype(np.float64)
+    assert (np.abs(ours - meant) <= 310 * 2.0**-24 * np.nan_to_num(terms)).all()
 
 
 def test_the_last_block_is_padded(mode: int, backend: str) -> None:

@@ -37,7 +37,7 @@ from bert_thor.training.checkpoint import checkpoint_path, checkpoint_steps, loa
 SIZES = ["--vocab-size=100", "--max-position=32", "--hidden-size=24", "--num-heads=2", "--num-layers=1"]
 SIZES += ["--intermediate-size=40"]
 SCHEDULE = ["--batch-size=8", "--refresh-interval=5", "--log-interval=50", "--checkpoint-interval=4", "--seed=3"]
-SCHEDULE += ["--evaluation-interval=160"]
+SCHEDULE += ["--evaluation-interval=160", "--keep-best", "--early-stop=99"]
 STEPS = 100
 PHASES = ("starting", "between", "step", "refresh step", "checkpoint", "evaluation", "writing evaluation.json")
 EVALUATIONS = "training_evaluations.jsonl"
@@ -100,7 +100,7 @@ class Whereabouts:
             trainer,
             "save_checkpoint",
             lambda *_: "checkpoint",
-            lambda folder, checkpoint, keep: self.finish_checkpoint(checkpoint.step),
+            lambda folder, checkpoint, *_: self.finish_checkpoint(checkpoint.step),
         )
         self.watch(evaluation.Evaluator, "evaluate", lambda *_: "evaluation")
         self.watch(evaluation, "write_json", lambda *_: "writing evaluation.json")

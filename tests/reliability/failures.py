@@ -33,8 +33,12 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lives = folder, Lives(folder)
         self.data, self.reference = prepare_in_child(folder), folder / "reference"
-        self.lives.finish(pretrain(self.data, self.reference))
+        self.lives.finish(self.pretrain(self.reference))
         self.lives.finish(evaluate(self.data, self.reference))
+
+    def pretrain(self, run: Path, *more: str) -> list[str]:
+        """All runs have one configuration: the first one stores its graphs, the others start with them."""
+        return pretrain(self.data, run, f"--compile-cache={self.folder / 'graphs'}", *more)
 
     def partial_run(self, name: str, steps: list[int]) -> Path:
         """The reference as it was when the last of these checkpoints had just been written, as if killed there."""
@@ -46,9 +50,16 @@ class Place:
                 shutil.rmtree(checkpoint_path(run / "checkpoints", step))
         return run
 
-    def live(self, run: Path, *more: str, prepare: Callable[[], object] = lambda: None) -> tuple[int, str]:
+    def live(self, run: Path, *more: str) -> tuple[int, str]:
         """(exit status, output) of one life."""
-        status = os.waitpid(self.lives.start(pretrain(self.data, run, *more), prepare), 0)[1]
+        return self._outcome(self.lives.start(self.pretrain(run, *more)))
+
+    def spoilt_life(self, run: Path, prepare: Callable[[], object]) -> tuple[int, str]:
+        """The same after `prepare`, which may count batches: without stored graphs, for which one batch more is read."""
+        return self._outcome(self.lives.start(pretrain(self.data, run), prepare))
+
+    def _outcome(self, child: int) -> tuple[int, str]:
+        status = os.waitpid(child, 0)[1]
         return os.waitstatus_to_exitcode(status), self.lives.output()
 
 
@@ -78,7 +89,7 @@ def all_finite(run: Path) -> bool:
 def poisoned_batches(place: Place) -> None:
     """One bad batch, also at a refresh, is skipped and counted; ten in a row stop the run with its state saved."""
     run = place.folder / "poisoned"
-    status, output = place.live(run, prepare=poison(lambda number: number in (6, 9) or number > 20))
+    status, output = place.spoilt_life(run, poison(lambda number: number in (6, 9) or number > 20))
     assert status == 1 and "not finite in 10 steps in a row up to step 30" in output and "Traceback" not in output, (
         output
     )
@@ -131,7 +142,7 @@ def full_disk(place: Place) -> None:
 
         folder_class.__init__ = full  # type: ignore[method-assign]
 
-    status, output = place.live(run, prepare=prepare)
+    status, output = place.spoilt_life(run, prepare)
     assert status == 1 and "error: no space left on the disk" in output and "Traceback" not in output, output
     assert "step 1 is saved" in output and checkpoint_steps(run / "checkpoints") == [1]
 
@@ -152,7 +163,7 @@ def damaged_record(place: Place) -> None:
         Rows.read = damaged  # type: ignore[method-assign]
 
     kept = {path: path.read_bytes() for path in place.data.rglob("*.tfrecord*")}
-    status, output = place.live(run, prepare=prepare)
+    status, output = place.spoilt_life(run, prepare)
     for path, content in kept.items():
         path.write_bytes(content)
     assert status == 1 and "error: " in output and "record" in output and "Traceback" not in output, output
@@ -163,7 +174,7 @@ def damaged_record(place: Place) -> None:
 def kills_and_signals(place: Place) -> None:
     """A kill, then SIGTERM, which saves, then SIGINT twice, which ends at once: the run still ends like the undisturbed one.
 
-    `make crash` is the long form.
+    Without stored graphs, so that no life has ended before its signal. `make crash` is the long form.
     """
     run = place.folder / "signals"
     assert place.lives.kill(pretrain(place.data, run), ("checkpoint",), 40) is not None

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from bert_thor.optimizer import Thor
+
 KEPT: list[Any] = []
 
 
@@ -14,6 +16,21 @@ def kept(cell: Any) -> Any:
     """MindSpore knows a cell that it has compiled by its address, and would take a new one at a freed address for it."""
     KEPT.append(cell)
     return cell
+
+
+class Start:
+    """A place in a training to go back to: graphs stay compiled, so that one optimizer can run more than once from the same start."""
+
+    def __init__(self, thor: Thor) -> None:
+        self.thor, self.state = thor, thor.state_dict()
+        self.weights = {parameter.name: parameter.asnumpy().copy() for parameter in thor.network.get_parameters()}
+
+    def again(self) -> Thor:
+        """The optimizer, with weights, state and place in the schedule as they were."""
+        for parameter in self.thor.network.get_parameters():
+            parameter.set_data(Tensor(self.weights[parameter.name].copy()))
+        self.thor.load_state_dict(self.state)
+        return self.thor
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -45,7 +45,9 @@ class DataFolder:
             )
 
 
-def open_folder(path: Path, split: str = "train", schema_file: Optional[Path] = None) -> DataFolder:
+def open_folder(
+    path: Path, split: str = "train", schema_file: Optional[Path] = None, quiet: bool = False
+) -> DataFolder:
     """Open one split of a data folder.
 
     A prepared folder (one with a manifest) has the splits "train" and "held_out". Anything else has one split, taken
@@ -56,7 +58,8 @@ def open_folder(path: Path, split: str = "train", schema_file: Optional[Path] = 
     Args:
         path: the folder or file.
         split: "train" or "held_out".
-        schema_file: the schema; default: `schema.json` in the folder, or else what the first row says, which is printed.
+        schema_file: the schema; default: `schema.json` in the folder, or else what the first row says, which is
+            printed unless `quiet`.
 
     Errors: DataError if the path is missing or empty, has no TFRecord file, or its schema is unsuitable.
     """
@@ -69,24 +72,25 @@ def open_folder(path: Path, split: str = "train", schema_file: Optional[Path] = 
     home = path if path.is_dir() else path.parent
     manifest = read_manifest(home) if path.is_dir() and (home / MANIFEST).exists() else None
     files = [unpacked(file) for file in (_split_files(path, split) if manifest else _record_files(path))]
-    schema = _schema(home, schema_file, files)
+    schema = _schema(home, schema_file, files, quiet)
     if manifest and schema != (made := Schema(manifest.max_seq_length, manifest.max_predictions_per_seq)):
         raise DataError(f"the schema says {schema}, but the data {path} was prepared with {made}.")
     return DataFolder(path, tuple(files), schema, manifest, manifest is not None and split == "held_out")
 
 
-def _schema(home: Path, schema_file: Optional[Path], files: list[Path]) -> Schema:
+def _schema(home: Path, schema_file: Optional[Path], files: list[Path], quiet: bool) -> Schema:
     """The schema that is given, that lies in the folder, or that the first row has."""
     if schema_file is not None or (home / "schema.json").exists():
         return read_schema(schema_file or home / "schema.json")
     for file in map(RecordFile, files):
         if len(file):
             schema = infer_schema(file.read(0), str(file.path))
-            print(
-                f"{home} has no schema.json; its first row has {schema.max_seq_length} tokens and "
-                f"{schema.max_predictions_per_seq} predictions.",
-                file=sys.stderr,
-            )
+            if not quiet:
+                print(
+                    f"{home} has no schema.json; its first row has {schema.max_seq_length} tokens and "
+                    f"{schema.max_predictions_per_seq} predictions.",
+                    file=sys.stderr,
+                )
             return schema
     raise DataError(f"{home} has no schema.json, and its files have no rows to tell what they hold.")
 

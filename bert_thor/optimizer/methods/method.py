@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Optional
 
-from bert_thor.errors import ConfigError
+from bert_thor.errors import ConfigError, did_you_mean
 from bert_thor.network.architecture import ParameterSpec
 from bert_thor.optimizer.config import OptimizerConfig
 from bert_thor.optimizer.curvature.blocks import is_classifier
@@ -73,7 +73,8 @@ def register(method: Method) -> None:
 def method(name: str) -> Method:
     """The method called `name`; raises `ConfigError` with the list when there is none."""
     if name not in METHODS:
-        raise ConfigError(f"optimizer {name!r} is not known: use one of {', '.join(sorted(METHODS))}")
+        hint = did_you_mean(name, METHODS)
+        raise ConfigError(f"optimizer {name!r} is not known: use one of {', '.join(sorted(METHODS))}{hint}")
     return METHODS[name]
 
 

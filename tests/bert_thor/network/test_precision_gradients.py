@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 import pytest
+from precisions import needs_bfloat16
 from tiny_training import SIZES, batch, inputs_and_labels
 
 from bert_thor.compat import use_graph_mode
@@ -49,17 +51,25 @@ def backward(precision: Precision) -> dict[str, np.ndarray]:
     return {"loss": losses[0].asnumpy(), **{n: v.asnumpy() for n, v in zip(names, (*gradients, *factors))}}
 
 
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """By the kernels for CPUs in float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("exact"))
+        use_graph_mode("CPU")
+        return backward(in_backend("float32", patch))
+
+
 def in_backend(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> Precision:
     monkeypatch.setenv(VARIABLE, "mindspore" if precision == "float16" else "auto")
     return precision
 
 
-@pytest.mark.parametrize("precision", UNIT)
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_gradients_and_factors_are_those_of_float32_to_rounding(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
+    precision: Precision, exact: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the largest element of each tensor: a unit of the precision for every rounding on the way."""
-    exact = backward(in_backend("float32", monkeypatch))
     found = backward(in_backend(precision, monkeypatch))
     for name, value in exact.items():
         limit = ROUNDINGS * UNIT[precision] * np.abs(value).max()
@@ -67,13 +77,10 @@ def test_gradients_and_factors_are_those_of_float32_to_rounding(
     assert any((found[name] != value).any() for name, value in exact.items())  # it is another precision
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)])
-def test_updates_below_the_resolution_of_the_activations_are_not_lost(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def assert_small_updates_are_kept(precision: Precision) -> None:
     """Four steps that together are below half a unit of a weight: weights of 16 bits would stay where they are."""
     rates = {"learning_rate": 2e-6, "first_order_learning_rate": 2e-6, "warmup": 0.0, "weight_decay": 0.0}
-    optimizer = thor(in_backend(precision, monkeypatch), **rates)
+    optimizer = thor(precision, **rates)
     layers = [entry.parameter for entry in optimizer.table if entry.spec.kind == "dense"]
     start = [layer.asnumpy().reshape(-1).copy() for layer in layers]
     for step in range(4):
@@ -82,3 +89,27 @@ def test_updates_below_the_resolution_of_the_activations_are_not_lost(
     small = np.abs(after - before) < 0.5 * UNIT[precision] * np.abs(before)
     assert small.mean() > 0.8
     assert (after != before)[small].mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    "precision", [pytest.param("bfloat16", marks=needs_bfloat16), pytest.param("float16", marks=pytest.mark.long)]
+)
+def test_updates_below_the_resolution_of_the_activations_are_not_lost(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_small_updates_are_kept(in_backend(precision, monkeypatch))
+
+
+@needs_bfloat16
+def test_weights_that_are_stored_in_bfloat16_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = Thor.apply
+
+    def rounded(self: Thor, *arguments: Any) -> float:
+        seconds = apply(self, *arguments)
+        for entry in self.table:
+            entry.parameter.set_data(entry.parameter.astype(ms.bfloat16).astype(ms.float32))
+        return seconds
+
+    monkeypatch.setattr(Thor, "apply", rounded)
+    with pytest.raises(AssertionError):
+        assert_small_updates_are_kept("bfloat16")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from compiled_graph import Operator, operators
 from mindspore import Tensor, nn, ops
+from precisions import needs_bfloat16
 from tiny_training import SIZES, batch, inputs_and_labels
 
 from bert_thor.compat import use_graph_mode
@@ -104,6 +105,7 @@ def test_tik_kernels_take_and_give_what_they_are_registered_for(training: list[O
     assert not found or {kind for (name, kind) in types if name == "fisher_covariance"} == {"Float16"}
 
 
+@needs_bfloat16
 def test_bfloat16_lives_between_our_own_operators_and_casts_that_we_wrote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,8 +59,19 @@ DENSE = {
 }
 
 
-@pytest.mark.parametrize("kind", DENSE)
-@pytest.mark.parametrize("axes", [(7,), (2, 3), (2, 3, 2)], ids=["rows", "3 axes", "4 axes"])
+AXES = {"rows": (7,), "3 axes": (2, 3), "4 axes": (2, 3, 2)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "axes"),
+    [
+        pytest.param(
+            kind, axes, id=f"{kind}, {name}", marks=() if kind == "bias" or name == "3 axes" else pytest.mark.long
+        )
+        for kind in DENSE
+        for name, axes in AXES.items()
+    ],
+)
 def test_factors_of_a_dense_layer(kind: str, axes: tuple[int, ...]) -> None:
     """A is the covariance of the inputs, G that of the gradients of the loss of one sample, over all leading axes."""
     if kind.startswith("mint") and not hasattr(ms, "mint"):

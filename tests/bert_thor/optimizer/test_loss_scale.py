@@ -8,8 +8,8 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from any_network import Mixed, OneLayer, kept, mixed_batch, normal, squares
-from mindspore import Tensor, nn
+from any_network import Mixed, OneLayer, Start, kept, mixed_batch, normal, squares
+from mindspore import Tensor, nn, ops
 
 from bert_thor.errors import ConfigError
 from bert_thor.optimizer import StepResult, Thor
@@ -124,8 +124,9 @@ def test_a_scale_that_stays_in_a_factor_is_found(monkeypatch: pytest.MonkeyPatch
 def assert_an_overflow_changes_nothing(bad: int) -> None:
     """A batch in the place `bad` that is not finite: as if it had not been there, but for the scale."""
     batches = [mixed_batch(seed) for seed in range(4)]
-    _, expected = run(mixed(loss_scale="dynamic"), batches)
-    results, after = run(mixed(loss_scale="dynamic"), [*batches[:bad], (batches[0][0], NAN), *batches[bad:]])
+    start = Start(mixed(loss_scale="dynamic"))
+    _, expected = run(start.thor, batches)
+    results, after = run(start.again(), [*batches[:bad], (batches[0][0], NAN), *batches[bad:]])
     assert [result.applied for result in results] == [place != bad for place in range(5)]
     assert [result.loss_scale for result in results] == [START if place <= bad else START / 2 for place in range(5)]
     assert [result.overflows for result in results] == [int(place >= bad) for place in range(5)]
@@ -144,13 +145,22 @@ def large(y: Tensor, target: Tensor) -> Tensor:
     return 1e17 * squares(y, target)
 
 
-def assert_a_factor_that_overflows_is_not_averaged() -> None:
-    thor = mixed(loss=large, loss_scale="dynamic")
+def larger(y: Tensor, target: Tensor) -> Tensor:
+    """The loss stays finite, with START the gradients do not."""
+    return 1e36 * squares(y, target)
+
+
+def assert_what_overflows_is_not_averaged(**options: Any) -> None:
+    """Neither by the averages of factors nor by the moments."""
+    thor = mixed(loss_scale="dynamic", **options)
     before = values(thor)
     first = thor.step(*mixed_batch(0))
-    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
     assert_same_bits(values(thor), before)
-    steps = 1
+    assert np.isfinite(first.loss) and not first.applied and thor.loss_scale.value == START / 2
+
+
+def test_a_scale_is_found_at_which_factors_do_not_overflow() -> None:
+    thor, steps = mixed(loss=large, loss_scale="dynamic"), 0
     while not thor.step(*mixed_batch(0)).applied:
         steps += 1
         assert steps < 20
@@ -158,17 +168,26 @@ def assert_a_factor_that_overflows_is_not_averaged() -> None:
     assert thor.step_number == 1 and thor.loss_scale.overflows == steps > 1
 
 
-def test_a_factor_that_overflows_is_not_averaged() -> None:
-    assert_a_factor_that_overflows_is_not_averaged()
+OVERFLOWS = [
+    pytest.param({"loss": large}, id="factors"),
+    pytest.param({"loss": larger, "name": "adamw"}, id="gradients"),
+]
 
 
-def test_an_overflow_that_reaches_the_average_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_what_overflows_is_not_averaged(options: dict[str, Any]) -> None:
+    assert_what_overflows_is_not_averaged(**options)
+
+
+@pytest.mark.parametrize("options", OVERFLOWS)
+def test_an_overflow_that_reaches_an_average_is_found(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
     def unchecked(self: Any, weights: Any, factors: Any) -> Tensor:
-        return self.norm(weights)
+        norm = self.norm(weights)
+        return ops.select(ops.isfinite(norm), norm, ops.ones_like(norm))
 
     monkeypatch.setattr(Unscaled, "checked_norm", unchecked)
-    with pytest.raises(AssertionError):
-        assert_a_factor_that_overflows_is_not_averaged()
+    with pytest.raises(AssertionError, match="assert \\["):  # of the values, not of what the step says
+        assert_what_overflows_is_not_averaged(**options)
 
 
 def test_factors_for_the_choice_of_a_block_are_finite() -> None:
@@ -198,15 +217,15 @@ def test_the_state_holds_scale_and_counter() -> None:
     def new() -> Thor:
         return mixed(loss_scale="dynamic", loss_scale_window=3)
 
-    whole, first, second = new(), new(), new()
-    results, expected = run(whole, batches)
-    run(first, batches[:3])
+    first, second = new(), new()
+    _, there = run(first, batches[:3])
     stored = first.state_dict()
+    results, expected = run(first, batches[3:])
     for parameter in second.network.get_parameters():
-        parameter.set_data(Tensor(values(first)[parameter.name]))
+        parameter.set_data(Tensor(there[parameter.name]))
     second.load_state_dict(stored)
     again, after = run(second, batches[3:])
-    assert [result.loss_scale for result in again] == [result.loss_scale for result in results[3:]]
+    assert [result.loss_scale for result in again] == [result.loss_scale for result in results]
     assert [result.loss_scale for result in again] == [START / 2, START / 2, START]
     assert [result.overflows for result in again] == [1, 1, 1]
     assert_same_bits(after, expected)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import mindspore as ms
 import numpy as np
 import pytest
-from any_network import Mixed, kept, mixed_batch, squares
+from any_network import Mixed, Start, kept, mixed_batch, squares
 from compiled_graph import Graph, graph_of
 from mindspore import Tensor, nn
 from ranks import Ranks
@@ -26,8 +28,8 @@ from bert_thor.optimizer.loss_scale import START
 from bert_thor.optimizer.overflow_status import ClearedStatus, OverflowFlag, WatchedExchange
 from bert_thor.training.inputs import groups_of
 
-PRODUCTS = 2 * 18 + 12
-"""As in `test_precision_graph`."""
+PRODUCTS = 18 + 12
+"""As in `test_precision_graph`, of one layer."""
 LIMIT = 3.0 * START
 """The stand-in's flag is set where S·loss is above it: between the loss of `mixed_batch` times S, and ten times that."""
 
@@ -40,10 +42,10 @@ def on_a_device_that_saturates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=[1, 2], ids=["step", "micro-batch"])
 def graph(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
-    """What a 910 gets: the backward pass of two layers in float16 with the TIK kernels, factors included."""
+    """What a 910 gets: the backward pass of one layer in float16 with the TIK kernels, factors included."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_backend, "_first_usable", lambda operation, offered: offered[0])
-    sizes = replace(SIZES, hidden_dropout=0.1, attention_dropout=0.1)
+    sizes = replace(SIZES, num_layers=1, hidden_dropout=0.1, attention_dropout=0.1)
     model = BertForPreTraining(sizes, 1, "float16")
     config = replace(preset("thor"), block=16, loss_scale="dynamic")
     thor = Thor(model, PretrainingLoss(), 1, config=config, groups=groups_of(sizes), accumulate=request.param)
@@ -117,6 +119,20 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OverflowFlag, "construct", large_loss)
 
 
+@cache
+def compiled(accumulate: int, watched: bool) -> Start:
+    """With the stand-ins' graphs: these are compiled in the first steps."""
+    with mock.patch.object(thor_module, "is_first_ascend_910", lambda device_target: watched):
+        start = Start(mixed(accumulate=accumulate))
+        for number in range(2):
+            start.thor.step(*four(mixed_batch(number)))
+    return start
+
+
+def from_the_start(accumulate: int, watched: bool = True) -> Thor:
+    return compiled(accumulate, watched).again()
+
+
 def larger(samples: slice) -> tuple[Tensor, Tensor]:
     """The first batch with targets of these samples that make the loss more than ten times as large."""
     inputs, targets = (column.asnumpy().copy() for column in mixed_batch(0))
@@ -135,29 +151,27 @@ def four(columns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     [(1, slice(None)), (2, slice(None)), (2, slice(2)), (2, slice(2, 4))],
     ids=["one batch", "both micro-batches", "the first one", "the second one"],
 )
-def test_a_step_whose_flag_is_set_changes_nothing_but_the_scale(
-    accumulate: int, samples: slice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    thor, other = mixed(accumulate=accumulate), mixed(accumulate=accumulate)
+def test_a_step_whose_flag_is_set_changes_nothing_but_the_scale(accumulate: int, samples: slice) -> None:
+    other = from_the_start(accumulate)
+    expected = [other.step(*four(mixed_batch(number))) for number in range(3)]
+    afterwards = values(other)
+    thor = from_the_start(accumulate)
     before = values(thor)
     result = thor.step(*four(larger(samples)))
     assert np.isfinite(result.loss) and result.gradient_norm == np.inf and not result.applied
     assert values(thor) == before
     assert (thor.loss_scale.value, thor.loss_scale.overflows, thor.step_number) == (START / 2, 1, 0)
-    for number in range(3):
-        ours, theirs = thor.step(*four(mixed_batch(number))), other.step(*four(mixed_batch(number)))
+    for number, theirs in enumerate(expected):
+        ours = thor.step(*four(mixed_batch(number)))
         assert ours.applied and theirs.applied and ours.loss == theirs.loss and ours.parts == theirs.parts
-    assert values(thor) == values(other) != before
-    monkeypatch.setattr(thor_module, "is_first_ascend_910", lambda device_target: False)
-    assert mixed(accumulate=accumulate).step(*four(larger(samples))).applied
+    assert values(thor) == afterwards != before
+    assert from_the_start(accumulate, watched=False).step(*four(larger(samples))).applied
 
 
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_clear_flag_changes_no_bit(accumulate: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = mixed(accumulate=accumulate)
-    monkeypatch.setattr(thor_module, "is_first_ascend_910", lambda device_target: False)
-    plain = mixed(accumulate=accumulate)
+def test_a_clear_flag_changes_no_bit(accumulate: int) -> None:
+    watched, plain = from_the_start(accumulate), from_the_start(accumulate, watched=False)
     for number in range(3):
         ours, theirs = watched.step(*four(mixed_batch(number))), plain.step(*four(mixed_batch(number)))
         assert (ours.loss, ours.parts, ours.gradient_norm) == (theirs.loss, theirs.parts, theirs.gradient_norm)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from precisions import needs_bfloat16
+
+from bert_thor.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = (
@@ -51,9 +58,23 @@ def test_standalone(standalone: Path) -> None:
     log = (standalone / "LOG" / "log.txt").read_text()
     lines = [(int(epoch), int(step)) for epoch, step in LOG_LINE.findall(log)]
     assert lines == [(1, step) for step in (1, 10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 56)]
+    beside = re.findall(r"^(?:[\d.]+ sequences/s, )?elapsed [\d:]+, ETA (?:[\d:]+|unknown)$", log, re.MULTILINE)
+    assert len(beside) == len(lines) and beside[-1].endswith("ETA 0:00:00")
     assert "DEVICE_ID=0" in (standalone / "LOG" / "env.log").read_text()
     names = sorted(path.name for path in (standalone / "LOG").glob("*.ckpt"))
     assert names == ["checkpoint_bert-1_25.ckpt", "checkpoint_bert-1_50.ckpt", "checkpoint_bert-1_56.ckpt"]
+
+
+def test_a_dry_run(standalone: Path, prepared: Path) -> None:
+    """Of the run that has ended, and of one that would go on."""
+    program = [sys.executable, str(ROOT / "run_pretrain.py"), "--data_dir", str(prepared), "--epoch_size", "1"]
+    more = ["--save_checkpoint_path", str(standalone / "LOG"), "--save_checkpoint_num", "20"]
+    options = f"{SMALL} --checkpoint-interval 25 --resume --dry-run"
+    done = call([*program, *more], standalone, BERT_THOR_OPTIONS=options)
+    assert done.returncode == 0 and "nothing is left to do" in done.stdout, done.stdout + done.stderr
+    done = call(program, standalone, BERT_THOR_OPTIONS=f"{SMALL} --dry-run")
+    assert done.returncode == 0 and "steps: 56 of 8 sequences, 0.99 passes" in done.stdout, done.stdout + done.stderr
+    assert not (standalone / "run").exists()
 
 
 def test_an_earlier_run_is_not_overwritten(standalone: Path, prepared: Path) -> None:
@@ -69,6 +90,52 @@ def test_evaluation(standalone: Path, prepared: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert ACCURACY_LINE.findall(done.stdout) == ["25", "50", "56"]
     assert ACCURACY_LINE.findall((standalone / "eval" / "infer.log").read_text()) == ["25", "50", "56"]
+
+
+def scaled(data: Path, folder: Path, precision: str, scale: str, *more: str) -> subprocess.Popen[bytes]:
+    """`sh scripts/run_standalone_pretrain.sh` with ENABLE_LOSSSCALE, in a process group of its own."""
+    options = f"{SMALL} --loss-scale-window 7 --checkpoint-interval 8 --precision {precision}"
+    environment = {
+        "ENABLE_LOSSSCALE": scale,
+        "THOR_BACKEND": "mindspore" if precision == "float16" else "auto",
+        "BERT_THOR_OPTIONS": " ".join((options, *more)),
+    }
+    variables = {**os.environ, "DEVICE_TARGET": "CPU", "PYTHON": sys.executable, "GLOG_v": "3", **environment}
+    command = script("run_standalone_pretrain.sh", 0, 1, data, data / "schema.json")
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(command, cwd=folder, env=variables, start_new_session=True)
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """Of every step, without what no two runs have in common."""
+    path = folder / "LOG" / "run" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return [{name: value for name, value in line.items() if "second" not in name} for line in lines]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scale", ["true", "false"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=needs_bfloat16)])
+def test_a_scaled_run_that_was_killed_ends_like_one_that_was_not(
+    prepared: Path, tmp_path: Path, precision: str, scale: str
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert scaled(prepared, whole, precision, scale).wait() == 0, (whole / "LOG" / "log.txt").read_text()
+    life = scaled(prepared, killed, precision, scale)
+    while life.poll() is None and len(metrics(killed)) < 29:
+        time.sleep(0.01)
+    os.killpg(life.pid, signal.SIGKILL)
+    assert life.wait() == -signal.SIGKILL and 29 <= len(metrics(killed)) < 56
+    assert scaled(prepared, killed, precision, scale, "--resume").wait() == 0, (killed / "LOG" / "log.txt").read_text()
+    assert "at step 24" in (killed / "LOG" / "log.txt").read_text()
+    assert metrics(killed) == metrics(whole) and len(metrics(whole)) == 56
+    ours, theirs = (load_checkpoint(folder / "LOG/run/checkpoints/step-00000056") for folder in (killed, whole))
+    assert ours.state == theirs.state
+    for one, other in ((ours.model, theirs.model), (ours.optimizer, theirs.optimizer)):
+        assert one.keys() == other.keys() and all(one[name].tobytes() == other[name].tobytes() for name in one)
+    scales = {line["loss_scale"] for line in metrics(whole)}
+    assert (len(scales) > 1) == (scale == "true") and (scale == "true" or scales == {1.0})
+    assert ("loss_scale" in theirs.optimizer) == (scale == "true")
 
 
 @pytest.mark.long

@@ -54,6 +54,11 @@ def together(ranks: int, folder: Path, arguments: list[str]) -> list[str]:
     return logs
 
 
+def steps_done(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
+
+
 def until(condition: Callable[[], object], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -81,8 +86,29 @@ def assert_follows(run: Path, alone: Path) -> None:
 def test_two_processes_follow_one(prepared: Path, alone: Path, tmp_path: Path) -> None:
     logs = together(2, tmp_path, command(prepared, tmp_path / "run", 20))
     assert_follows(tmp_path / "run", alone)
-    assert all("step: 20," in log for log in logs)
-    assert sum("kronecker" in log for log in logs) == 1, "the table is printed once, by whichever process is rank 0"
+    for words in ("kronecker", "step 20/20, loss", "compiling the graphs", "precision float32"):
+        assert sum(words in log for log in logs) == 1, "it is printed once, by whichever process is rank 0"
+
+
+def test_all_stop_early_after_the_same_step(prepared: Path, tmp_path: Path) -> None:
+    """Rank 0 evaluates, and no evaluation is better than the first one: the third is the second in a row that is not."""
+    program = tmp_path / "scripted.py"
+    program.write_text(
+        "import sys\n"
+        "from bert_thor.cli import main\n"
+        "from bert_thor.training.evaluation import Evaluator\n"
+        "evaluate = Evaluator.evaluate\n"
+        "Evaluator.evaluate = lambda *found: {**evaluate(*found), 'masked_lm_accuracy': 1 / found[1]}\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    run = tmp_path / "run"
+    options = ("--evaluation-interval", "32", "--evaluation-rows", "16", "--keep-best", "--early-stop", "2")
+    arguments = [sys.executable, str(program), *command(prepared, run, 30, "--optimizer", "adamw", *options)[3:]]
+    logs = together(2, tmp_path, arguments)
+    assert sum("stopped early after step 12/30" in log for log in logs) == 1 and len(losses(run)) == 12
+    assert checkpoint_steps(run / "checkpoints") == [4, 10, 12]
+    logs = together(2, tmp_path, [*arguments, "--resume"])
+    assert sum("stopped early after step 12/30" in log for log in logs) == 1 and len(losses(run)) == 12
 
 
 @pytest.mark.long
@@ -196,7 +222,7 @@ def test_resume_with_another_number_of_ranks(
 def test_a_signal_to_one_rank_stops_all_after_the_same_step(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with Ranks(2, tmp_path, command(prepared, run, 3000)) as group:
-        until(lambda: "step: 10," in group.log(1) or group.workers[1].poll() is not None, LIMIT)
+        until(lambda: steps_done(run) >= 10 or group.workers[1].poll() is not None, LIMIT)
         group.workers[1].send_signal(signal.SIGTERM)
         assert group.wait(60) == [128 + signal.SIGTERM] * 2, group.log(0) + group.log(1)
         step = len(losses(run))

@@ -44,6 +44,14 @@ def test_keeps_the_newest(tmp_path: Path) -> None:
     assert checkpoint_steps(tmp_path) == [10, 100]
 
 
+def test_keeps_the_best_beside_them(tmp_path: Path) -> None:
+    for step, best in ((1, None), (5, 5), (10, 5), (20, 5), (100, 5)):
+        save_checkpoint(tmp_path, make(step), keep=2, best=best)
+    assert checkpoint_steps(tmp_path) == [5, 20, 100]
+    save_checkpoint(tmp_path, make(110), keep=2, best=110)
+    assert checkpoint_steps(tmp_path) == [100, 110]
+
+
 def test_saving_a_step_again_keeps_a_whole_checkpoint_and_replaces_a_damaged_one(tmp_path: Path) -> None:
     other = make(3)._replace(state={"samples": 1})
     path = save_checkpoint(tmp_path, make(3), keep=2)

@@ -13,11 +13,12 @@ import bert_thor.kernels.library
 import bert_thor.network.model
 import bert_thor.ops.dropout
 import bert_thor.optimizer.step
+from bert_thor.ops._backend import VARIABLE
 from bert_thor.parallel.world import World
-from bert_thor.recipes import RECIPES
+from bert_thor.recipes import recipe
 from bert_thor.training.compile_cache import SOURCES, cache_key, cached_graphs
 
-RUN = RECIPES["demo"]
+RUN = recipe("demo")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,14 @@ RUN = RECIPES["demo"]
 )
 def test_another_configuration_has_graphs_of_its_own(change: dict[str, Any]) -> None:
     assert cache_key(replace(RUN, **change), World()) != cache_key(RUN, World())
+
+
+def test_another_backend_has_graphs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for backend in ("auto", "mindspore", "mindspore,layer_norm=cpu"):
+        monkeypatch.setenv(VARIABLE, backend)
+        keys.add(cache_key(RUN, World()))
+    assert len(keys) == 3
 
 
 def test_every_rank_has_graphs_of_its_own() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from foreign_checkpoint import PIECES, change_weights, write_huggingface_folder
 
-from bert_thor.cli import main, parse_pretrain
+from bert_thor.cli import main
+from bert_thor.command_line.pretrain import parse_pretrain
 from bert_thor.convert.huggingface import import_huggingface
 from bert_thor.data.prepare import PrepareConfig, prepare
 from bert_thor.optimizer.methods import preset

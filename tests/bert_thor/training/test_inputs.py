@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import mindspore as ms
 import numpy as np
 import pytest
-from any_network import kept
+from any_network import Start, kept
 from mindspore import Tensor
 from tiny_training import LENGTH, MASKED, SIZES
 
@@ -39,8 +40,9 @@ def batch(seed: int) -> Batch:
     )
 
 
-def trained(accumulate: int, columns: Any = inputs_and_labels) -> tuple[list[tuple[float, ...]], dict[str, np.ndarray]]:
-    """Losses and norms of a few steps, and weights and state after them."""
+@cache
+def start(accumulate: int) -> Start:
+    """The beginning of a run."""
     ms.set_context(mode=ms.GRAPH_MODE)
     config = preset(
         "thor-2021"
@@ -56,9 +58,13 @@ def trained(accumulate: int, columns: Any = inputs_and_labels) -> tuple[list[tup
         refresh_interval=2,
         accumulate=accumulate,
     )
-    results = [
-        kept(thor).step(*columns(batch(step), seed=5, step=step, accumulate=accumulate)) for step in range(STEPS)
-    ]
+    return Start(kept(thor))
+
+
+def trained(accumulate: int, columns: Any = inputs_and_labels) -> tuple[list[tuple[float, ...]], dict[str, np.ndarray]]:
+    """Losses and norms of a few steps, and weights and state after them."""
+    thor = start(accumulate).again()
+    results = [thor.step(*columns(batch(step), seed=5, step=step, accumulate=accumulate)) for step in range(STEPS)]
     state = {parameter.name: parameter.asnumpy().copy() for parameter in thor.network.get_parameters()}
     return [(r.loss, *r.parts, r.gradient_norm) for r in results], {**state, **thor.state_dict()}
 

@@ -8,7 +8,7 @@ import aot
 import numpy as np
 import pytest
 from buffers import OFFSETS
-from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded
+from comparison import UNIT, assert_entry_point, assert_entry_point_refuses, assert_within, call_guarded, to_bf16
 
 from bert_thor.kernels.attention import native, reference
 from bert_thor.kernels.attention.cases import SIZES
@@ -99,8 +99,11 @@ def test_slices_of_a_batch_drop_what_the_whole_drops(instruction_set: int) -> No
         assert (part == out[rows]).all() and (gradient == dqkv[rows]).all()
 
 
-def test_same_bits_for_any_number_of_threads(instruction_set: int) -> None:
-    dout, qkv, bias, mask = problem(3, 3, 70, 24)
+@pytest.mark.parametrize("dtype", [F32, np.uint16], ids=["float32", "bfloat16"])
+def test_same_bits_for_any_number_of_threads(instruction_set: int, dtype: type) -> None:
+    dout, qkv, bias, mask = problem(3, 3, 71, 24)
+    if dtype is np.uint16:
+        dout, qkv = to_bf16(dout), to_bf16(qkv)
 
     def run(threads: int) -> list[np.ndarray]:
         out, log_sum_exp = native.attention(qkv, bias, mask, 3, 0.1, SEED, SITE, threads=threads)

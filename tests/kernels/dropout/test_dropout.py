@@ -103,6 +103,17 @@ def test_a_slice_may_start_beyond_32_bits(instruction_set: int) -> None:
     assert ((native.dropout(x, 0.5, seed, SITE) != 0) == (words_before >= 2**31)).all()
 
 
+@pytest.mark.parametrize("n", [19, 37, 100, 102, 513, 1030])
+def test_the_counters_upper_word_may_change_within_a_segment(instruction_set: int, n: int) -> None:
+    """Element 2^34 is the first of a counter whose second word is 1; here it is somewhere in a slice of n elements."""
+    number = 2**34 // n
+    first = number * n
+    assert first < 2**34 < first + n
+    x, seed = np.ones(n, F32), np.array([1, 2, 3, number], np.uint32).view(np.int32)
+    words = native.philox4x32(seed, SITE, first // 4, n // 4 + 2).reshape(-1)[first % 4 :][:n]
+    assert ((native.dropout(x, 0.5, seed, SITE) != 0) == (words >= 2**31)).all()
+
+
 def test_probability_zero_copies(instruction_set: int) -> None:
     x = F32([1.5, -0.0, np.inf, -np.inf, np.nan, 1e-40])
     assert (native.dropout(x, 0.0, SEED, SITE).view(np.uint32) == x.view(np.uint32)).all()

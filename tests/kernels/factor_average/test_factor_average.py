@@ -119,6 +119,27 @@ def test_the_first_capture_is_taken_whole(instruction_set: int) -> None:
     assert_average(native.factor_average(factor, captured, KEEP, SCALE), factor, captured, sound, KEEP)
 
 
+@pytest.mark.parametrize("edge", [9, 300])
+def test_the_first_capture_has_the_bits_of_0_times_the_factor_plus_it(instruction_set: int, edge: int) -> None:
+    """A trace below zero or none at all; zeros of both signs, NaN and infinity, in place and not."""
+    factor, captured = problem(2, edge)
+    factor[:, range(edge), range(edge)] -= 10
+    captured[:, 1, 2:8] = factor[:, 3, 2:5] = factor[:, 1, 2:4] = 0
+    captured[:, 1, 4:8] *= -1
+    factor[:, 1, 3] *= -1
+    for value in (1.0, np.nan, np.inf):
+        factor[1, 5, 6] = value
+        with np.errstate(invalid="ignore"):
+            expected = F32(0) * factor + F32(SCALE) * captured
+        following, _ = native.factor_average(factor, captured, KEEP, SCALE)
+        in_place = factor.copy()
+        native.factor_average(in_place, captured, KEEP, SCALE, out=(in_place, np.empty(2, F32)))
+        for ours in (following, in_place):
+            assert np.array_equal(ours, expected, equal_nan=True)
+            assert (np.signbit(ours) == np.signbit(expected))[~np.isnan(expected)].all()
+        factor[0, 0, 0] = np.nan  # the trace of all is none
+
+
 def test_a_constant_capture_is_its_own_average() -> None:
     """Closed form: after an average of zero trace it is there at once, and stays."""
     _, captured = problem(2, 5)

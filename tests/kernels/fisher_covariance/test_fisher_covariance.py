@@ -82,6 +82,21 @@ def test_entry_point_of_the_framework(instruction_set: int, dtype: type) -> None
         assert (out.array == native.fisher_covariance(x, 16)).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_error_is_that_of_numpy(instruction_set: int, dtype: type) -> None:
+    """At most twice the error of a float32 product in NumPy, of the same operands."""
+    for rows, features, block in [(1024, 96, 96), (300, 200, 64), (64, 300, 300)]:
+        x = samples(rows, features, dtype)
+        wide, exact = widened(x), brute_force(x, block)
+        theirs = np.zeros_like(exact, np.float32)
+        for q in range(len(theirs)):
+            part = wide[:, q * block : (q + 1) * block]
+            theirs[q, : part.shape[1], : part.shape[1]] = part.T @ part / np.float32(rows)
+        ours = native.fisher_covariance(x, block)
+        error, allowed = (np.sqrt(np.square(value - exact).mean()) for value in (ours, theirs))
+        assert error <= 2 * allowed, (rows, features, block)
+
+
 def test_integers_are_exact(instruction_set: int) -> None:
     x = np.random.default_rng(1).integers(-8, 9, (1024, 70)).astype(np.float32)
     for array in (x, (x.view(np.uint32) >> 16).astype(np.uint16)):
