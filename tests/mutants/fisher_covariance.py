@@ -26,13 +26,8 @@ MUTANTS = [
     (BODY, "sums[i * kStride + j] * scale", "sums[i * kStride] * scale", "the first column for all"),
     (BODY, "if (tile.row == 0) StorePadding", "if (false) StorePadding", "padding is not written"),
     (BODY, "    int64_t i = 0;\n", "    int64_t i = j;\n", "rows below the diagonal are skipped"),
-    (BODY, "q * a.block + tile.row, tile.height", "tile.row, tile.height", "every block is the first"),
-    (
-        BODY,
-        "q * a.block + tile.column, tile.width",
-        "q * a.block + tile.row, tile.width",
-        "a tile's sides are both its rows",
-    ),
+    (BODY, "k, rows, q * a.block + tile.row", "k, rows, tile.row", "every block is the first"),
+    (BODY, "k, rows, q * a.block + tile.column", "k, rows, q * a.block + tile.row", "a tile's sides are both its rows"),
     (BODY, "a.x + first * a.features + column, a.features", "a.x + column, a.features", "the first panel for all"),
     (
         BODY,
