@@ -37,7 +37,12 @@ MUTANTS = [
     (PAIRS, "mask[j] += h.scale * Dot", "mask[j] += 0 * Dot", "bias of q forgotten in bfloat16 scores"),
     (PAIRS, "*log_sum_exp += ForgottenTerm(n, h, first + i);", "", "bias of k forgotten in log_sum_exp"),
     (PAIRS, "EndPairs(n.length, weights);", "", "an odd last key paired with what was there"),
-    (PAIRS, "EndPairs(n.length, even);", "", "an odd last key paired with what was there in dq"),
+    (
+        PAIRS,
+        "StoreBits(odd + j, bits[1], lanes);",
+        "StoreBits(odd + j, bits[0], lanes);",
+        "ds of the even query for the odd one in dq",
+    ),
     (PAIRS, "MultiplyAdd(bias, Set(normalizers[i].kept), mixed)", "bias + mixed", "bias of v not dropped"),
     (PAIRS, "SumLanes(kept) / total", "SumLanes(kept)", "bias of v not normalised"),
     (PAIRS, "(Load(dscores + j, lanes) + more)", "Load(dscores + j, lanes)", "bias of v forgotten in the gradient"),

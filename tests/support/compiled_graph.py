@@ -20,7 +20,7 @@ _NO_KERNEL = ("Unsupported func type for Custom operator on CPU", "Unsupported o
 _NO_WORK = ("MakeTuple", "TupleGetItem", "Depend", "Load", "UpdateState", "Return")
 _FUNCTION = re.compile(r'func_name: "(\w+)"')
 _TYPES = re.compile(r"^      : \((.*)\) -> \((.*)\)$")
-_FRAME = re.compile(r"^      # In file (.*?):\d+(?:~\d+)?, \d+~\d+/ *(.*)/$")
+_FRAME = re.compile(r"^      # In file (.*?):\d+(?:~\d+)?(?:, \d+~\d+)?/ *(.*)/$")
 _TENSOR = re.compile(r"Tensor\[(\w+)\](?:\*(\d+))?")
 _OWN = str(Path(str(bert_thor.__file__)).parents[1])
 
@@ -38,7 +38,7 @@ class Frame(NamedTuple):
 
 class Operator(NamedTuple):
     """One operator: its name (of our own kernels, that of the function), the types of its tensors, and the calls that lead to it, the
-    outermost first."""
+    outermost first; MindSpore 2.0 keeps the innermost alone."""
 
     name: str
     inputs: list[str]
