@@ -38,8 +38,9 @@ demo: venv  ## text to TFRecords, a small BERT trained with THOR, its accuracy o
 	$(BIN)/bert-thor pretrain --recipe demo --data demo/data --run demo/run --optimizer thor --seed 0
 	$(BIN)/bert-thor evaluate --run demo/run --data demo/data
 
-# A process per core, each with one thread where a test does not ask for more: what takes time, compiling graphs, uses one core. Each
-# process needs 2 GiB of memory at most. A test file stays in one process, because its tests share what they trained.
+# A process per core, each with one thread where a test does not ask for more: what takes time, compiling graphs, uses one core. A
+# process keeps the graphs that it compiled and grows to some GiB: hence no more than PROCESSES. A test file stays in one process, because
+# its tests share what they trained.
 PROCESSES ?= 2
 AT_ONCE := OMP_NUM_THREADS=1 THOR_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses $(PROCESSES) --max-worker-restart 2 \
 	--dist loadfile --no-loadscope-reorder
