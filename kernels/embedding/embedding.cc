@@ -148,6 +148,7 @@ int thor_embedding_grad(THOR_AOT_PARAMETERS) {
   if (a.Rank(0) != 2 || a.Rank(1) != 1 || a.Rank(2) != 2 || a.Dim(0, 0) != rows || a.Dim(0, 1) != features ||
       !a.SameShape(2, 3))
     return THOR_BAD_SHAPE;
+  if (a.Data<void>(2) == nullptr && a.Elements(2) != 0) return THOR_NULL_POINTER;  // which nothing else would notice
   const auto call = [&](auto scatter, auto* source, auto* target) {
     return scatter(source, a.Data<int32_t>(1), a.Dim(2, 0), rows, features, target, 0);
   };
