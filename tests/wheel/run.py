@@ -4,7 +4,7 @@ another folder.
     python tests/wheel/run.py FOLDER
 
 Makes FOLDER anew. `bert-thor doctor`, `prepare`, 20 steps of `pretrain`, `evaluate` and `convert` run with nothing on PATH but the
-environment's own programs and `tail`, and every result is looked at. Exits with 1 at the first that is not as it should be.
+environment's own programs, and every result is looked at. Exits with 1 at the first that is not as it should be.
 """
 
 from __future__ import annotations
