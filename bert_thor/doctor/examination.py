@@ -116,8 +116,17 @@ def _processor(report: Report) -> None:
     report.line("variables", *(variables or ["none set"]))
 
 
+def available_memory(table: Path) -> int:
+    """Bytes that a program can have: what is free, and what Linux keeps of files as long as nobody needs the room."""
+    try:
+        sizes = dict(line.split(":") for line in table.read_text(encoding="utf-8").splitlines())
+        return int(sizes["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
 def _resources(report: Report, folder: Path) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    memory = available_memory(Path("/proc/meminfo"))
     disk = shutil.disk_usage(folder).free
     report.line("memory", f"{memory / 2**30:.1f} GiB free")
     report.line("disk", f"{disk / 2**30:.1f} GiB free in {folder.resolve()}")

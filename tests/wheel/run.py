@@ -4,7 +4,7 @@ another folder.
     python tests/wheel/run.py FOLDER
 
 Makes FOLDER anew. `bert-thor doctor`, `prepare`, 20 steps of `pretrain`, `evaluate` and `convert` run with nothing on PATH but the
-environment's own programs and `tail`, and every result is looked at. Exits with 1 at the first that is not as it should be.
+environment's own programs, and every result is looked at. Exits with 1 at the first that is not as it should be.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def use(work: Path, variables: Mapping[str, str]) -> None:
     (work / "text.txt").write_text(synthetic_text(120, seed=7), encoding="utf-8")
     version = bert_thor("--version")
     report = bert_thor("doctor")
-    assert version.split()[1] in report and str(ROOT) not in report, report
+    assert version.split()[1] in report and str(ROOT / "kernels") not in report, report
     bert_thor("prepare", "--source", "text.txt", "--output", "data", "--vocab-size", "100", "--max-seq-length", "32")
     assert (work / "data" / "manifest.json").is_file()
     bert_thor("pretrain", "--data", "data", "--run", "run", "--steps", str(STEPS), "--batch-size", "8")
@@ -90,7 +90,7 @@ def use(work: Path, variables: Mapping[str, str]) -> None:
     bert_thor("convert", "--from", "run", "--to", "model")
     assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json"} <= set(os.listdir(work / "model"))
     bert_thor("convert", "--from", "model", "--to", "again")
-    assert "again" in bert_thor("evaluate", "--run", "again", "--data", "data")
+    assert "masked-LM accuracy" in bert_thor("evaluate", "--run", "again", "--data", "data")
 
 
 def main() -> None:

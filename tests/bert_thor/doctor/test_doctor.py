@@ -94,3 +94,14 @@ def test_missing_and_foreign_parts_have_a_remedy(tmp_path: Path, monkeypatch: py
     assert "safetensors is not installed" in sentences
     monkeypatch.setattr(module, "library_path", absent)
     assert "build it" in problems(tmp_path)[-1]
+
+
+def test_memory_that_holds_copies_of_files_is_available(tmp_path: Path) -> None:
+    table = tmp_path / "meminfo"
+    table.write_text(
+        "MemTotal:       24000000 kB\nMemFree:          900000 kB\nMemAvailable:   12000000 kB\nHugePages_Total:       0\n"
+    )
+    assert module.available_memory(table) == 12_000_000 * 1024
+    assert module.available_memory(tmp_path / "missing") > 0
+    table.write_text("nonsense")
+    assert module.available_memory(table) > 0
