@@ -104,7 +104,7 @@ def poisoned_batches(place: Place) -> None:
 
 def damaged_checkpoint(place: Place) -> None:
     """The newest checkpoint is damaged: resume says so, goes back, and ends where the undisturbed run does."""
-    steps = checkpoint_steps(place.reference / "checkpoints")[-3:]
+    steps = checkpoint_steps(place.reference / "checkpoints")  # the best one among them
     run = place.partial_run("damaged", steps)
     path = checkpoint_path(run / "checkpoints", steps[-1]) / "optimizer.safetensors"
     content = bytearray(path.read_bytes())
