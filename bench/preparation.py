@@ -72,7 +72,8 @@ def main() -> None:
     with ProcessPoolExecutor(1) as pool:  # its memory is not this process's, of which the measured ones begin as copies
         texts = [pool.submit(write_text, WORK / f"{size}.txt", size * 1_000_000).result() for size in sizes]
     trained = prepare(texts[-1], 1, options.workers, None)
-    words = shutil.copy(WORK / "data" / "vocab.txt", WORK / "vocab.txt")
+    words = WORK / "vocab.txt"
+    shutil.copy(WORK / "data" / "vocab.txt", words)
     costs = [prepare(text, dupes, options.workers, words) for dupes in options.dupe_factors for text in texts]
     print(
         "| work | time | rate | processor time | rate if it had all CPUs | largest process |\n|---|---|---|---|---|---|"

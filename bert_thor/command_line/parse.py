@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
 import tyro
 
@@ -36,7 +36,7 @@ def parse(
         raise SystemExit(0)
     check_options(command, arguments, options)
     check_values(command, arguments, options)
-    parsed: T = tyro.cli(
+    parsed: Any = tyro.cli(
         kind,  # type: ignore[arg-type]
         prog=f"bert-thor {command}",
         args=list(arguments),

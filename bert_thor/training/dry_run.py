@@ -23,7 +23,7 @@ from bert_thor.training.pace import Pace, StepKind, crossed
 from bert_thor.training.run_data import RUN_DATA, VOCABULARY
 from bert_thor.training.run_folder import RunFolder
 from bert_thor.training.trained import Trained
-from bert_thor.training.trainer import Trainer
+from bert_thor.training.trainer import Trainer, settled
 
 CACHED, REFRESHES = 6, 4
 """Steps of each kind: the first one compiles, the median of the others is what one takes."""
@@ -54,7 +54,7 @@ def dry_run(config: PretrainConfig, read_start: Callable[[Path], Trained]) -> st
 def _refusal(run: RunFolder, config: PretrainConfig) -> Optional[str]:
     """Why a new run would not start in this folder, which does not keep it from being measured; a resumed run is refused at once."""
     try:
-        run.check(config)
+        run.check(settled(config, run)[0])
         if config.resume_from is not None:
             run.check_step(config.resume_from)
     except ConfigError as error:

@@ -16,13 +16,18 @@ from bert_thor.training.inputs import groups_of, inputs_and_labels
 from bert_thor.training.run_folder import RunFolder
 
 
-def with_measured_block(config: PretrainConfig, folder: RunFolder, rows: Rows) -> PretrainConfig:
-    """`config` with a number for `block` auto: the run's own if it is resumed, else the measured one, whose table is printed.
+def with_stored_block(config: PretrainConfig, folder: RunFolder) -> PretrainConfig:
+    """`config` with the run's own number for `block` auto, if it is resumed."""
+    if config.optimizer.block == "auto" and config.resumes and folder.config.is_file():
+        return _with_block(config, int(folder.read_config()["optimizer.block"]))
+    return config
+
+
+def with_measured_block(config: PretrainConfig, rows: Rows) -> PretrainConfig:
+    """`config` with the measured number for `block` auto; the table is printed.
 
     What is measured is one micro-batch, because a whole batch may not fit into memory.
     """
-    if folder.config.is_file() and config.resumes:
-        return _with_block(config, int(folder.read_config()["optimizer.block"]))
     if launched_ranks() > 1:
         raise ConfigError(
             "block is auto with several processes: measure with one process first, then give the number with --block"

@@ -26,6 +26,7 @@ from bert_thor.parallel.agreement import Agreement
 from bert_thor.parallel.precision import exchange_precision
 from bert_thor.parallel.watch import RankWatch
 from bert_thor.parallel.world import World, join_world, launched_ranks
+from bert_thor.precision import Precision
 from bert_thor.recipes import PretrainConfig
 from bert_thor.training.checkpoint import (
     Checkpoint,
@@ -37,7 +38,7 @@ from bert_thor.training.checkpoint import (
 from bert_thor.training.compile_cache import cache_key, cached_graphs
 from bert_thor.training.evaluations import Evaluations
 from bert_thor.training.inputs import groups_of, inputs_and_labels
-from bert_thor.training.measured_block import with_measured_block
+from bert_thor.training.measured_block import with_measured_block, with_stored_block
 from bert_thor.training.pace import crossed
 from bert_thor.training.parameters import arrays, assign, weights
 from bert_thor.training.progress import Progress, read_progress
@@ -61,14 +62,12 @@ class Trainer:
         config.check()
         if config.tensorboard:
             check_tensorboard()
-        precision, self.reason = choose_precision(config.precision, config.device_target)
-        config = replace(config, precision=precision)
-        config = with_loss_scale(config, precision)
-        check_micro_batches(config, launched_ranks())
         self.folder = RunFolder(config.run)
+        config, precision, self.reason = settled(config, self.folder)
+        check_micro_batches(config, launched_ranks())
         self.rows = open_rows(config.data, "train", config.model, config.schema, skip_damaged=config.skip_damaged)
         if config.optimizer.block == "auto":
-            config = with_measured_block(config, self.folder, self.rows)
+            config = with_measured_block(config, self.rows)
         self.config = config
         self._batches(0, World(0, launched_ranks()), ahead=0).close()  # refuses what data or ranks cannot fill
         self.folder.check(config)
@@ -378,10 +377,12 @@ def check_micro_batches(config: PretrainConfig, ranks: int) -> None:
         )
 
 
-def with_loss_scale(config: PretrainConfig, precision: str) -> PretrainConfig:
-    """`config` with what `loss_scale` auto means in this precision."""
+def settled(config: PretrainConfig, folder: RunFolder) -> tuple[PretrainConfig, Precision, str]:
+    """`config` with what its defaults mean here, as far as nothing has to be measured; its precision, and the reason for that."""
+    precision, reason = choose_precision(config.precision, config.device_target)
     scale = scale_for(config.optimizer.loss_scale, precision)
-    return replace(config, optimizer=replace(config.optimizer, loss_scale=scale))
+    config = replace(config, precision=precision, optimizer=replace(config.optimizer, loss_scale=scale))
+    return with_stored_block(config, folder), precision, reason
 
 
 def _warn(sentence: str) -> None:

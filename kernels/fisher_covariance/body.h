@@ -114,7 +114,7 @@ inline void StorePadding(int64_t features, int64_t block, float* out) {
 
 // Asks for some columns of row `number` of those that are summed.
 template <typename T>
-void FetchRow(const Arguments<T>& a, int64_t number, int64_t column, int64_t columns) {
+THOR_INLINE void FetchRow(const Arguments<T>& a, int64_t number, int64_t column, int64_t columns) {
   const int64_t row = a.weighted.places == nullptr ? number : a.weighted.places[number];
   const T* const source = a.x + row * a.features + column;
   constexpr int64_t kLine = 64 / sizeof(T);

@@ -15,8 +15,9 @@ import triton.language as tl
 def weigh_rows(x, weights, weighted, rows, FEATURES: tl.constexpr, ROWS: tl.constexpr):
     """weighted[r] = sqrt(weights[r]) x[r], zeros where the weight is 0, whatever x holds there.
 
-    x [rows, FEATURES] float32, float16 or bfloat16; weights [rows], weighted [rows, FEATURES] float32. Program p takes the p-th,
-    (p + programs)-th, ... group of ROWS rows.
+    x [rows, FEATURES] float32, float16 or bfloat16; weights [rows], weighted [rows, FEATURES] float32. FEATURES is a multiple of 8:
+    of other widths the comparison is compiled without a barrier that it needs. Program p takes the p-th, (p + programs)-th, ...
+    group of ROWS rows.
     """
     column = tl.arange(0, FEATURES)
     for first in range(tl.program_id(0) * ROWS, rows, tl.num_programs(0) * ROWS):

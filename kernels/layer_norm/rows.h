@@ -115,8 +115,6 @@ void GradientOfGroup(const thor::LayerNormGradArguments<T>& a, int64_t row, int6
   }
 }
 
-constexpr int64_t kRowsAhead = 2;  // of those at work: what is fetched meanwhile
-
 // dgamma and dbeta get the sums over rows [begin, end), R rows at a time; finish(row, gradient, fetch) stores dx of
 // each, as in GradientOfGroup.
 template <int R, typename T, typename Finish>
@@ -126,6 +124,7 @@ void GradientOfRows(const thor::LayerNormGradArguments<T>& a, int64_t begin, int
     Store(dgamma + j, Set(0), lanes);
     Store(dbeta + j, Set(0), lanes);
   });
+  constexpr int64_t kRowsAhead = R == 1 ? 4 : 2;
   int64_t r = begin;
   for (; r + R <= end; r += R)
     GradientOfGroup<R>(a, r, r + R + kRowsAhead <= end ? kRowsAhead * a.features : 0, dgamma, dbeta, finish);
