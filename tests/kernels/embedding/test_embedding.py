@@ -69,6 +69,13 @@ def test_bfloat16_sums_are_float32(instruction_set: int) -> None:
     assert from_bf16(native.embedding_grad(dy, ids, 2, True)).tolist() == [[768.0], [0.0]]
 
 
+def test_rows_of_an_id_are_added_in_their_order(instruction_set: int) -> None:
+    """1 + 2^25 is 2^25 in float32: backwards the 1 would come last, and stay."""
+    dy, ids = to_bf16(F32([[1], [2.0**25], [-(2.0**25)]])), np.zeros(3, np.int32)
+    for narrow in (False, True):
+        assert native.embedding_grad(dy, ids, 1, narrow, threads=1)[0, 0] == 0
+
+
 def test_same_bits_for_any_number_of_threads_in_bfloat16() -> None:
     _, ids, dy = problem(3000, 5000, 20)
     dy = to_bf16(dy)
