@@ -54,7 +54,7 @@ def content(folder: Path) -> dict[Path, tuple[bytes, int]]:
 def numbers(pattern: str, text: str) -> list[float]:
     found = re.search(pattern, text, re.M)
     assert found is not None, text
-    return [float(group) for group in found.groups()]
+    return [float(group.replace(",", "")) for group in found.groups()]
 
 
 def test_a_new_run_is_measured_and_leaves_nothing(
@@ -71,7 +71,7 @@ def test_a_new_run_is_measured_and_leaves_nothing(
     assert 0 < cached < 60 and 0 < refresh < 60 and count == 3
     kept, each, all_of_them = numbers(r"disk: (\d+) checkpoints of ([\d.]+) MiB, ([\d.]+) MiB", printed)
     assert kept == 4 and each > 0 and abs(all_of_them - 4 * each) <= 0.25
-    assert numbers(r"memory: (\d+) MiB", printed)[0] > 50
+    assert numbers(r"memory: ([\d,]+) MiB", printed)[0] > 50
     assert not run.exists() and not list(place.iterdir())
 
 
