@@ -32,6 +32,12 @@ def _against_peers(name: str, one: float, two: float) -> list[Target]:
     return [Target(name, ONE_THREAD, one), Target(name, TWO_THREADS, two)]
 
 
+def _linear(sizes: str) -> list[Target]:
+    """Of bfloat16, the product and its two gradients."""
+    names = [f"linear {direction} bf16 {sizes}" for direction in ("forward", "backward")]
+    return [target for name in names for target in (*_against_peers(name, 1, 1), Target(name, SHARE_OF_ONE_THREAD, 80))]
+
+
 KERNELS = [
     *_against_peers("cholesky_inverse 32 x 128", 4.5, 8),
     Target("cholesky_inverse 32 x 128", SHARE_OF_ONE_THREAD, 60),
@@ -44,6 +50,8 @@ KERNELS = [
     *_against_peers("fisher_covariance bf16 N=1536 d=1024 b=1024", 2, 1.8),
     *_against_peers("precondition 1024x1024 bg=128 ba=128", 1.4, 1.6),
     *_against_peers("precondition 4096x1024 bg=128 ba=128", 1.4, 1.6),
+    *_linear("N=1024 I=768 O=3072"),
+    *_linear("N=1024 I=3072 O=768"),
     *_against_peers("layer_norm forward fp32 6144x1024", 2, 2),
     Target("layer_norm forward fp32 6144x1024", SHARE_OF_ONE_THREAD, 80),
     *_against_peers("layer_norm backward fp32 6144x1024", 2, 2),
