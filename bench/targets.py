@@ -50,6 +50,7 @@ KERNELS = [
     *_against_peers("fisher_covariance bf16 N=1536 d=1024 b=1024", 2, 1.8),
     *_against_peers("precondition 1024x1024 bg=128 ba=128", 1.4, 1.6),
     *_against_peers("precondition 4096x1024 bg=128 ba=128", 1.4, 1.6),
+    Target("factor_average 32 x 128", TWO_THREADS, 1.2),
     *_linear("N=1024 I=768 O=3072"),
     *_linear("N=1024 I=3072 O=768"),
     *_against_peers("layer_norm forward fp32 6144x1024", 2, 2),
