@@ -59,6 +59,15 @@ def test_a_constant_row_gives_beta_and_no_gradient(instruction_set: int) -> None
     assert (dx == 0).all() and (dgamma == 0).all()
 
 
+def test_no_constant_row_has_a_negative_variance(instruction_set: int) -> None:
+    """Whatever the roundings of its two sums, which only long rows have: the root of one would be NaN."""
+    for features in (100_003, 300_007):
+        ones = np.ones(features, F32)
+        for value in np.random.default_rng(0).uniform(1e5, 3e7, 12):
+            rstd = native.layer_norm(np.full((1, features), value, F32), ones, ones, 1e-12)[2]
+            assert 0 < rstd[0] <= F32(1e6)
+
+
 def test_a_ramp_of_a_thousandth_at_ten_thousand(instruction_set: int) -> None:
     x = (1e4 + 1e-3 * np.arange(16)).astype(F32)[None]
     y, _, _ = native.layer_norm(x, np.ones(16, F32), np.zeros(16, F32), 1e-5)
