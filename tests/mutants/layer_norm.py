@@ -61,7 +61,7 @@ MUTANTS = [
         "Load(beta + j, lanes), Load(gamma + j, lanes)",
         "gamma and beta swapped",
     ),
-    (ROWS, "a.rstd[r] = rstd;", "a.rstd[r] = variance;", "variance instead of rstd"),
+    (ROWS, "a.rstd[r] = rstd;", "a.rstd[r] = mean_square - rest * rest;", "variance instead of rstd"),
     (
         ROWS,
         "const Floats mean_g = Set(SumLanes(sum_g[r]) / h)",
