@@ -75,6 +75,24 @@ def test_what_lies_in_scratch_memory_is_not_used(instruction_set: int, length: i
         assert np.isfinite(from_bf16(results[0])).all() and np.isfinite(results[1]).all()
 
 
+@pytest.mark.parametrize("spoiled", [0, 1])
+def test_what_is_not_finite_stays_in_its_head(instruction_set: int, spoiled: int) -> None:
+    """A head of an odd size ends in the middle of a pair, whose other half is the next head's."""
+    length, size, other = 5, 15, 1 - spoiled
+    dout, qkv, bias, mask = problem(1, 2, length, size)
+
+    def of_other_head() -> list[np.ndarray]:
+        out, log_sum_exp = native.attention(qkv, bias, mask, 2, 0.0, SEED, SITE)
+        dqkv, dbias = native.attention_grad(dout, qkv, bias, mask, log_sum_exp, 0.0, SEED, SITE)
+        shapes = ((length, 2, size), (length, 3, 2, size), (3, 2, size))
+        return [array.reshape(shape)[..., other, :] for array, shape in zip((out, dqkv, dbias), shapes)]
+
+    clean = of_other_head()
+    qkv.reshape(length, 3, 2, size)[:, :, spoiled] = to_bf16(np.full(1, np.nan, F32))
+    for found, expected in zip(of_other_head(), clean):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_entry_points_of_the_framework(instruction_set: int) -> None:
     dout, qkv, bias, mask = problem(2, 3, 5, 7)
     tail = [F32([0.1]), SEED, np.int32([SITE])]
