@@ -251,6 +251,16 @@ def test_a_weighted_mean_that_fits_is_right_though_its_sum_is_no_float(instructi
     assert (out == out.transpose(0, 2, 1)).all()
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_that_are_no_floats_cancel(instruction_set: int, dtype: type, weighted: bool) -> None:
+    """The mean of 2^240 and -2^240 is 0, beside means of squares that are infinite."""
+    x = np.array([[1, 1], [1, -1]], np.float32) * np.float32(2.0**120)
+    given = x if dtype == np.float32 else (x.view(np.uint32) >> 16).astype(np.uint16)
+    out = native.fisher_covariance(given, 2, *([np.ones(2, np.float32)] if weighted else []))
+    assert (out == [[[np.inf, 0], [0, np.inf]]]).all()
+
+
 @pytest.mark.parametrize(
     ("w", "error", "sentence"),
     [
