@@ -3,12 +3,10 @@
     python -m bench.steps memory      stored in bench/results/steps.json
 
 The rule: a process runs forward and backward pass, all gradients of the weights included, until its graph is compiled and its buffers
-exist; then the kernel's peak of the resident set (VmHWM, reset through /proc/self/clear_refs) over one more pass is read. With 64
-sequences and more the activations are far larger than the gradients that take their places during the backward pass, so that the peak is
-where all activations are there: weights, compiled graphs and libraries beside them are as large for every batch. (With fewer, the
-framework places the buffers of one precision in another way than those of the other: in bfloat16 32 sequences more take 1889 MB above 32,
-but only 1151 MB above 64.) The activations of 8 sequences are an eighth of the peak with 128 less the peak with 64. 128 tokens, 20 masked,
-12 layers of 768, vocabulary 30522, one thread; the largest process takes 12 GB.
+exist; then the kernel's peak of the resident set (VmHWM, reset through /proc/self/clear_refs) over one more pass is read. What is there for
+every batch, weights, compiled graphs and libraries, falls out of the difference of two batches; so does where the framework places its
+buffers, but for a few hundred MB either way, so that the batches lie far apart. The activations of 8 sequences are a twelfth of the peak
+with 128 less the peak with 32. 128 tokens, 20 masked, 12 layers of 768, vocabulary 30522, one thread; the largest process takes 12 GB.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from bert_thor.network.sizes import BERT_SIZES
 from bert_thor.precision import Precision
 
 MODEL = BERT_SIZES["bert-base"]
-BATCHES = (64, 128)
+BATCHES = (32, 128)
 RETURNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16), "MALLOC_MMAP_MAX_": str(1 << 20)}
 """Every array has pages of its own, which go back when it is freed: none hides in what compiling has left behind."""
 NAME = f"activations' memory {MODEL.num_layers} layers of {MODEL.hidden_size}"
