@@ -116,14 +116,15 @@ int thor_fisher_covariance(THOR_AOT_PARAMETERS) {
   if (weighted && features != 0 && arguments.Elements(1) != rows) return THOR_BAD_SHAPE;
   if (block < 1 || arguments.Dim(last, 1) != block || arguments.Dim(last, 0) != CeilDivide(features, block))
     return THOR_BAD_BLOCK;
-  const float* const weights = weighted ? arguments.Data<float>(1) : nullptr;
+  const auto* const weights = arguments.Data<float>(1);
   float* const out = arguments.Data<float>(last);
-  const auto& kernels = THOR_CHOOSE(thor::fisher_covariance);
+  const auto call = [&](auto plain, auto with_weights, auto* rows_of_x) {
+    return weighted ? with_weights(rows_of_x, weights, rows, features, block, out, 0)
+                    : plain(rows_of_x, rows, features, block, out, 0);
+  };
   if (arguments.Is(0, "bfloat16"))
-    return Run(weights != nullptr ? kernels.weighted_bf16 : kernels.bf16, arguments.Data<uint16_t>(0), weights, rows,
-               features, block, out, 0);
-  return Run(weights != nullptr ? kernels.weighted_f32 : kernels.f32, arguments.Data<float>(0), weights, rows, features,
-             block, out, 0);
+    return call(thor_fisher_covariance_bf16, thor_weighted_fisher_covariance_bf16, arguments.Data<uint16_t>(0));
+  return call(thor_fisher_covariance_f32, thor_weighted_fisher_covariance_f32, arguments.Data<float>(0));
 }
 
 }  // extern "C"

@@ -220,6 +220,12 @@ def test_entry_point_of_the_framework_with_weights(instruction_set: int, dtype: 
         out.assert_intact()
         assert (out.array == exact).all()
         assert (native.fisher_covariance(x.reshape(*shape, 40), 16, w.reshape(shape)) == exact).all()
+    tensors = [x, w, np.full_like(exact, np.nan)]
+    for missing in range(3):
+        given = [None if number == missing else tensor for number, tensor in enumerate(tensors)]
+        shapes = [tensor.shape for tensor in tensors]
+        assert aot.call("fisher_covariance", *given, shapes=shapes) == Status.NULL_POINTER
+    assert np.isnan(tensors[2]).all()
 
 
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
