@@ -143,8 +143,10 @@ class Evaluator:
         """Within, the network does not train."""
         training = self.model.training
         self.model.set_train(False)
-        yield
-        self.model.set_train(training)
+        try:
+            yield
+        finally:
+            self.model.set_train(training)
 
 
 def accuracy_line(report: dict[str, Any]) -> str:
